@@ -1,0 +1,16 @@
+//! provost controls any process on a Linux host by the right means, and says by what right.
+//!
+//! One direction, no way back:
+//!
+//! ```text
+//! target ──> observe ──> decide ──> act ──> probe/verify
+//! (words)    (Facts)     (Plan)     (effects) (outcome)
+//! ```
+//!
+//! * [`model`]: the words as types; pure.
+//! * [`text`]: what came from elsewhere, made fit for a terminal.
+
+#![forbid(clippy::undocumented_unsafe_blocks)]
+
+pub mod model;
+pub mod text;

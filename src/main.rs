@@ -1,0 +1,3 @@
+//! A few lines into the library.
+
+fn main() {}

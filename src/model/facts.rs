@@ -1,0 +1,84 @@
+//! Everything read from the host for one request.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Availability, Caller, Host, Identity, Owner, Process, UnitFacts};
+
+/// What the kernel answered to `pidfd_send_signal(fd, 0)`: LSMs and namespaces included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SignalAnswer {
+    /// The caller may signal it.
+    Allowed,
+    /// Operation not permitted.
+    Denied,
+    /// It was gone.
+    Gone,
+}
+
+/// Everything read from the host for one request; the only input of [`crate::decide`] besides
+/// the request itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Facts {
+    /// The target as the user wrote it.
+    pub target: String,
+    /// Who asks.
+    pub caller: Caller,
+    /// What the host has.
+    pub host: Host,
+    /// Whom the target leads to; several are an ambiguity.
+    pub owners: Vec<OwnerFacts>,
+}
+
+/// What is known of one owner.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OwnerFacts {
+    /// Who it is.
+    pub owner: Owner,
+    /// The exact form of a target that leads to this owner and no other: `unit:ollama.service`.
+    pub exact: String,
+    /// The owner was named itself (`unit:`, `user-unit:`, `service:`, or a word that is a unit's
+    /// name), not found through one of its processes.
+    pub named: bool,
+    /// The user as whom it runs, by name, where known.
+    pub user: Option<String>,
+    /// The same as a number.
+    pub uid: Option<u32>,
+    /// Every process of the owner, the first one (main process, root of the tree) first.
+    pub processes: Vec<Process>,
+    /// The pids among them that the target matched; all of them where the owner was named.
+    pub matched: Vec<u32>,
+    /// The matched processes and all that descend from them: what a signal to the tree reaches.
+    pub tree: Vec<u32>,
+    /// The matched processes include the main one, or run its program.
+    pub includes_main: bool,
+    /// The unit, where the owner is one, or the unit around a container or session.
+    pub unit: Option<UnitFacts>,
+    /// For each process that could be signalled: what the kernel says.
+    pub signals: Vec<(Identity, SignalAnswer)>,
+    /// For a container: the runtime's command for stop, start, restart and kill up to the verb
+    /// (`["docker"]`), where its socket is accessible to the caller or the container is theirs.
+    pub runtime_command: Option<Vec<String>>,
+    /// What sudo allows without a password, where it was asked (`--sudo`): the systemctl verbs.
+    pub sudo: Option<Vec<String>>,
+    /// TCP addresses that it listens on.
+    pub listening: Option<Vec<SocketAddr>>,
+    /// Whether it answers.
+    pub availability: Option<Availability>,
+    /// What could not be read, and why.
+    pub notes: Vec<String>,
+}
+
+impl OwnerFacts {
+    /// The process with this pid.
+    pub fn process(&self, pid: u32) -> Option<&Process> {
+        self.processes.iter().find(|p| p.pid() == pid)
+    }
+
+    /// The kernel's answer for a process.
+    pub fn signal_answer(&self, pid: u32) -> Option<SignalAnswer> {
+        self.signals.iter().find(|(id, _)| id.pid == pid).map(|(_, answer)| *answer)
+    }
+}
