@@ -12,5 +12,7 @@
 
 #![forbid(clippy::undocumented_unsafe_blocks)]
 
+pub mod decide;
 pub mod model;
+pub(crate) mod systemd;
 pub mod text;

@@ -24,7 +24,7 @@ pub use facts::{Facts, OwnerFacts, SignalAnswer};
 pub use host::{Host, Polkit, Reach};
 pub use owner::{Container, Manager, Owner, Runtime};
 pub use plan::{Means, Plan, Step, Stopper, Verdict};
-pub use process::{Identity, ProcState, Process, Program, Uids};
+pub use process::{Aim, Identity, ProcState, Process, Program, Uids};
 pub use report::{ActionReport, InspectReport, OwnerReport};
 pub use signal::{Ladder, Rung, Signal};
 pub use target::{ServiceId, Target};

@@ -78,8 +78,28 @@ pub struct Process {
     pub started_at: Option<SystemTime>,
     /// Whether it lives.
     pub state: ProcState,
+    /// The path of its cgroup as /proc/PID/cgroup gives it; `None` where that was not read.
+    #[serde(default)]
+    pub cgroup: Option<String>,
     /// A thread of the kernel: it takes no signal.
     pub kernel_thread: bool,
+}
+
+/// A process that is to be signalled: who it must still be, right before the signal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Aim {
+    /// What makes it itself.
+    pub identity: Identity,
+    /// The effective uid that it had.
+    pub uid: Option<u32>,
+    /// The cgroup that it was in.
+    pub cgroup: Option<String>,
+}
+
+impl From<&Process> for Aim {
+    fn from(process: &Process) -> Self {
+        Self { identity: process.identity, uid: process.uid(), cgroup: process.cgroup.clone() }
+    }
 }
 
 impl Process {
