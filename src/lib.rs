@@ -8,9 +8,11 @@
 //! ```
 //!
 //! * [`model`]: the words as types; pure.
+//! * [`probe`]: whether a service answers.
 //! * [`text`]: what came from elsewhere, made fit for a terminal.
 
 #![forbid(clippy::undocumented_unsafe_blocks)]
 
 pub mod model;
+pub mod probe;
 pub mod text;
