@@ -10,7 +10,9 @@
 //! * [`model`]: the words as types; pure.
 //! * [`text`]: what came from elsewhere, made fit for a terminal.
 
-#![forbid(clippy::undocumented_unsafe_blocks)]
+#![deny(clippy::undocumented_unsafe_blocks)]
 
 pub mod model;
+pub mod observe;
+pub(crate) mod sys;
 pub mod text;
