@@ -24,7 +24,7 @@ pub struct Subject<'a> {
     /// that is not known (unreadable, or in a container with a network of its own).
     pub listening: Option<&'a [SocketAddr]>,
     /// The environment of a process, where it can be read; asked only where it matters.
-    pub environ: Option<&'a Environ>,
+    pub environ: Option<&'a Environ<'a>>,
     /// The word that the user named it by: it prefers, and without processes names, a known server.
     pub word: Option<&'a str>,
 }

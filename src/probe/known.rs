@@ -1,5 +1,8 @@
 //! Servers that are known by name: the table in `known.toml`, and the user's own entries before it.
 
+use super::recognise;
+use super::settings::Settings;
+use crate::model::Process;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -124,6 +127,18 @@ impl Known {
     /// All of them, in the order in which they are tried.
     pub fn servers(&self) -> &[Server] {
         &self.servers
+    }
+
+    /// Whether a process that runs this command line is a known server.
+    pub(crate) fn recognises(&self, cmdline: &[String]) -> bool {
+        recognise::recognise(self, &Process::of_command(cmdline), &[]).is_some()
+    }
+
+    /// The port on which a known server, started by this command line, would listen.
+    pub(crate) fn port_of(&self, cmdline: &[String]) -> Option<u16> {
+        let process = Process::of_command(cmdline);
+        let server = recognise::recognise(self, &process, &[])?;
+        Some(Settings::new(server, Some(&process), None).port())
     }
 
     /// The server of this name or alias, in any case, with or without `.service`.

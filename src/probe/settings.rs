@@ -9,13 +9,13 @@ use super::recognise::{option, port_of};
 use crate::model::Process;
 
 /// Reads the environment of a process: names and values, `None` where it cannot be read.
-pub type Environ = dyn Fn(u32) -> Option<Vec<(String, String)>>;
+pub type Environ<'e> = dyn Fn(u32) -> Option<Vec<(String, String)>> + 'e;
 
 /// The settings of one server, read when they are asked for.
 pub(super) struct Settings<'a> {
     server: &'a Server,
     process: Option<&'a Process>,
-    environ: Option<&'a Environ>,
+    environ: Option<&'a Environ<'a>>,
     variables: OnceCell<Option<Vec<(String, String)>>>,
     /// An address was given as https.
     pub(super) tls: bool,
@@ -30,7 +30,7 @@ struct Address {
 }
 
 impl<'a> Settings<'a> {
-    pub(super) fn new(server: &'a Server, process: Option<&'a Process>, environ: Option<&'a Environ>) -> Self {
+    pub(super) fn new(server: &'a Server, process: Option<&'a Process>, environ: Option<&'a Environ<'a>>) -> Self {
         let mut settings = Self { server, process, environ, variables: OnceCell::new(), tls: false };
         settings.tls = settings.address().is_some_and(|address| address.tls);
         settings
