@@ -8,11 +8,13 @@
 //! ```
 //!
 //! * [`model`]: the words as types; pure.
+//! * [`probe`]: whether a service answers.
 //! * [`text`]: what came from elsewhere, made fit for a terminal.
 
 #![forbid(clippy::undocumented_unsafe_blocks)]
 
 pub mod decide;
 pub mod model;
+pub mod probe;
 pub(crate) mod systemd;
 pub mod text;
