@@ -11,7 +11,7 @@
 //! * [`probe`]: whether a service answers.
 //! * [`text`]: what came from elsewhere, made fit for a terminal.
 
-#![forbid(clippy::undocumented_unsafe_blocks)]
+#![deny(clippy::undocumented_unsafe_blocks)]
 
 pub mod decide;
 pub mod model;
