@@ -17,6 +17,7 @@ mod outcome;
 mod recognise;
 mod settings;
 mod spec;
+mod status;
 mod tcp;
 mod unix;
 mod until;
@@ -33,7 +34,8 @@ pub use address::Endpoint;
 pub use choose::Subject;
 pub use known::{Known, KnownError, Match, Models, Server, Starting};
 pub use settings::Environ;
-pub use spec::{HttpSpec, ProbeSpec, StatusSet};
+pub use spec::{HttpSpec, ProbeSpec};
+pub use status::StatusSet;
 pub use until::until_available;
 pub use url::{HttpUrl, To};
 

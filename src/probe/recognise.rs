@@ -151,6 +151,7 @@ pub(super) mod tests {
             started_at: None,
             state: ProcState::Alive,
             kernel_thread: false,
+            cgroup: None,
         }
     }
 

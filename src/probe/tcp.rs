@@ -14,14 +14,17 @@ use super::fault::Fault;
 /// `limit` is only for the message; the time ends at `deadline`.
 pub(super) async fn connect(to: &Endpoint, deadline: Instant, limit: Duration) -> Result<TcpStream, Fault> {
     let connecting = async {
-        let mut last = Fault::Resolve { host: to.host(), why: "it has no address".to_owned() };
+        // Of several failures the first is told: localhost without IPv6 is refused, not unavailable.
+        let mut first = None;
         for address in addresses(to).await? {
             match TcpStream::connect(address).await {
                 Ok(stream) => return Ok(stream),
-                Err(error) => last = Fault::of_io("connecting", &error),
+                Err(error) => {
+                    first.get_or_insert(Fault::of_io("connecting", &error));
+                }
             }
         }
-        Err(last)
+        Err(first.unwrap_or_else(|| Fault::Resolve { host: to.host(), why: "it has no address".to_owned() }))
     };
     match timeout_at(deadline, connecting).await {
         Ok(result) => result,

@@ -72,8 +72,10 @@ impl FromStr for HttpUrl {
         };
         if let Some(rest) = rest.strip_prefix("unix:") {
             let (socket, path) = rest.split_once(':').unwrap_or((rest, "/"));
-            if !socket.starts_with('/') || socket.contains('\0') {
-                return wrong("a socket's path starts with '/', as http://unix:/run/x.sock:/health");
+            if !socket.starts_with('/') || socket.chars().any(char::is_control) {
+                return wrong(
+                    "a socket's path starts with '/', as http://unix:/run/x.sock:/health, without control characters",
+                );
             }
             return Ok(Self { to: To::Unix(socket.into()), path: check_path(path)? });
         }

@@ -132,6 +132,11 @@ fn unix_sockets_are_present_stale_or_missing() {
     assert_eq!(detail("missing"), "connecting: there is no such socket");
     assert_eq!(detail("file"), "connecting: it is no socket");
     assert!(detail("datagram").starts_with("connecting: "));
+    use std::os::linux::net::SocketAddrExt;
+    let name = format!("provost-probe-{}", std::process::id());
+    let address = std::os::unix::net::SocketAddr::from_abstract_name(&name).unwrap();
+    let _abstract = UnixListener::bind_addr(&address).unwrap();
+    assert_eq!(run(ask(&format!("unix:@{name}"))).detail, "accepts connections");
     let over_http = format!("http://unix:{}:/x", path("live").display());
     let hung = run(ask_within(&over_http, Duration::from_millis(50)));
     assert_eq!(hung.detail, "no answer within 50ms");
