@@ -84,7 +84,7 @@ pub fn shut_down() {
     {
         drop(pipe);
         if !child.wait().is_ok_and(|status| status.success()) {
-            eprintln!("rig: not everything could be removed; the next run tries again");
+            sweep::left_overs();
         }
     }
 }
