@@ -1,7 +1,6 @@
 //! Ends processes and all that descends from them: signals with waits between, by events.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use super::signal::{open, send_to};
 use super::{ActError, Done, Outcome};
@@ -28,16 +27,15 @@ impl Tree<'_> {
     fn grow(&mut self) {
         let table = tree::table(self.proc);
         let roots: Vec<u32> = self.members.keys().copied().collect();
-        for pid in tree::descendants(&roots, &table) {
+        for pid in tree::tree(&roots, &table) {
             if pid == self.own || pid == 1 || self.members.contains_key(&pid) {
                 continue;
             }
-            // Opened before its parent is looked at again: if it still descends from a member
-            // then, the pid was not used again in between.
+            // What was opened must be what the table speaks of, not a later user of the pid.
             let Ok(pidfd) = PidFd::open(pid) else { continue };
-            let again = tree::table_of(self.proc, &[pid]);
-            let same = table.iter().find(|row| row.pid == pid).zip(again.first());
-            if same.is_some_and(|(a, b)| a.start_ticks == b.start_ticks) && pidfd.is_alive() {
+            let row = table.iter().find(|row| row.pid == pid);
+            let same = row.zip(self.proc.stat(pid).ok()).is_some_and(|(row, now)| row.start_ticks == now.start_ticks);
+            if same && pidfd.is_alive() {
                 self.members.insert(pid, Member { pidfd, last: None });
             }
         }
@@ -65,12 +63,10 @@ impl Tree<'_> {
 
     /// Before SIGKILL everything is stopped, so that nothing forks away while it is counted.
     fn freeze(&mut self) -> Result<(), ActError> {
-        const STOP: Option<Signal> = Signal::from_number(19);
-        let Some(stop) = STOP else { return Ok(()) };
         for _ in 0..16 {
             let before = self.members.len();
             for (pid, member) in &self.members {
-                send_to(&member.pidfd, *pid, stop)?;
+                send_to(&member.pidfd, *pid, Signal::STOP)?;
             }
             self.grow();
             if self.members.len() == before {
@@ -149,16 +145,12 @@ fn survived(tree: &Tree<'_>, last: Signal) -> ActError {
         .alive()
         .map(|(pid, _)| match state(pid) {
             Ok(ProcState::Uninterruptible) => {
-                format!("{pid} cannot be killed now: it is in uninterruptible sleep (D) and ends when the kernel lets go")
+                format!(
+                    "{pid} cannot be killed now: it is in uninterruptible sleep (D) and ends when the kernel lets go"
+                )
             }
             _ => format!("{pid} is still alive"),
         })
         .collect();
     ActError::Failed(format!("after {last}: {}", left.join("; ")))
-}
-
-/// How long is waited at most, for messages.
-#[allow(dead_code, reason = "used by the command line's progress line")]
-pub(crate) fn longest(ladder: &Ladder) -> Duration {
-    ladder.0.iter().map(|rung| rung.wait).sum()
 }

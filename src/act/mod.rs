@@ -100,7 +100,10 @@ pub async fn carry_out(observer: &Observer, plan: &Plan, options: Options) -> Re
         None => work.await,
         Some(limit) => tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
             let limit = humantime::format_duration(limit);
-            Err(ActError::TimedOut(format!("{} was not done after {limit}; what was queued or sent goes on", plan.action)))
+            Err(ActError::TimedOut(format!(
+                "{} was not done after {limit}; what was queued or sent goes on",
+                plan.action
+            )))
         }),
     }
 }

@@ -30,7 +30,9 @@ pub(super) fn open(proc: &ProcFs, aim: &Aim) -> Result<PidFd, ActError> {
         return Err(ActError::Failed(format!("process {pid} has changed its user since it was looked at; look again")));
     }
     if aim.cgroup.is_some() && now.cgroup != aim.cgroup {
-        return Err(ActError::Failed(format!("process {pid} has moved to another unit since it was looked at; look again")));
+        return Err(ActError::Failed(format!(
+            "process {pid} has moved to another unit since it was looked at; look again"
+        )));
     }
     Ok(pidfd)
 }

@@ -15,6 +15,7 @@ mod properties;
 #[cfg(test)]
 mod samples;
 
+pub(crate) use container::program as runtime_program;
 pub use polkit_rule::{polkit_rule, sudoers_line};
 
 use crate::model::{Action, Facts, Means, Owner, OwnerFacts, Plan, Request, Step, Stopper, UnitKind, Verdict};

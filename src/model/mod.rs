@@ -37,3 +37,10 @@ pub use unit_facts::{Answer, UnitFacts};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Malformed(pub(crate) String);
+
+impl Malformed {
+    /// With this message.
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self(message.into())
+    }
+}

@@ -103,6 +103,24 @@ impl From<&Process> for Aim {
 }
 
 impl Process {
+    /// What can be said of a process by its command line alone.
+    pub(crate) fn of_command(cmdline: &[String]) -> Self {
+        Self {
+            identity: Identity { pid: 0, start_ticks: 0, pidfd_inode: None },
+            ppid: 0,
+            pgid: 0,
+            sid: 0,
+            uids: None,
+            comm: String::new(),
+            exe: None,
+            cmdline: cmdline.to_vec(),
+            started_at: None,
+            state: ProcState::Alive,
+            cgroup: None,
+            kernel_thread: false,
+        }
+    }
+
     /// The process id.
     pub fn pid(&self) -> u32 {
         self.identity.pid

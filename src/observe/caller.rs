@@ -17,7 +17,7 @@ pub(crate) fn caller(proc: &ProcFs) -> Caller {
         capabilities: capabilities(),
         interactive: has_terminal(),
         session: session(own_cgroup.as_ref(), uid),
-        lineage: lineage(proc),
+        lineage: proc.lineage(),
         units: own_cgroup.as_ref().map(units_around).unwrap_or_default(),
         runtime_dir: super::env("XDG_RUNTIME_DIR").filter(|dir| dir.starts_with('/')),
     }
@@ -51,9 +51,10 @@ fn has_terminal() -> bool {
 /// The login session: the one whose scope holds us, else the user's display session, which is
 /// what polkit takes for processes of the user manager.
 fn session(own: Option<&CgroupPath>, uid: u32) -> Option<Session> {
-    let from_scope = own.into_iter().flat_map(|path| path.as_str().split('/')).find_map(|part| {
-        part.strip_prefix("session-")?.strip_suffix(".scope").map(ToOwned::to_owned)
-    });
+    let from_scope = own
+        .into_iter()
+        .flat_map(|path| path.as_str().split('/'))
+        .find_map(|part| part.strip_prefix("session-")?.strip_suffix(".scope").map(ToOwned::to_owned));
     let display = || logind_value(&format!("users/{uid}"), "DISPLAY");
     let id = from_scope.or_else(display).filter(|id| id.bytes().all(|b| b.is_ascii_alphanumeric()))?;
     let file = format!("sessions/{id}");
@@ -70,18 +71,6 @@ fn logind_value(file: &str, key: &str) -> Option<String> {
     let text = fs::read_to_string(format!("/run/systemd/{file}")).ok()?;
     let value = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='))?;
     (!value.is_empty()).then(|| value.to_owned())
-}
-
-/// Our own pid, then those of the ancestors, up to PID 1.
-fn lineage(proc: &ProcFs) -> Vec<u32> {
-    let mut all = vec![std::process::id()];
-    while let Some(ppid) = all.last().and_then(|pid| proc.ppid(*pid)).filter(|ppid| *ppid > 1) {
-        if all.len() >= 64 || all.contains(&ppid) {
-            break;
-        }
-        all.push(ppid);
-    }
-    all
 }
 
 /// The units named by the parts of a cgroup path, outermost first.

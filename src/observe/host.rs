@@ -25,7 +25,8 @@ pub(crate) fn host() -> Host {
 
 fn admin_group() -> Option<String> {
     let groups = fs::read_to_string("/etc/group").unwrap_or_default();
-    let has = |name: &&&str| groups.lines().any(|line| line.strip_prefix(**name).is_some_and(|rest| rest.starts_with(':')));
+    let has =
+        |name: &&&str| groups.lines().any(|line| line.strip_prefix(**name).is_some_and(|rest| rest.starts_with(':')));
     ADMIN_GROUPS.iter().find(has).map(|name| (*name).to_owned())
 }
 

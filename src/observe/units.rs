@@ -159,14 +159,23 @@ mod tests {
     fn answers_as_seen_on_252_and_257() {
         let dbus = "org.freedesktop.DBus.Error";
         let sd1 = "org.freedesktop.systemd1";
-        assert_eq!(classify(remote(&format!("{dbus}.InvalidArgs"), "Isolate is only valid for start.")), Answer::Allowed);
+        assert_eq!(
+            classify(remote(&format!("{dbus}.InvalidArgs"), "Isolate is only valid for start.")),
+            Answer::Allowed
+        );
         assert_eq!(classify(remote(&format!("{sd1}.NoSuchProcess"), "No control process to kill")), Answer::Allowed);
         assert!(matches!(classify(remote(&format!("{dbus}.AccessDenied"), "Permission denied")), Answer::Denied(_)));
         assert_eq!(
-            classify(remote(&format!("{dbus}.InteractiveAuthorizationRequired"), "Interactive authentication required.")),
+            classify(remote(
+                &format!("{dbus}.InteractiveAuthorizationRequired"),
+                "Interactive authentication required."
+            )),
             Answer::NeedsPassword
         );
-        assert!(matches!(classify(remote(&format!("{sd1}.UnitMasked"), "Unit polkit.service is masked.")), Answer::Denied(_)));
+        assert!(matches!(
+            classify(remote(&format!("{sd1}.UnitMasked"), "Unit polkit.service is masked.")),
+            Answer::Denied(_)
+        ));
         assert!(matches!(classify(remote(&format!("{sd1}.OnlyByDependency"), "refused")), Answer::Refused(_)));
         assert!(matches!(classify(Err(CallError::Timeout)), Answer::Unknown(_)));
     }

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use rustix::io::{FdFlags, fcntl_setfd};
-use tokio::io::unix::AsyncFd;
+use tokio::io::AsyncReadExt as _;
 use tokio::process::{Child, Command};
 
 /// How long the agent may take to register itself with polkit.
@@ -36,8 +36,8 @@ impl Agent {
     /// `in_session`: the caller is in a login session. There `--fallback` leaves a desktop's own
     /// agent the precedence; outside of one polkit ignores a fallback agent.
     pub(crate) async fn start(in_session: bool) -> Result<Self, AgentError> {
-        let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
-            .map_err(|e| AgentError::Start(e.into()))?;
+        let (reader, writer) =
+            rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(|e| AgentError::Start(e.into()))?;
         // The agent inherits its end and closes it once it is registered.
         fcntl_setfd(&writer, FdFlags::empty()).map_err(|e| AgentError::Start(e.into()))?;
         let program = crate::sys::find_program("pkttyagent").unwrap_or_else(|| "pkttyagent".into());
@@ -70,16 +70,7 @@ impl Agent {
 
 /// Waits until the other end of the pipe is closed.
 async fn closed(reader: OwnedFd) -> io::Result<()> {
-    rustix::io::ioctl_fionbio(&reader, true)?;
-    let reader = AsyncFd::new(reader)?;
-    loop {
-        let mut ready = reader.readable().await?;
-        let mut byte = [0u8; 16];
-        match rustix::io::read(reader.get_ref(), &mut byte) {
-            Ok(0) => return Ok(()),
-            Ok(_) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => ready.clear_ready(),
-            Err(error) => return Err(error.into()),
-        }
-    }
+    let mut reader = tokio::net::unix::pipe::Receiver::from_owned_fd(reader)?;
+    let mut rest = Vec::new();
+    reader.read_to_end(&mut rest).await.map(drop)
 }

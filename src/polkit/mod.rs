@@ -2,4 +2,4 @@
 
 mod agent;
 
-pub(crate) use agent::{Agent, AgentError};
+pub(crate) use agent::Agent;

@@ -38,11 +38,7 @@ impl Jobs {
     /// Starts to listen.
     pub(crate) async fn listen(manager: &Manager) -> Result<Self, CallError> {
         let mut stream = manager.proxy().receive_signal("JobRemoved").await?;
-        // Without a subscriber PID 1 sends no signals; the subscription ends with the connection.
-        match manager.proxy().call::<_, _, ()>("Subscribe", &()).await.map_err(CallError::from) {
-            Err(error) if error.short_name() != "AlreadySubscribed" => return Err(error),
-            _ => {}
-        }
+        manager.subscribe().await?;
         let ended = Arc::new(Ended::default());
         let sink = Arc::clone(&ended);
         let reader = tokio::spawn(async move {
@@ -83,6 +79,6 @@ impl Drop for Jobs {
 }
 
 /// The next item of a stream, without a crate for it.
-async fn next<S: futures_core::Stream + Unpin>(stream: &mut S) -> Option<S::Item> {
+pub(super) async fn next<S: futures_core::Stream + Unpin>(stream: &mut S) -> Option<S::Item> {
     std::future::poll_fn(|cx| std::pin::Pin::new(&mut *stream).poll_next(cx)).await
 }

@@ -55,6 +55,14 @@ impl Manager {
         &self.proxy
     }
 
+    /// Without a subscriber a manager sends no signals; the subscription ends with the connection.
+    pub(super) async fn subscribe(&self) -> Result<(), CallError> {
+        match self.call::<_, ()>("Subscribe", &()).await {
+            Err(error) if error.short_name() != "AlreadySubscribed" => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     async fn call<B, R>(&self, method: &'static str, body: &B) -> Result<R, CallError>
     where
         B: serde::Serialize + zbus::DynamicType,
@@ -113,6 +121,14 @@ impl Manager {
     pub(crate) async fn active_state(&self, unit: &UnitName) -> Result<String, CallError> {
         let state = self.unit_property(unit, "ActiveState").await?;
         Ok(<&str>::try_from(&state).unwrap_or_default().to_owned())
+    }
+
+    /// `Listen` of a socket unit: (kind, address) of each.
+    pub(crate) async fn socket_addresses(&self, socket: &UnitName) -> Result<Vec<(String, String)>, CallError> {
+        let path = socket.object_path();
+        let interface = "org.freedesktop.DBus.Properties";
+        let value = self.get(&path, interface, "org.freedesktop.systemd1.Socket", "Listen").await?;
+        Vec::<(String, String)>::try_from(value).map_err(CallError::from)
     }
 
     /// The unit of a process, by its cgroup (`GetUnitByPID`). It can be a slice: never act on that.
