@@ -10,6 +10,7 @@ pub(crate) mod cgroup;
 pub(crate) mod find;
 pub(crate) mod interpreter;
 pub(crate) mod proc;
+pub(crate) mod sockets;
 pub(crate) mod stat;
 
 pub(crate) use proc::{ProcFs, ReadError};
