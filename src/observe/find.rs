@@ -42,22 +42,25 @@ pub(crate) fn find(proc: &ProcFs, target: &Target) -> Vec<u32> {
     }
 }
 
-/// The processes for which `is` holds. It is called from two threads where there are many.
+/// The processes for which `is` holds.
 fn sift(proc: &ProcFs, without: &[u32], is: impl Fn(u32, &mut [u8]) -> bool + Sync) -> Vec<u32> {
-    let pids = proc.pids().unwrap_or_default();
-    let among = |part: &[u32]| -> Vec<u32> {
+    in_parts(&proc.pids().unwrap_or_default(), |part| {
         let mut buffer = [0; SMALL];
         part.iter().copied().filter(|pid| !without.contains(pid) && is(*pid, &mut buffer)).collect()
-    };
+    })
+}
+
+/// The work on all pids, in order; by two threads where there are many.
+pub(super) fn in_parts<T: Send>(pids: &[u32], work: impl Fn(&[u32]) -> Vec<T> + Sync) -> Vec<T> {
     if pids.len() < ALONE {
-        return among(&pids);
+        return work(pids);
     }
     let (near, far) = pids.split_at(pids.len() / 2);
     thread::scope(|scope| {
-        let far = scope.spawn(|| among(far));
-        let mut found = among(near);
-        found.extend(far.join().unwrap_or_default());
-        found
+        let far = scope.spawn(|| work(far));
+        let mut all = work(near);
+        all.extend(far.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        all
     })
 }
 

@@ -12,5 +12,6 @@ pub(crate) mod interpreter;
 pub(crate) mod proc;
 pub(crate) mod sockets;
 pub(crate) mod stat;
+pub(crate) mod tree;
 
 pub(crate) use proc::{ProcFs, ReadError};
