@@ -1,18 +1,70 @@
 //! provost controls any process on a Linux host by the right means, and says by what right.
 //!
-//! One direction, no way back:
+//! It asks systemd where systemd owns the process, signals directly where the caller may, goes
+//! through polkit where an administrator may allow it, only checks availability where nothing
+//! else is allowed, and never pretends. One direction, no way back:
 //!
 //! ```text
 //! target ──> observe ──> decide ──> act ──> probe/verify
 //! (words)    (Facts)     (Plan)     (effects) (outcome)
 //! ```
 //!
+//! The map of the house:
+//!
 //! * [`model`]: the words as types; pure.
-//! * [`text`]: what came from elsewhere, made fit for a terminal.
+//! * [`observe`]: reads the host into [`model::Facts`]; changes nothing.
+//! * [`decide`]: facts and a request in, a plan out; pure.
+//! * [`act`]: carries plans out; holds no policy.
+//! * [`probe`]: whether a service answers; known servers as data.
+//! * [`ensure`], [`wait`]: probing until something is so, and starting what is missing.
+//! * [`registry`]: the durable record of what provost started.
+//! * [`cli`]: the command line.
+//! * `systemd`, `polkit`, `sys`: the D-Bus client, the terminal agent, the only unsafe code.
+//!
+//! [`Client`] ties them together, and [`inspect`] is the shortest way in:
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), provost::Error> {
+//! let report = provost::inspect(&"ollama".parse()?).await?;
+//! for owner in report.owners {
+//!     println!("{}: {:?}", owner.kind, owner.actions["stop"].verdict);
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
 #![deny(clippy::undocumented_unsafe_blocks)]
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests start programs and read the environment"))]
 
+pub mod act;
+pub mod cli;
+mod client;
+mod clock;
+pub mod decide;
+pub mod ensure;
+mod error;
 pub mod model;
 pub mod observe;
+mod paths;
+pub(crate) mod polkit;
+pub mod probe;
+pub mod registry;
 pub(crate) mod sys;
+pub(crate) mod systemd;
 pub mod text;
+pub mod wait;
+
+pub use client::Client;
+pub use error::Error;
+
+use model::{Availability, InspectReport, Target};
+
+/// Who owns the target, what it serves, and what the caller may do with it.
+pub async fn inspect(target: &Target) -> Result<InspectReport, Error> {
+    Client::new()?.inspect(target).await
+}
+
+/// Whether the target answers, within five seconds.
+pub async fn probe(target: &Target) -> Result<Availability, Error> {
+    Client::new()?.probe(target, std::time::Duration::from_secs(5)).await
+}

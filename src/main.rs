@@ -1,3 +1,5 @@
 //! A few lines into the library.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    provost::cli::main()
+}

@@ -46,9 +46,13 @@ pub struct Availability {
     /// The name of the known server, as `ollama`.
     #[serde(default)]
     pub server: Option<String>,
-    /// The models that it has loaded or can load; empty where it has none or was not asked.
+    /// The models that it has loaded or can load, the loaded ones first; empty where it has none
+    /// or was not asked.
     #[serde(default)]
     pub models: Vec<String>,
+    /// Those of `models` that are loaded now, where the server says so.
+    #[serde(default)]
+    pub loaded: Vec<String>,
 }
 
 impl Availability {
@@ -62,6 +66,7 @@ impl Availability {
             url: None,
             server: None,
             models: Vec::new(),
+            loaded: Vec::new(),
         }
     }
 }

@@ -11,8 +11,8 @@ pub struct Caller {
     pub uid: u32,
     /// The user's name, or the number where there is none.
     pub user: String,
-    /// The names of the groups.
-    pub groups: Vec<String>,
+    /// The group ids, supplementary ones included.
+    pub groups: Vec<u32>,
     /// Effective capabilities, in lower case as `cap_kill`; empty for an ordinary user.
     pub capabilities: Vec<String>,
     /// Whether there is a terminal on which a password could be typed.
@@ -23,7 +23,7 @@ pub struct Caller {
     pub lineage: Vec<u32>,
     /// The units that hold provost itself, outermost first: never stopped.
     pub units: Vec<UnitName>,
-    /// The user's home folder and name resolve; `XDG_RUNTIME_DIR` as set.
+    /// `XDG_RUNTIME_DIR` as it is set.
     pub runtime_dir: Option<String>,
 }
 

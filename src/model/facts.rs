@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Availability, Caller, Host, Identity, Owner, Process, UnitFacts};
+use super::{Availability, Caller, Host, Identity, Manager, Owner, Process, UnitFacts};
 
 /// What the kernel answered to `pidfd_send_signal(fd, 0)`: LSMs and namespaces included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,7 +52,8 @@ pub struct OwnerFacts {
     pub matched: Vec<u32>,
     /// The matched processes and all that descend from them: what a signal to the tree reaches.
     pub tree: Vec<u32>,
-    /// The matched processes include the main one, or run its program.
+    /// The matched processes include the main one, or run its program; for a scope, they and
+    /// their descendants are all that is in it.
     pub includes_main: bool,
     /// The unit, where the owner is one, or the unit around a container or session.
     pub unit: Option<UnitFacts>,
@@ -75,6 +76,15 @@ impl OwnerFacts {
     /// The process with this pid.
     pub fn process(&self, pid: u32) -> Option<&Process> {
         self.processes.iter().find(|p| p.pid() == pid)
+    }
+
+    /// The exact form of the unit that holds it (`unit:NAME`, `user-unit:NAME`), or of the owner.
+    pub fn unit_form(&self) -> String {
+        match self.owner.unit() {
+            Some((Manager::System, unit)) => format!("unit:{unit}"),
+            Some((Manager::User(_), unit)) => format!("user-unit:{unit}"),
+            None => self.exact.clone(),
+        }
     }
 
     /// The kernel's answer for a process.

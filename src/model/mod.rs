@@ -24,7 +24,7 @@ pub use facts::{Facts, OwnerFacts, SignalAnswer};
 pub use host::{Host, Polkit, Reach};
 pub use owner::{Container, Manager, Owner, Runtime};
 pub use plan::{Means, Plan, Step, Stopper, Verdict};
-pub use process::{Identity, ProcState, Process, Program, Uids};
+pub use process::{Aim, Identity, ProcState, Process, Program, Uids};
 pub use report::{ActionReport, InspectReport, OwnerReport};
 pub use signal::{Ladder, Rung, Signal};
 pub use target::{ServiceId, Target};
@@ -37,3 +37,10 @@ pub use unit_facts::{Answer, UnitFacts};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Malformed(pub(crate) String);
+
+impl Malformed {
+    /// With this message.
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self(message.into())
+    }
+}

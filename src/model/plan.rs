@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Action, Identity, Ladder, Manager, Signal, UnitName, Whom};
+use super::{Action, Aim, Ladder, Manager, Signal, UnitName, Whom};
 
 /// The means of control.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,6 +99,8 @@ pub enum Step {
         unit: UnitName,
         /// start, stop, restart or reload.
         action: Action,
+        /// Once the job is queued, every process of the unit gets SIGKILL.
+        force: bool,
         /// A password may be asked for.
         interactive: bool,
     },
@@ -118,14 +120,14 @@ pub enum Step {
     /// One signal to some processes, through their pidfds.
     Signal {
         /// To whom.
-        processes: Vec<Identity>,
+        processes: Vec<Aim>,
         /// What is sent.
         signal: Signal,
     },
     /// Signals with waits until all of the processes, and what they started meanwhile, have ended.
     End {
         /// The roots of the trees.
-        processes: Vec<Identity>,
+        processes: Vec<Aim>,
         /// The signals and waits.
         ladder: Ladder,
     },

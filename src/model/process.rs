@@ -78,11 +78,49 @@ pub struct Process {
     pub started_at: Option<SystemTime>,
     /// Whether it lives.
     pub state: ProcState,
+    /// The path of its cgroup as /proc/PID/cgroup gives it; `None` where that was not read.
+    #[serde(default)]
+    pub cgroup: Option<String>,
     /// A thread of the kernel: it takes no signal.
     pub kernel_thread: bool,
 }
 
+/// A process that is to be signalled: who it must still be, right before the signal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Aim {
+    /// What makes it itself.
+    pub identity: Identity,
+    /// The effective uid that it had.
+    pub uid: Option<u32>,
+    /// The cgroup that it was in.
+    pub cgroup: Option<String>,
+}
+
+impl From<&Process> for Aim {
+    fn from(process: &Process) -> Self {
+        Self { identity: process.identity, uid: process.uid(), cgroup: process.cgroup.clone() }
+    }
+}
+
 impl Process {
+    /// What can be said of a process by its command line alone.
+    pub(crate) fn of_command(cmdline: &[String]) -> Self {
+        Self {
+            identity: Identity { pid: 0, start_ticks: 0, pidfd_inode: None },
+            ppid: 0,
+            pgid: 0,
+            sid: 0,
+            uids: None,
+            comm: String::new(),
+            exe: None,
+            cmdline: cmdline.to_vec(),
+            started_at: None,
+            state: ProcState::Alive,
+            cgroup: None,
+            kernel_thread: false,
+        }
+    }
+
     /// The process id.
     pub fn pid(&self) -> u32 {
         self.identity.pid

@@ -31,6 +31,8 @@ impl Signal {
     pub const KILL: Self = Self(9);
     /// By custom: read the configuration again.
     pub const HUP: Self = Self(1);
+    /// Stops a process where it is; it cannot be caught.
+    pub const STOP: Self = Self(19);
     /// Wakes a stopped process.
     pub const CONT: Self = Self(18);
 

@@ -20,6 +20,11 @@ impl ServiceId {
         &self.0
     }
 
+    /// The id of what has no better one.
+    pub(crate) fn fallback() -> Self {
+        Self("service".to_owned())
+    }
+
     /// Whether this is a pattern over ids instead of one id.
     pub fn is_glob(&self) -> bool {
         self.0.contains(['*', '?', '['])

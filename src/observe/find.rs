@@ -42,6 +42,12 @@ pub(crate) fn find(proc: &ProcFs, target: &Target) -> Vec<u32> {
     }
 }
 
+/// The names of all processes, for suggestions.
+pub(crate) fn comms(proc: &ProcFs) -> Vec<String> {
+    let pids = proc.pids().unwrap_or_default();
+    pids.into_iter().filter_map(|pid| proc.comm(pid).ok()).collect()
+}
+
 /// The processes for which `is` holds.
 fn sift(proc: &ProcFs, without: &[u32], is: impl Fn(u32, &mut [u8]) -> bool + Sync) -> Vec<u32> {
     in_parts(&proc.pids().unwrap_or_default(), |part| {

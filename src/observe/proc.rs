@@ -86,11 +86,6 @@ impl ProcFs {
         Ok(Self { root: root.to_owned(), dir, exists, btime: OnceLock::new() })
     }
 
-    /// Where it is mounted.
-    pub(crate) fn root(&self) -> &Path {
-        &self.root
-    }
-
     /// Every process that the caller may see, in the order of the kernel (ascending).
     pub(crate) fn pids(&self) -> io::Result<Vec<u32>> {
         // A new descriptor each time: its position is its own.
@@ -123,6 +118,7 @@ impl ProcFs {
             started_at: self.started_at(stat.start_ticks),
             comm: stat.comm,
             state: stat.state,
+            cgroup: entry.read("cgroup").ok().and_then(|content| cgroup_path(&content)),
             kernel_thread: stat.kernel_thread,
         })
     }
@@ -146,11 +142,6 @@ impl ProcFs {
     /// The text of /proc/PID/cgroup, for [`super::cgroup::path_of`].
     pub(crate) fn cgroup(&self, pid: u32) -> Result<String, ReadError> {
         Ok(stat::lossy(&self.entry(pid)?.read("cgroup")?))
-    }
-
-    /// The path of the executable without " (deleted)"; `None` where it may not be read.
-    pub(crate) fn exe(&self, pid: u32) -> Option<String> {
-        self.entry(pid).ok()?.exe()
     }
 
     /// The environment that the process was started with; `None` where it may not be read.
@@ -194,18 +185,8 @@ impl ProcFs {
         Ok((Identity { pid, start_ticks, pidfd_inode: fd.inode() }, fd))
     }
 
-    /// Holds the process that was identified before; gone if another one has its pid now.
-    pub(crate) fn hold(&self, identity: &Identity) -> Result<PidFd, ReadError> {
-        let (now, fd) = self.identify(identity.pid)?;
-        let same = match (now.pidfd_inode, identity.pidfd_inode) {
-            (Some(now), Some(then)) => now == then,
-            _ => now.start_ticks == identity.start_ticks,
-        };
-        if same { Ok(fd) } else { Err(ReadError::Gone { pid: identity.pid }) }
-    }
-
     /// The fields of /proc/PID/stat.
-    pub(super) fn stat(&self, pid: u32) -> Result<Stat, ReadError> {
+    pub(crate) fn stat(&self, pid: u32) -> Result<Stat, ReadError> {
         self.entry(pid)?.stat()
     }
 
@@ -329,6 +310,11 @@ fn read_all(dir: impl AsFd, file: &str, limit: usize) -> rustix::io::Result<Vec<
         }
     }
     Ok(content)
+}
+
+/// The path that counts, of the text of /proc/PID/cgroup.
+fn cgroup_path(content: &[u8]) -> Option<String> {
+    super::cgroup::path_of(&String::from_utf8_lossy(content)).map(|path| path.to_string())
 }
 
 #[cfg(test)]

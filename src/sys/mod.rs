@@ -6,6 +6,9 @@
 #![allow(dead_code, reason = "called by what comes later in the flow")]
 
 pub(crate) mod pidfd;
+pub(crate) mod spawn;
+
+use std::path::PathBuf;
 
 use rustix::io::Errno;
 use rustix::process::Pid;
@@ -19,4 +22,14 @@ pub(crate) fn pid(pid: u32) -> Option<Pid> {
 /// differ.
 pub(crate) fn exists(number: u32) -> bool {
     pid(number).is_some_and(|p| rustix::process::test_kill_process(p) != Err(Errno::SRCH))
+}
+
+/// Where the PATH has a program; a name with a slash is a path itself.
+pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
+    let runs = |path: &PathBuf| path.is_file() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok();
+    if name.contains('/') {
+        return Some(PathBuf::from(name)).filter(runs);
+    }
+    let path = crate::observe::env("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".to_owned());
+    path.split(':').filter(|dir| dir.starts_with('/')).map(|dir| PathBuf::from(dir).join(name)).find(runs)
 }

@@ -18,6 +18,11 @@ use std::fmt;
 pub(crate) struct CgroupPath(String);
 
 impl CgroupPath {
+    /// A path that was read before.
+    pub(crate) fn new(path: impl Into<String>) -> Self {
+        Self(path.into())
+    }
+
     /// The path, from the `/` of the cgroup namespace.
     pub(crate) fn as_str(&self) -> &str {
         &self.0

@@ -30,6 +30,8 @@ pub(crate) struct Row {
     pub(crate) pgid: u32,
     /// Its session.
     pub(crate) sid: u32,
+    /// When it started, in clock ticks after boot: with the pid, what makes it itself.
+    pub(crate) start_ticks: u64,
 }
 
 /// The processes of the host that belong to these roots: [`tree`], read the quickest way.
@@ -41,7 +43,7 @@ pub(crate) fn of(proc: &ProcFs, roots: &[u32]) -> Vec<u32> {
 pub(crate) fn table(proc: &ProcFs) -> Vec<Row> {
     let row = |pid: u32| {
         let stat = proc.stat(pid).ok()?;
-        Some(Row { pid, ppid: stat.ppid, pgid: stat.pgid, sid: stat.sid })
+        Some(Row { pid, ppid: stat.ppid, pgid: stat.pgid, sid: stat.sid, start_ticks: stat.start_ticks })
     };
     super::find::in_parts(&proc.pids().unwrap_or_default(), |part| part.iter().copied().filter_map(row).collect())
 }
@@ -93,7 +95,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn row(pid: u32, ppid: u32, pgid: u32, sid: u32) -> Row {
-        Row { pid, ppid, pgid, sid }
+        Row { pid, ppid, pgid, sid, start_ticks: 0 }
     }
 
     #[test]

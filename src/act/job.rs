@@ -1,0 +1,136 @@
+//! Jobs and KillUnit of a manager, with a password where that is needed and possible.
+
+use super::{ActError, Done, Outcome};
+use crate::model::{Action, Manager as Whose, Signal, UnitName, Whom};
+use crate::observe::Observer;
+use crate::polkit::Agent;
+use crate::systemd::{CallError, Jobs, Manager};
+
+/// A job to run.
+pub(super) struct Job<'a> {
+    pub(super) whose: Whose,
+    pub(super) unit: &'a UnitName,
+    pub(super) action: Action,
+    pub(super) force: bool,
+    pub(super) interactive: bool,
+}
+
+/// Queues the job and waits for its end and the state that it leaves.
+pub(super) async fn run(observer: &Observer, job: &Job<'_>, no_block: bool) -> Result<Done, ActError> {
+    let manager = manager(observer, job.whose).await?;
+    let jobs = if no_block { None } else { Some(Jobs::listen(&manager).await.map_err(|e| explain(e, job.unit))?) };
+    let agent = agent(observer, job.interactive).await?;
+    let queued = manager.queue(job.unit, job.action, job.interactive).await;
+    let killed = match (&queued, job.force) {
+        (Ok(_), true) => manager.kill(job.unit, Whom::All, Signal::KILL, job.interactive).await,
+        _ => Ok(()),
+    };
+    if let Some(agent) = agent {
+        agent.end().await;
+    }
+    let path = queued.map_err(|e| explain(e, job.unit))?;
+    match killed {
+        // The stop was faster.
+        Err(error) if error.short_name() != "NoSuchProcess" => return Err(explain(error, job.unit)),
+        _ => {}
+    }
+    let Some(jobs) = jobs else {
+        return Ok(Done { outcome: Outcome::Queued, state: format!("{} of {} is queued", job.action, job.unit) });
+    };
+    let outcome = jobs.wait(&path).await.map_err(|e| explain(e, job.unit))?;
+    if !outcome.is_success() {
+        return Err(failed(&manager, job, &outcome.0).await);
+    }
+    finished(&manager, job).await
+}
+
+/// Sends a signal through the manager.
+pub(super) async fn kill(
+    observer: &Observer,
+    whose: Whose,
+    unit: &UnitName,
+    whom: Whom,
+    signal: Signal,
+    interactive: bool,
+) -> Result<Done, ActError> {
+    let manager = manager(observer, whose).await?;
+    let agent = agent(observer, interactive).await?;
+    let sent = manager.kill(unit, whom, signal, interactive).await;
+    if let Some(agent) = agent {
+        agent.end().await;
+    }
+    sent.map_err(|e| explain(e, unit))?;
+    let whom = match whom {
+        Whom::Main => "the main process",
+        Whom::All => "every process",
+    };
+    Ok(Done { outcome: Outcome::Signalled, state: format!("{signal} sent to {whom} of {unit}") })
+}
+
+async fn manager(observer: &Observer, whose: Whose) -> Result<Manager, ActError> {
+    observer.bus().manager(whose).await.map_err(ActError::Unreachable)
+}
+
+async fn agent(observer: &Observer, interactive: bool) -> Result<Option<Agent>, ActError> {
+    if !interactive {
+        return Ok(None);
+    }
+    let in_session = observer.caller().session.is_some();
+    Agent::start(in_session).await.map(Some).map_err(|e| ActError::NotPermitted(e.to_string()))
+}
+
+/// The state after a job that succeeded; a start that ended in `failed` did not.
+async fn finished(manager: &Manager, job: &Job<'_>) -> Result<Done, ActError> {
+    let unit = manager.unit_properties(job.unit).await.map_err(|e| explain(e, job.unit))?;
+    let (active, sub) = (unit.string("ActiveState"), unit.string("SubState"));
+    let state = format!("{active} ({sub})");
+    let outcome = match job.action {
+        Action::Start => Outcome::Started,
+        Action::Restart => Outcome::Restarted,
+        Action::Reload => Outcome::Reloaded,
+        Action::Stop | Action::Kill => Outcome::Stopped,
+    };
+    let starts = matches!(job.action, Action::Start | Action::Restart);
+    if starts && active == "failed" {
+        return Err(ActError::Failed(format!(
+            "{} was started and failed at once ({}); its log: journalctl -u {}",
+            job.unit,
+            unit.string("Result"),
+            job.unit
+        )));
+    }
+    Ok(Done { outcome, state })
+}
+
+async fn failed(manager: &Manager, job: &Job<'_>, result: &str) -> ActError {
+    let (action, unit) = (job.action, job.unit);
+    let why = match result {
+        "dependency" => "a unit that it needs could not be started".to_owned(),
+        "timeout" => "systemd gave up waiting for it".to_owned(),
+        "canceled" => "another job came in between".to_owned(),
+        "failed" => match manager.unit_properties(unit).await {
+            Ok(p) => format!("the unit ended with result {}", p.string("Result")),
+            Err(_) => "the unit failed".to_owned(),
+        },
+        other => format!("the job ended as {other}"),
+    };
+    ActError::Failed(format!("{action} of {unit} failed: {why}; its log: journalctl -u {unit}"))
+}
+
+/// What an error of the call means for a person.
+fn explain(error: CallError, unit: &UnitName) -> ActError {
+    if error.is_denied() {
+        return ActError::NotPermitted(format!("{unit}: authentication failed or polkit said no ({error})"));
+    }
+    if error.needs_interaction() {
+        return ActError::NotPermitted(format!("{unit}: a password is needed and nobody could be asked"));
+    }
+    match error.short_name() {
+        "NoReply" => ActError::NotPermitted(format!("{unit}: nobody typed the password within systemd's 25 s")),
+        "NoSuchUnit" | "UnitMasked" | "LoadFailed" | "OnlyByDependency" | "JobTypeNotApplicable" | "NoSuchProcess" => {
+            ActError::Failed(format!("{unit}: {error}"))
+        }
+        _ if error.is_unreachable() => ActError::Unreachable(format!("{unit}: {error}")),
+        _ => ActError::Failed(format!("{unit}: {error}")),
+    }
+}

@@ -1,0 +1,124 @@
+//! Carries plans out. Holds no policy: what may not be done, [`crate::decide`] did not plan.
+//!
+//! Every effect looks once more, right before it, whether its object is still the one that the
+//! plan speaks of.
+
+mod command;
+mod end;
+mod job;
+mod signal;
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::model::{Action, Plan, Step, Stopper};
+use crate::observe::Observer;
+
+/// How an action ended well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// The wanted state was there already.
+    Unchanged,
+    /// It runs now.
+    Started,
+    /// It has ended.
+    Stopped,
+    /// It ended and runs again.
+    Restarted,
+    /// It was told to read its configuration again, and said that it did.
+    Reloaded,
+    /// The signal was sent.
+    Signalled,
+    /// The job is queued; nobody waited for it (`--no-block`).
+    Queued,
+}
+
+/// How an action ended, and in what state that leaves its object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Done {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The state afterwards, in words: `active (running)`, `3 processes ended`.
+    pub state: String,
+}
+
+/// Why an action did not end well.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ActError {
+    /// Authorisation was refused.
+    #[error("{0}")]
+    NotPermitted(String),
+    /// It was tried and failed.
+    #[error("{0}")]
+    Failed(String),
+    /// The time given did not suffice.
+    #[error("{0}")]
+    TimedOut(String),
+    /// The manager or its bus cannot be reached.
+    #[error("{0}")]
+    Unreachable(String),
+    /// The target is gone, or another process has its pid now.
+    #[error("{0}")]
+    Gone(String),
+    /// The plan itself says that it cannot be.
+    #[error("{reason}")]
+    Stopped {
+        /// As what kind of obstacle.
+        stopper: Stopper,
+        /// The plan's reason.
+        reason: String,
+    },
+}
+
+/// How plans are carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Options {
+    /// Jobs are queued and not waited for.
+    pub no_block: bool,
+    /// The longest time for all of it.
+    pub timeout: Option<Duration>,
+}
+
+/// Carries out a plan.
+pub async fn carry_out(observer: &Observer, plan: &Plan, options: Options) -> Result<Done, ActError> {
+    if let Some(state) = &plan.already {
+        return Ok(Done { outcome: Outcome::Unchanged, state: state.clone() });
+    }
+    if let Some(stopper) = plan.stopper {
+        return Err(ActError::Stopped { stopper, reason: plan.reason.clone() });
+    }
+    let work = async {
+        let mut done = Done { outcome: Outcome::Unchanged, state: String::new() };
+        for step in &plan.steps {
+            done = self::step(observer, plan.action, step, options).await?;
+        }
+        Ok(done)
+    };
+    match options.timeout {
+        None => work.await,
+        Some(limit) => tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
+            let limit = humantime::format_duration(limit);
+            Err(ActError::TimedOut(format!(
+                "{} was not done after {limit}; what was queued or sent goes on",
+                plan.action
+            )))
+        }),
+    }
+}
+
+async fn step(observer: &Observer, action: Action, step: &Step, options: Options) -> Result<Done, ActError> {
+    match step {
+        Step::Job { manager, unit, action, force, interactive } => {
+            let job = job::Job { whose: *manager, unit, action: *action, force: *force, interactive: *interactive };
+            job::run(observer, &job, options.no_block).await
+        }
+        Step::KillUnit { manager, unit, whom, signal, interactive } => {
+            job::kill(observer, *manager, unit, *whom, *signal, *interactive).await
+        }
+        Step::Signal { processes, signal } => signal::send(observer.proc(), processes, *signal),
+        Step::End { processes, ladder } => end::end(observer.proc(), processes, ladder).await,
+        Step::Command { argv } => command::run(argv, action).await,
+    }
+}

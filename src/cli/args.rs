@@ -1,0 +1,289 @@
+//! The command line: one definition for parsing, help, completions and the man pages.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+
+use crate::model::{Ladder, Signal, Whom};
+
+const AFTER_HELP: &str = "\
+Targets:
+  WORD              a service id, a unit, or a process name, whichever it is
+  unit:NAME         a unit of the system manager (globs: unit:'ollama*')
+  user-unit:NAME    a unit of your user manager
+  service:ID        a service that provost started
+  pid:N  name:COMM  a process by its number, processes by their name
+  exe:PATH cmd:TEXT processes by executable, or by text in the command line
+  :PORT             whoever listens on this TCP port
+
+Exit codes:
+  0 done, or already so        1 failed             2 usage, or ambiguous
+  3 not running or available   4 not permitted      5 no such target
+  6 config invalid             7 timed out          8 bus or daemon unreachable";
+
+/// Find out who owns a process, and control it by the right means
+///
+/// provost asks systemd where systemd owns the process, signals directly where you may, goes
+/// through polkit where an administrator may allow it, and says why.
+#[derive(Debug, Parser)]
+#[command(name = "provost", version, after_help = AFTER_HELP, max_term_width = 100, disable_help_subcommand = true)]
+pub struct Cli {
+    /// What to do; without a verb: an overview of known servers and own services
+    #[command(subcommand)]
+    pub verb: Option<Verb>,
+    /// How everything is said
+    #[command(flatten)]
+    pub global: Global,
+}
+
+/// Flags of all verbs.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Common options")]
+pub struct Global {
+    /// For people or for programs
+    #[arg(short, long, global = true, value_enum, default_value_t = Output::Human, value_name = "FORM")]
+    pub output: Output,
+    /// The same as -o json
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Say nothing but errors
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Say more on standard error: what is asked of whom (twice: all of it)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Never ask for a password
+    #[arg(long, global = true)]
+    pub no_ask_password: bool,
+    /// Colours: auto looks at the terminal and at NO_COLOR
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    pub color: Color,
+    /// Look up bare words among the units of your user manager only
+    #[arg(long, global = true, conflicts_with = "system")]
+    pub user: bool,
+    /// Look up bare words among the units of the system only
+    #[arg(long, global = true)]
+    pub system: bool,
+}
+
+/// The form of what is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// Text for people
+    Human,
+    /// One JSON document
+    Json,
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Who owns it, what it serves, and what you may do with it
+    Inspect(Inspect),
+    /// Whether it answers: exit 0 or 3
+    Probe(Probe),
+    /// Make sure that it is available, by starting what is needed and allowed
+    Ensure(Ensure),
+    /// Wait until it is available, running or gone
+    Wait(Wait),
+    /// Start a unit
+    Start(Change),
+    /// Stop a unit, or end processes with all their children
+    Stop(Stop),
+    /// Stop and start again
+    Restart(Change),
+    /// Have it read its configuration again
+    Reload(Change),
+    /// Send a signal
+    Kill(Kill),
+    /// Print a completion script for a shell
+    Completions(Completions),
+    /// Write the man pages into a folder, or print the main one
+    Man(Man),
+}
+
+/// `inspect`.
+#[derive(Debug, Args)]
+pub struct Inspect {
+    /// What to look at
+    #[arg(value_name = "TARGET", value_hint = ValueHint::Other)]
+    pub targets: Vec<String>,
+    /// Print a polkit rule that allows exactly you, this unit, these verbs
+    #[arg(long)]
+    pub polkit_rule: bool,
+    /// Also look at what sudo allows without a password (an unsuccessful look may be reported)
+    #[arg(long)]
+    pub sudo: bool,
+    /// Do not connect to what it serves
+    #[arg(long)]
+    pub no_probe: bool,
+}
+
+/// `probe`.
+#[derive(Debug, Args)]
+pub struct Probe {
+    /// A target, or an address: http://HOST:PORT/PATH, tcp:HOST:PORT, unix:PATH
+    #[arg(value_name = "TARGET|ADDRESS")]
+    pub targets: Vec<String>,
+    /// The longest time for the answer
+    #[arg(long, value_parser = humantime::parse_duration, default_value = "5s", value_name = "TIME")]
+    pub timeout: Duration,
+    /// Of an http address: the statuses that mean available, as 200 or 200-299
+    #[arg(long, value_name = "STATUS")]
+    pub status: Option<String>,
+    /// Of an http address: text that the answer must contain
+    #[arg(long = "match", value_name = "TEXT")]
+    pub matches: Option<String>,
+    /// A command whose exit code 0 means available
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+}
+
+/// `ensure`.
+#[derive(Debug, Args)]
+pub struct Ensure {
+    /// What must be available
+    #[arg(value_name = "TARGET")]
+    pub target: Option<String>,
+    /// How long to wait until it is available
+    #[arg(long, value_parser = humantime::parse_duration, default_value = "60s", value_name = "TIME")]
+    pub timeout: Duration,
+    /// How long it may say that it is still loading
+    #[arg(long, value_parser = humantime::parse_duration, default_value = "10min", value_name = "TIME")]
+    pub load_timeout: Duration,
+    /// Restart what runs and does not answer within the time
+    #[arg(long)]
+    pub restart: bool,
+    /// Say what would be done, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Use systemctl through sudo where that asks for no password
+    #[arg(long)]
+    pub sudo: bool,
+    /// Probe this address instead of the one found: http://…, tcp:HOST:PORT, unix:PATH
+    #[arg(long, value_name = "ADDRESS")]
+    pub probe: Option<String>,
+    /// What to start if nothing by that name exists
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+}
+
+/// `wait`.
+#[derive(Debug, Args)]
+pub struct Wait {
+    /// What to wait for
+    #[arg(value_name = "TARGET")]
+    pub target: Option<String>,
+    /// Which state to wait for
+    #[arg(long = "for", value_enum, default_value_t = WaitFor::Available, value_name = "STATE")]
+    pub state: WaitFor,
+    /// The longest time to wait; without it: for ever
+    #[arg(long, value_parser = humantime::parse_duration, value_name = "TIME")]
+    pub timeout: Option<Duration>,
+}
+
+/// What can be waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum WaitFor {
+    /// It answers
+    Available,
+    /// Nothing of it runs
+    Gone,
+    /// It runs, whether it answers or not
+    Running,
+}
+
+/// Flags of everything that changes something.
+#[derive(Debug, Clone, Args)]
+pub struct Changing {
+    /// What to act on
+    #[arg(value_name = "TARGET")]
+    pub targets: Vec<String>,
+    /// Print the plan and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// The longest time for each target
+    #[arg(long, value_parser = humantime::parse_duration, value_name = "TIME")]
+    pub timeout: Option<Duration>,
+    /// Where a word leads to several owners, act on all of them
+    #[arg(long)]
+    pub all: bool,
+    /// Use systemctl through sudo where that asks for no password
+    #[arg(long)]
+    pub sudo: bool,
+}
+
+/// `start`, `restart`, `reload`.
+#[derive(Debug, Args)]
+pub struct Change {
+    /// What and how
+    #[command(flatten)]
+    pub changing: Changing,
+    /// Queue the job and do not wait for its end
+    #[arg(long)]
+    pub no_block: bool,
+}
+
+/// `stop`.
+#[derive(Debug, Args)]
+pub struct Stop {
+    /// What and how
+    #[command(flatten)]
+    pub changing: Changing,
+    /// Queue the job and do not wait for its end
+    #[arg(long)]
+    pub no_block: bool,
+    /// SIGKILL at once
+    #[arg(long, conflicts_with = "signals")]
+    pub force: bool,
+    /// Signals and waits for processes without a unit
+    #[arg(long, value_name = "TERM:5s,KILL")]
+    pub signals: Option<Ladder>,
+    /// Signal the matched processes and their children in spite of their unit
+    #[arg(long)]
+    pub only_process: bool,
+}
+
+/// `kill`.
+#[derive(Debug, Args)]
+pub struct Kill {
+    /// What and how
+    #[command(flatten)]
+    pub changing: Changing,
+    /// The signal, by name or number
+    #[arg(short, long, default_value = "TERM", value_name = "SIGNAL", allow_hyphen_values = true)]
+    pub signal: Signal,
+    /// The main process, or all
+    #[arg(long, value_enum, default_value_t = Whom::Main)]
+    pub whom: Whom,
+    /// Signal the matched processes in spite of their unit
+    #[arg(long)]
+    pub only_process: bool,
+}
+
+/// `completions`.
+#[derive(Debug, Args)]
+pub struct Completions {
+    /// bash, zsh, fish, elvish or powershell
+    pub shell: clap_complete::Shell,
+}
+
+/// `man`.
+#[derive(Debug, Args)]
+pub struct Man {
+    /// Where the pages go: provost.1, provost-stop.1, …
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub folder: Option<PathBuf>,
+}

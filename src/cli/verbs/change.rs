@@ -1,0 +1,172 @@
+//! start, stop, restart, reload, kill: plan each target, then carry out or print.
+
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use super::super::args::{Change, Changing, Kill, Stop};
+use super::super::exit::Exit;
+use super::super::say::error_json;
+use super::super::{progress, render};
+use super::{Context, candidates, targets};
+use crate::act::{Done, Options, Outcome};
+use crate::error::Error;
+use crate::model::{Action, Plan, Request, Target};
+
+pub(in crate::cli) async fn start(ctx: &Context<'_>, args: &Change) -> ExitCode {
+    run(ctx, &args.changing, args.no_block, Request::new(Action::Start)).await
+}
+
+pub(in crate::cli) async fn restart(ctx: &Context<'_>, args: &Change) -> ExitCode {
+    run(ctx, &args.changing, args.no_block, Request::new(Action::Restart)).await
+}
+
+pub(in crate::cli) async fn reload(ctx: &Context<'_>, args: &Change) -> ExitCode {
+    run(ctx, &args.changing, args.no_block, Request::new(Action::Reload)).await
+}
+
+pub(in crate::cli) async fn stop(ctx: &Context<'_>, args: &Stop) -> ExitCode {
+    let mut request = Request::new(Action::Stop);
+    request.force = args.force;
+    request.only_process = args.only_process;
+    if let Some(ladder) = &args.signals {
+        request.ladder = ladder.clone();
+    }
+    run(ctx, &args.changing, args.no_block, request).await
+}
+
+pub(in crate::cli) async fn kill(ctx: &Context<'_>, args: &Kill) -> ExitCode {
+    let mut request = Request::new(Action::Kill);
+    request.signal = args.signal;
+    request.whom = args.whom;
+    request.only_process = args.only_process;
+    run(ctx, &args.changing, false, request).await
+}
+
+/// What came of one target.
+struct Result1 {
+    target: String,
+    plan: Option<Plan>,
+    done: Result<Option<Done>, Error>,
+}
+
+async fn run(ctx: &Context<'_>, args: &Changing, no_block: bool, mut request: Request) -> ExitCode {
+    if args.targets.is_empty() {
+        return candidates(ctx, request.action.verb()).await;
+    }
+    let targets = match targets(&args.targets) {
+        Ok(targets) => targets,
+        Err(error) => return ctx.say.error(&error.into()),
+    };
+    request.sudo = args.sudo;
+    request.ask_password = ctx.ask_password;
+    let options = Options { no_block, timeout: args.timeout };
+    let mut results = Vec::new();
+    for target in &targets {
+        match ctx.client.plan(target, &request, args.all).await {
+            Err(error) => results.push(Result1 { target: target.to_string(), plan: None, done: Err(error) }),
+            Ok(plans) => {
+                for (exact, plan) in plans {
+                    results.push(one(ctx, args, &options, target, exact, plan).await);
+                }
+            }
+        }
+    }
+    report(ctx, args, request.action, &results)
+}
+
+async fn one(
+    ctx: &Context<'_>,
+    args: &Changing,
+    options: &Options,
+    target: &Target,
+    exact: String,
+    plan: Plan,
+) -> Result1 {
+    // What the user wrote is what the answer speaks of, unless it leads to several things.
+    let target = if matches!(target, Target::Word(_)) { exact } else { target.to_string() };
+    if args.dry_run {
+        return Result1 { target, plan: Some(plan), done: Ok(None) };
+    }
+    let words = format!("{} {target}", plan.action);
+    let done = progress::while_waiting(ctx.say.quiet, &words, ctx.client.act(&plan, *options)).await;
+    Result1 { target, plan: Some(plan), done: done.map(Some).map_err(Error::from) }
+}
+
+fn report(ctx: &Context<'_>, args: &Changing, action: Action, results: &[Result1]) -> ExitCode {
+    let mut code = Exit::Done as u8;
+    for result in results {
+        if let Err(error) = &result.done
+            && code == 0
+        {
+            code = error.exit_code();
+        }
+        if !ctx.say.json {
+            people(ctx, args, action, result);
+        }
+    }
+    if ctx.say.json {
+        let all: Vec<_> = results.iter().map(|r| document(action, args.dry_run, r)).collect();
+        match all.as_slice() {
+            [one] => ctx.say.json(one),
+            all => ctx.say.json(&all),
+        }
+    }
+    ExitCode::from(code)
+}
+
+fn people(ctx: &Context<'_>, args: &Changing, action: Action, result: &Result1) {
+    let target = crate::text::clip(&result.target);
+    match (&result.done, &result.plan) {
+        (Ok(None), Some(plan)) => ctx.say.text(&render::plan(&result.target, plan)),
+        (Ok(None), None) => {}
+        (Ok(Some(done)), plan) => {
+            let good = render::GOOD;
+            let word = match done.outcome {
+                Outcome::Unchanged => "nothing to do",
+                Outcome::Started => "started",
+                Outcome::Stopped => "stopped",
+                Outcome::Restarted => "restarted",
+                Outcome::Reloaded => "reloaded",
+                Outcome::Signalled => "signalled",
+                Outcome::Queued => "queued",
+            };
+            ctx.say.text(&format!("{target}: {good}{word}{good:#}, {}\n", crate::text::escape(&done.state)));
+            for warning in plan.iter().flat_map(|p| &p.warnings) {
+                ctx.say.note(&format!("  {}", crate::text::escape(warning)));
+            }
+        }
+        (Err(error), plan) => {
+            let unlock = plan.as_ref().and_then(|p| p.unlock.as_deref());
+            if !matches!(error, Error::Ambiguous { .. } | Error::NotFound { .. }) && !args.dry_run {
+                ctx.say.note(&format!("{target}: not {}", past(action)));
+            }
+            ctx.say.complain(error, unlock);
+        }
+    }
+}
+
+fn past(action: Action) -> &'static str {
+    match action {
+        Action::Start => "started",
+        Action::Stop => "stopped",
+        Action::Restart => "restarted",
+        Action::Reload => "reloaded",
+        Action::Kill => "signalled",
+    }
+}
+
+/// `{"target", "action", "dry_run", "plan", "outcome", "state", "error"}`.
+fn document(action: Action, dry_run: bool, result: &Result1) -> serde_json::Value {
+    let done = result.done.as_ref().ok().and_then(Option::as_ref);
+    let error = result.done.as_ref().err().map(|e| error_json(e)["error"].take());
+    json!({
+        "target": result.target,
+        "action": action,
+        "dry_run": dry_run,
+        "plan": result.plan,
+        "outcome": done.map(|d| d.outcome),
+        "state": done.map(|d| &d.state),
+        "error": error,
+    })
+}

@@ -1,0 +1,95 @@
+//! `inspect`: who owns it, what it serves, what you may do.
+
+use std::process::ExitCode;
+
+use super::super::args::Inspect;
+use super::super::exit::Exit;
+use super::super::{progress, render};
+use super::{Context, candidates, targets};
+use crate::decide::{decide_all, polkit_rule, sudoers_line};
+use crate::error::Error;
+use crate::model::{Action, Facts, InspectReport, Plan, Polkit, Request, Target};
+use crate::observe::Want;
+
+pub(in crate::cli) async fn run(ctx: &Context<'_>, args: &Inspect) -> ExitCode {
+    if args.targets.is_empty() {
+        return candidates(ctx, "inspect").await;
+    }
+    let targets = match targets(&args.targets) {
+        Ok(targets) => targets,
+        Err(error) => return ctx.say.error(&error.into()),
+    };
+    let mut code = ExitCode::from(Exit::Done as u8);
+    let mut documents = Vec::new();
+    for (i, target) in targets.iter().enumerate() {
+        match one(ctx, args, target).await {
+            Ok((facts, plans)) if args.polkit_rule => {
+                if let Err(error) = rule(ctx, &facts) {
+                    return ctx.say.error(&error);
+                }
+                drop(plans);
+            }
+            Ok((facts, plans)) if ctx.say.json => {
+                documents.push(serde_json::to_value(InspectReport::new(&facts, &plans)).unwrap_or_default());
+            }
+            Ok((facts, plans)) => {
+                let gap = if i == 0 { "" } else { "\n" };
+                let now = crate::clock::now();
+                ctx.say.text(&format!("{gap}{}", render::inspect(&facts, &plans, now)));
+            }
+            Err(error) => {
+                ctx.say.complain(&error, None);
+                documents.push(super::super::say::error_json(&error));
+                code = ExitCode::from(error.exit_code());
+            }
+        }
+    }
+    if ctx.say.json && !args.polkit_rule {
+        match documents.as_slice() {
+            [one] => ctx.say.json(one),
+            all => ctx.say.json(&all),
+        }
+    }
+    code
+}
+
+async fn one(ctx: &Context<'_>, args: &Inspect, target: &Target) -> Result<(Facts, Vec<Vec<Plan>>), Error> {
+    let want = Want { actions: Action::ALL.to_vec(), probe: !args.no_probe && !args.polkit_rule, sudo: args.sudo };
+    let words = format!("looking at {target}");
+    let facts = progress::while_waiting(ctx.say.quiet, &words, ctx.client.facts(target, &want)).await?;
+    let like = Request { sudo: args.sudo, ask_password: ctx.ask_password, ..Request::new(Action::Stop) };
+    let plans = facts.owners.iter().map(|owner| decide_all(&facts, owner, &like)).collect();
+    Ok((facts, plans))
+}
+
+/// `--polkit-rule`: for each owner that is a unit of the system.
+fn rule(ctx: &Context<'_>, facts: &Facts) -> Result<(), Error> {
+    let mut any = false;
+    for owner in &facts.owners {
+        let (Some((crate::model::Manager::System, _)), Some(unit)) = (owner.owner.unit(), &owner.unit) else {
+            continue;
+        };
+        any = true;
+        let text = match facts.host.polkit {
+            Polkit::Absent => sudoers_line(&facts.caller, unit, systemctl()),
+            ref polkit if polkit.has_rules() == Some(false) => {
+                ctx.say.note("polkit here is older than 0.106 and knows no rules; this is a sudoers line instead");
+                sudoers_line(&facts.caller, unit, systemctl())
+            }
+            _ => polkit_rule(&facts.caller, unit),
+        };
+        // Asked for: quiet does not silence it.
+        use std::io::Write as _;
+        let _ = std::io::stdout().write_all(text.as_bytes());
+    }
+    if any {
+        return Ok(());
+    }
+    let words =
+        format!("{} is no unit of the system, and polkit decides about those only", crate::text::clip(&facts.target));
+    Err(Error::Malformed(crate::model::Malformed::new(words)))
+}
+
+fn systemctl() -> &'static str {
+    if std::path::Path::new("/usr/bin/systemctl").exists() { "/usr/bin/systemctl" } else { "/bin/systemctl" }
+}

@@ -1,0 +1,110 @@
+//! The library's front: one value that reads the host, decides and acts, as the verbs do.
+
+use std::time::Duration;
+
+use crate::act::{self, ActError, Done};
+use crate::decide::{decide, decide_all};
+use crate::error::Error;
+use crate::model::{Action, Availability, Facts, InspectReport, OwnerFacts, Plan, Request, Target};
+use crate::observe::{Observer, Units, Want};
+use crate::probe;
+
+/// A view of this host. Connections to the bus are made when first needed and kept, so use one
+/// for several requests.
+///
+/// Needs a tokio runtime with its drivers enabled.
+#[derive(Debug)]
+pub struct Client {
+    observer: Observer,
+}
+
+impl Client {
+    /// Looks at the host and at the caller; asks nobody yet.
+    pub fn new() -> Result<Self, Error> {
+        Self::with_units(Units::Both)
+    }
+
+    /// The same; bare words are looked up among these units only.
+    pub fn with_units(units: Units) -> Result<Self, Error> {
+        Ok(Self { observer: Observer::new(units)? })
+    }
+
+    /// What reads the host.
+    pub fn observer(&self) -> &Observer {
+        &self.observer
+    }
+
+    /// Everything about a target.
+    pub async fn facts(&self, target: &Target, want: &Want) -> Result<Facts, Error> {
+        self.observer.facts(target, want).await
+    }
+
+    /// Who owns the target, what it serves, and what the caller may do with it.
+    pub async fn inspect(&self, target: &Target) -> Result<InspectReport, Error> {
+        let want = Want { actions: Action::ALL.to_vec(), probe: true, sudo: false };
+        let facts = self.facts(target, &want).await?;
+        let like = Request::new(Action::Stop);
+        let plans: Vec<Vec<Plan>> = facts.owners.iter().map(|o| decide_all(&facts, o, &like)).collect();
+        Ok(InspectReport::new(&facts, &plans))
+    }
+
+    /// How a request would be carried out: one plan an owner, with the exact target of each. A
+    /// bare word that leads to several owners is [`Error::Ambiguous`], unless `all` is set.
+    pub async fn plan(&self, target: &Target, request: &Request, all: bool) -> Result<Vec<(String, Plan)>, Error> {
+        let actions = if request.force { vec![request.action, Action::Kill] } else { vec![request.action] };
+        let facts = self.facts(target, &Want { actions, probe: false, sudo: request.sudo }).await?;
+        if facts.owners.len() > 1 && !all && !is_glob(target) {
+            let choices = facts.owners.iter().map(|o| (o.exact.clone(), what(o))).collect();
+            return Err(Error::Ambiguous { target: crate::text::clip(&facts.target), choices });
+        }
+        let plans = facts.owners.iter().map(|owner| (owner.exact.clone(), decide(&facts, owner, request)));
+        Ok(plans.collect())
+    }
+
+    /// Carries a plan out.
+    pub async fn act(&self, plan: &Plan, options: act::Options) -> Result<Done, ActError> {
+        act::carry_out(&self.observer, plan, options).await
+    }
+
+    /// Whether the target answers. The first owner counts, or the first that is available.
+    pub async fn probe(&self, target: &Target, timeout: Duration) -> Result<Availability, Error> {
+        let facts = self.facts(target, &Want::default()).await?;
+        let options = probe::Options { timeout, ..probe::Options::default() };
+        let mut first = None;
+        for owner in &facts.owners {
+            let found = self.observer.probe_owner(owner, target, &options).await?;
+            if found.state == crate::model::AvailabilityState::Available {
+                return Ok(found);
+            }
+            first.get_or_insert(found);
+        }
+        Ok(first.unwrap_or_else(|| Availability::unknown("nothing runs")))
+    }
+}
+
+/// Whether the user named several on purpose.
+fn is_glob(target: &Target) -> bool {
+    match target {
+        Target::Unit(p) | Target::UserUnit(p) => matches!(p, crate::model::UnitPattern::Glob(_)),
+        Target::Service(id) => id.is_glob(),
+        _ => false,
+    }
+}
+
+/// An owner in a few words, for lists to choose from.
+pub(crate) fn what(owner: &OwnerFacts) -> String {
+    let command = owner.processes.first().map(|p| crate::text::clip(&p.command()));
+    let user = owner.user.as_deref().unwrap_or("?");
+    let kind = match owner.owner.kind() {
+        "system-unit" => "a system unit".to_owned(),
+        "user-unit" => format!("a user unit of {user}"),
+        "session" => format!("a process in a session of {user}"),
+        "bare" => format!("a process of {user}"),
+        "own-service" => "started by provost".to_owned(),
+        other => format!("a {other}"),
+    };
+    match command {
+        Some(command) => format!("{kind}: {command}"),
+        None => format!("{kind}, not running"),
+    }
+}

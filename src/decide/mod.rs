@@ -1,0 +1,109 @@
+//! Facts and a request in, a plan out: who may do what, by what means, and why.
+//!
+//! Pure: the same facts and the same request always give the same plan. Nothing here reads the
+//! host or changes it. Each kind of owner has its file; [`protect`] comes before all of them.
+
+mod container;
+mod polkit_rule;
+mod process;
+mod protect;
+mod unit;
+mod words;
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod samples;
+
+pub(crate) use container::program as runtime_program;
+pub use polkit_rule::{polkit_rule, sudoers_line};
+
+use crate::model::{Action, Facts, Means, Owner, OwnerFacts, Plan, Request, Step, Stopper, UnitKind, Verdict};
+
+/// Decides how `request` would be carried out for one owner of `facts`.
+pub fn decide(facts: &Facts, owner: &OwnerFacts, request: &Request) -> Plan {
+    let ctx = Ctx { facts, owner, request };
+    if let Some(refusal) = protect::check(&ctx) {
+        return refusal;
+    }
+    if request.only_process {
+        return process::only_process(&ctx);
+    }
+    match &owner.owner {
+        Owner::Kernel => ctx.refuse(Stopper::NotPermitted, "it is a thread of the kernel, which takes no signals"),
+        Owner::Container { container, .. } => container::decide(&ctx, container),
+        Owner::SystemUnit { unit } | Owner::UserUnit { unit, .. } => {
+            // A scope is somebody else's unless it was named or holds nothing but the target.
+            if unit.kind() == UnitKind::Scope && !owner.named && !owner.includes_main {
+                process::decide(&ctx)
+            } else {
+                unit::decide(&ctx, unit)
+            }
+        }
+        Owner::Session { .. } | Owner::Bare { .. } | Owner::OwnService { .. } => process::decide(&ctx),
+    }
+}
+
+/// The plans for all actions, as `inspect` shows them.
+pub fn decide_all(facts: &Facts, owner: &OwnerFacts, like: &Request) -> Vec<Plan> {
+    let plan = |action| decide(facts, owner, &Request { action, ..like.clone() });
+    Action::ALL.into_iter().map(plan).collect()
+}
+
+/// What every rule looks at.
+struct Ctx<'a> {
+    facts: &'a Facts,
+    owner: &'a OwnerFacts,
+    request: &'a Request,
+}
+
+impl Ctx<'_> {
+    fn plan(&self, means: Means, verdict: Verdict, reason: impl Into<String>) -> Plan {
+        Plan {
+            action: self.request.action,
+            means,
+            verdict,
+            reason: reason.into(),
+            unlock: None,
+            warnings: Vec::new(),
+            steps: Vec::new(),
+            already: None,
+            stopper: None,
+        }
+    }
+
+    /// provost will not do it.
+    fn refuse(&self, stopper: Stopper, reason: impl Into<String>) -> Plan {
+        Plan { stopper: Some(stopper), ..self.plan(Means::Refused, Verdict::Denied, reason) }
+    }
+
+    /// There is nothing to do.
+    fn already(&self, means: Means, state: impl Into<String>) -> Plan {
+        let state = state.into();
+        Plan { already: Some(state.clone()), ..self.plan(means, Verdict::Allowed, state) }
+    }
+
+    /// It can be tried: the steps by this means.
+    fn go(&self, means: Means, verdict: Verdict, reason: impl Into<String>, steps: Vec<Step>) -> Plan {
+        let stopper = (verdict == Verdict::Denied).then_some(Stopper::NotPermitted);
+        let steps = if stopper.is_some() { Vec::new() } else { steps };
+        Plan { steps, stopper, ..self.plan(means, verdict, reason) }
+    }
+}
+
+trait PlanExt {
+    fn unlock(self, how: impl Into<String>) -> Plan;
+    fn warn(self, what: impl Into<String>) -> Plan;
+}
+
+impl PlanExt for Plan {
+    fn unlock(mut self, how: impl Into<String>) -> Plan {
+        self.unlock = Some(how.into());
+        self
+    }
+
+    fn warn(mut self, what: impl Into<String>) -> Plan {
+        self.warnings.push(what.into());
+        self
+    }
+}

@@ -1,0 +1,94 @@
+//! The managers that can be asked, connected when first needed and then kept.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::sync::{Mutex, OnceCell};
+
+use crate::model::{Manager as Whose, Reach};
+use crate::systemd::{self, Manager};
+
+/// What a connection attempt came to: the manager, or why there is none.
+type Attempt = Result<Manager, String>;
+
+/// Connections to the system manager and to user managers.
+#[derive(Debug)]
+pub(crate) struct Bus {
+    caller_uid: u32,
+    runtime_dir: Option<String>,
+    has_systemd: bool,
+    init: String,
+    system: OnceCell<Attempt>,
+    users: Mutex<HashMap<u32, Arc<OnceCell<Attempt>>>>,
+}
+
+impl Bus {
+    /// Nothing is connected yet. `init` is the comm of PID 1.
+    pub(crate) fn new(caller_uid: u32, runtime_dir: Option<String>, init: &str) -> Self {
+        Self {
+            caller_uid,
+            runtime_dir,
+            has_systemd: init == "systemd",
+            init: init.to_owned(),
+            system: OnceCell::new(),
+            users: Mutex::default(),
+        }
+    }
+
+    /// PID 1's manager.
+    pub(crate) async fn system(&self) -> Attempt {
+        let connect = || async {
+            if !self.has_systemd {
+                return Err(format!("PID 1 here is {}, not systemd", crate::text::clip(&self.init)));
+            }
+            let connection = systemd::connect_system().await.map_err(|e| format!("no system bus: {e}"))?;
+            Manager::new(connection).await.map_err(|e| e.to_string())
+        };
+        self.system.get_or_init(connect).await.clone()
+    }
+
+    /// The manager of a user: the caller's own, or anybody's for root.
+    pub(crate) async fn user(&self, uid: u32) -> Attempt {
+        if uid != self.caller_uid && self.caller_uid != 0 {
+            return Err("only that user and root may ask it".to_owned());
+        }
+        let cell = Arc::clone(self.users.lock().await.entry(uid).or_default());
+        let connect = || async {
+            let dir = self.runtime_dir.as_deref().filter(|_| uid == self.caller_uid);
+            let path = systemd::user_bus_path(uid, dir);
+            if !path.exists() {
+                return Err(format!("no user manager runs for uid {uid} ({} is not there)", path.display()));
+            }
+            let connection = systemd::connect_user(&path, uid, self.caller_uid).await.map_err(|e| e.to_string())?;
+            Manager::new(connection).await.map_err(|e| e.to_string())
+        };
+        cell.get_or_init(connect).await.clone()
+    }
+
+    /// The manager of either kind.
+    pub(crate) async fn manager(&self, whose: Whose) -> Attempt {
+        match whose {
+            Whose::System => self.system().await,
+            Whose::User(uid) => self.user(uid).await,
+        }
+    }
+
+    /// Whether the system manager was reached, as a fact.
+    pub(crate) fn system_reach(&self) -> Reach {
+        reach(self.system.get())
+    }
+
+    /// The same of the caller's own user manager.
+    pub(crate) async fn user_reach(&self) -> Reach {
+        let cell = self.users.lock().await.get(&self.caller_uid).cloned();
+        reach(cell.as_ref().and_then(|cell| cell.get()))
+    }
+}
+
+fn reach(attempt: Option<&Attempt>) -> Reach {
+    match attempt {
+        None => Reach::NotAsked,
+        Some(Ok(_)) => Reach::Yes,
+        Some(Err(why)) => Reach::No(why.clone()),
+    }
+}

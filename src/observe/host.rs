@@ -1,0 +1,51 @@
+//! What the host has: init, buses, polkit, the group of administrators.
+
+use std::fs;
+
+use super::Bus;
+use crate::model::{Host, Polkit, Reach};
+
+/// The groups whose members distributions make administrators, in the order of looking.
+const ADMIN_GROUPS: [&str; 3] = ["sudo", "wheel", "admin"];
+
+/// What can be read without asking anybody.
+pub(crate) fn host() -> Host {
+    let line = |path: &str| fs::read_to_string(path).unwrap_or_default().trim().to_owned();
+    Host {
+        boot_id: line("/proc/sys/kernel/random/boot_id"),
+        init: line("/proc/1/comm"),
+        systemd: None,
+        system_bus: Reach::NotAsked,
+        user_manager: Reach::NotAsked,
+        polkit: Polkit::NotAsked,
+        admin_group: admin_group(),
+        pkttyagent: crate::sys::find_program("pkttyagent").is_some(),
+    }
+}
+
+fn admin_group() -> Option<String> {
+    let groups = fs::read_to_string("/etc/group").unwrap_or_default();
+    let has =
+        |name: &&&str| groups.lines().any(|line| line.strip_prefix(**name).is_some_and(|rest| rest.starts_with(':')));
+    ADMIN_GROUPS.iter().find(has).map(|name| (*name).to_owned())
+}
+
+/// polkit's version, as it says it itself.
+pub(crate) async fn polkit(bus: &Bus) -> Polkit {
+    let Ok(manager) = bus.system().await else { return Polkit::Absent };
+    let reply = manager
+        .connection()
+        .call_method(
+            Some("org.freedesktop.PolicyKit1"),
+            "/org/freedesktop/PolicyKit1/Authority",
+            Some("org.freedesktop.DBus.Properties"),
+            "Get",
+            &("org.freedesktop.PolicyKit1.Authority", "BackendVersion"),
+        )
+        .await;
+    let version = reply.ok().and_then(|reply| reply.body().deserialize::<zbus::OwnedVariant>().ok());
+    match version.as_ref().and_then(|v| <&str>::try_from(v).ok()) {
+        Some(version) => Polkit::Version(version.to_owned()),
+        None => Polkit::Absent,
+    }
+}

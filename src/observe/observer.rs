@@ -1,0 +1,212 @@
+//! The observer: what reads the host for one run of provost, with its connections.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::bus::Bus;
+use super::cgroup::{self, CgroupFs, CgroupPath, ManagerRoot, Place};
+use super::{ProcFs, caller, host, owners, resolve};
+use crate::error::Error;
+use crate::model::{Action, Answer, Availability, AvailabilityState, Caller, Facts, Host, OwnerFacts, Process, Target};
+use crate::probe::{self, Known};
+
+/// Among whose units a bare word is looked up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Units {
+    /// The system's and the caller's.
+    #[default]
+    Both,
+    /// The system's only.
+    System,
+    /// The caller's only.
+    User,
+}
+
+/// What is to be read besides the owners themselves.
+#[derive(Debug, Clone, Default)]
+pub struct Want {
+    /// For these actions the manager is asked whether the caller may.
+    pub actions: Vec<Action>,
+    /// Whether it answers.
+    pub probe: bool,
+    /// What sudo allows without a password.
+    pub sudo: bool,
+}
+
+impl Want {
+    /// For one action.
+    pub fn action(action: Action) -> Self {
+        Self { actions: vec![action], ..Self::default() }
+    }
+}
+
+/// Reads the host. Connections are made when they are first needed, and kept.
+#[derive(Debug)]
+pub struct Observer {
+    proc: ProcFs,
+    cgroups: Option<CgroupFs>,
+    root: ManagerRoot,
+    bus: Bus,
+    caller: Caller,
+    host: Host,
+    units: Units,
+    known: std::sync::OnceLock<Known>,
+}
+
+impl Observer {
+    /// Looks at the host and at the caller; asks nobody yet.
+    pub fn new(units: Units) -> Result<Self, Error> {
+        let proc = ProcFs::host().map_err(|source| Error::Io { what: "/proc".to_owned(), source })?;
+        let caller = caller::caller(&proc);
+        let host = host::host();
+        let pid1 = proc.cgroup(1).ok().and_then(|text| cgroup::path_of(&text));
+        let bus = Bus::new(caller.uid, caller.runtime_dir.clone(), &host.init);
+        let cgroups = CgroupFs::host().ok();
+        let root = ManagerRoot::of(pid1.as_ref());
+        Ok(Self { proc, cgroups, root, bus, caller, host, units, known: std::sync::OnceLock::new() })
+    }
+
+    /// Everything about a target that a decision needs.
+    pub async fn facts(&self, target: &Target, want: &Want) -> Result<Facts, Error> {
+        let found = resolve::resolve(self, target).await?;
+        let mut all: Vec<OwnerFacts> = Vec::with_capacity(found.len());
+        for one in found {
+            for owner in owners::describe(self, one, want).await {
+                // An alias and the name that it stands for are one.
+                match all.iter_mut().find(|o| o.owner == owner.owner) {
+                    Some(same) => same.named |= owner.named,
+                    None => all.push(owner),
+                }
+            }
+        }
+        Ok(self.complete(target.to_string(), all).await)
+    }
+
+    /// Owners with who asks and what the host has.
+    pub(super) async fn complete(&self, target: String, owners: Vec<OwnerFacts>) -> Facts {
+        let mut host = self.host.clone();
+        host.system_bus = self.bus.system_reach();
+        host.user_manager = self.bus.user_reach().await;
+        if !self.caller.is_root() && owners.iter().any(asks_polkit) {
+            host.polkit = host::polkit(&self.bus).await;
+        }
+        Facts { target, caller: self.caller.clone(), host, owners }
+    }
+
+    /// Whether an owner answers, as `inspect` and `probe` ask it.
+    pub(crate) async fn probe_owner(
+        &self,
+        owner: &OwnerFacts,
+        target: &Target,
+        options: &probe::Options,
+    ) -> Result<Availability, Error> {
+        let word = match target {
+            Target::Word(word) => Some(word.as_str()),
+            _ => None,
+        };
+        let environ = |pid: u32| self.proc.environ(pid);
+        let subject = probe::Subject {
+            processes: &owner.processes,
+            listening: owner.listening.as_deref(),
+            environ: Some(&environ),
+            word,
+        };
+        Ok(probe::probe(&subject, self.known()?, options).await)
+    }
+
+    /// The availability as a fact, if it is wanted: asked briefly, and without the models.
+    pub(super) async fn availability(&self, owner: &OwnerFacts, want: &Want) -> Option<Availability> {
+        let serves = owner.listening.as_ref().is_none_or(|all| !all.is_empty());
+        if !want.probe || owner.processes.is_empty() || !serves {
+            return None;
+        }
+        let options = probe::Options { timeout: Duration::from_secs(1), spec: None, models: false };
+        let word = Target::Word(String::new());
+        match self.probe_owner(owner, &word, &options).await {
+            Ok(found) if found.state == AvailabilityState::Unknown && found.by.is_none() => None,
+            Ok(found) => Some(found),
+            Err(error) => Some(Availability::unknown(error.to_string())),
+        }
+    }
+
+    /// The version of systemd, asked once and only where it matters (see `units::ask`).
+    pub(super) async fn systemd_version(&self, client: &crate::systemd::Manager) -> Option<String> {
+        let desktop = self.caller.session.as_ref().is_some_and(|s| s.graphical);
+        if self.caller.is_root() || !desktop {
+            return None;
+        }
+        client.version().await.ok()
+    }
+
+    pub(crate) fn proc(&self) -> &ProcFs {
+        &self.proc
+    }
+
+    pub(crate) fn cgroups(&self) -> Option<&CgroupFs> {
+        self.cgroups.as_ref()
+    }
+
+    pub(crate) fn bus(&self) -> &Bus {
+        &self.bus
+    }
+
+    /// The caller.
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// The host, as far as it is known without asking anybody.
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    pub(super) fn units(&self) -> Units {
+        self.units
+    }
+
+    /// The known servers, with those that the user and the administrator added.
+    pub(crate) fn known(&self) -> Result<&Known, Error> {
+        if let Some(known) = self.known.get() {
+            return Ok(known);
+        }
+        let mut known = Known::builtin();
+        for path in [Some("/etc/provost/probes.toml".into()), super::config_file("probes.toml")].into_iter().flatten() {
+            let path: std::path::PathBuf = path;
+            known = add_servers(known, &path)?;
+        }
+        Ok(self.known.get_or_init(|| known))
+    }
+
+    /// Where a process stands, by its cgroup.
+    pub(super) fn place(&self, process: &Process) -> Place {
+        match process.cgroup.as_deref().map(CgroupPath::new) {
+            // Without systemd there are no units, whatever the folders are called.
+            Some(path) => match cgroup::place(&path, &self.root) {
+                place @ (Place::Container { .. } | Place::Foreign) => place,
+                place if self.host.has_systemd() => place,
+                _ => Place::Root,
+            },
+            None => Place::Root,
+        }
+    }
+
+    /// The place that a path in the cgroup tree means.
+    pub(super) fn place_of_path(&self, path: &str) -> Place {
+        cgroup::place(&CgroupPath::new(path), &self.root)
+    }
+}
+
+/// Whether polkit's version matters for what is said about this owner.
+fn asks_polkit(owner: &OwnerFacts) -> bool {
+    let answers = owner.unit.iter().flat_map(|u| u.answers.values());
+    answers.into_iter().any(|a| matches!(a, Answer::NeedsPassword | Answer::Denied(_) | Answer::Unknown(_)))
+}
+
+/// Adds the servers of a file, if there is one.
+fn add_servers(known: Known, path: &Path) -> Result<Known, Error> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => known.with_user(path, &text).map_err(|e| Error::Config(e.to_string())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(known),
+        Err(source) => Err(Error::Io { what: path.display().to_string(), source }),
+    }
+}

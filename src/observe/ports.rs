@@ -1,0 +1,126 @@
+//! Whoever listens on a TCP port, of any user and without privilege: by the socket's cgroup where
+//! /proc/PID/fd cannot be read.
+
+use super::cgroup::Place;
+use super::containers;
+use super::observer::Observer;
+use super::resolve::Found;
+use super::sockets::{self, Listener};
+use crate::act::ActError;
+use crate::error::Error;
+use crate::model::{Manager, UnitName};
+use crate::systemd;
+
+/// What is behind the port; empty if nobody listens.
+pub(super) async fn owners(observer: &Observer, port: u16) -> Result<Vec<Found>, Error> {
+    let listeners = sockets::listeners(Some(port))
+        .map_err(|source| Error::Io { what: "the kernel's list of sockets".to_owned(), source })?;
+    let mut found: Vec<Found> = Vec::new();
+    let mut pids: Vec<u32> = Vec::new();
+    for listener in &listeners {
+        match behind(observer, listener, port).await? {
+            Found::Processes(more) => pids.extend(more),
+            one => {
+                if !found.iter().any(|f| same(f, &one)) {
+                    found.push(one);
+                }
+            }
+        }
+    }
+    pids.sort_unstable();
+    pids.dedup();
+    if !pids.is_empty() {
+        found.push(Found::Processes(pids));
+    }
+    Ok(found)
+}
+
+fn same(a: &Found, b: &Found) -> bool {
+    match (a, b) {
+        (Found::Unit { manager: m, unit: u, .. }, Found::Unit { manager: n, unit: v, .. }) => m == n && u == v,
+        (Found::Within { place: p, .. }, Found::Within { place: q, .. }) => p == q,
+        _ => false,
+    }
+}
+
+async fn behind(observer: &Observer, listener: &Listener, port: u16) -> Result<Found, Error> {
+    let path = listener.cgroup_id.and_then(|id| observer.cgroups()?.path_of_id(id));
+    let place = path.as_deref().map(|p| observer.place_of_path(p));
+    let mut holders = holders(observer, listener, path.as_deref());
+    if let Some((manager, unit, note)) = socket_unit(observer, place.as_ref(), &holders, port).await {
+        return Ok(Found::Unit { manager, unit, facts: None, note: Some(note) });
+    }
+    let processes = observer.proc().processes(&holders);
+    let served = processes.iter().find_map(|p| containers::served(observer.proc(), p, listener.addr));
+    if let Some(served) = served {
+        return Ok(Found::Processes(vec![served]));
+    }
+    holders.retain(|pid| *pid != 1);
+    if !holders.is_empty() {
+        return Ok(Found::Processes(holders));
+    }
+    match place {
+        Some(place) if place != Place::Root => Ok(Found::Within {
+            place,
+            note: format!("which of its processes listens on {} cannot be read without privilege", listener.addr),
+        }),
+        _ => Err(Error::Act(ActError::NotPermitted(format!(
+            "{} is held by a process of {} in no unit; only that user and root can see which",
+            listener.addr,
+            super::user_name(listener.uid)
+        )))),
+    }
+}
+
+/// Who holds the socket open: looked for in its cgroup first, then everywhere.
+fn holders(observer: &Observer, listener: &Listener, path: Option<&str>) -> Vec<u32> {
+    let near = path.filter(|p| *p != "/").and_then(|p| Some(observer.cgroups()?.pids_in(p))).unwrap_or_default();
+    let found = sockets::holders(observer.proc(), &[listener.inode], &near).pids;
+    if found.is_empty() {
+        sockets::holders(observer.proc(), &[listener.inode], &observer.proc().pids().unwrap_or_default()).pids
+    } else {
+        found
+    }
+}
+
+/// A socket that a manager holds belongs to one of its socket units, and to the service behind.
+async fn socket_unit(
+    observer: &Observer,
+    place: Option<&Place>,
+    holders: &[u32],
+    port: u16,
+) -> Option<(Manager, UnitName, String)> {
+    let manager = match place {
+        Some(Place::SystemUnit { unit, .. }) if unit.as_str() == "init.scope" => Manager::System,
+        Some(Place::SystemUnit { unit, subgroup: Some(_) }) if unit.as_str().starts_with("user@") => {
+            Manager::User(unit.stem().strip_prefix("user@")?.parse().ok()?)
+        }
+        Some(Place::Root) | None if observer.host().has_systemd() => Manager::System,
+        _ if holders.contains(&1) && observer.host().has_systemd() => Manager::System,
+        _ => return None,
+    };
+    let client = observer.bus().manager(manager).await.ok()?;
+    let socket = socket_on_port(&client, port).await?;
+    let triggers = super::units::read(&client, &socket).await.ok()?.triggers;
+    for service in triggers {
+        let state = client.active_state(&service).await.unwrap_or_default();
+        if matches!(state.as_str(), "active" | "activating" | "reloading") {
+            let note = format!("{socket} holds port {port} and starts {service} when somebody connects");
+            return Some((manager, service, note));
+        }
+    }
+    Some((manager, socket, format!("nothing runs behind port {port} now; a connection starts it")))
+}
+
+async fn socket_on_port(client: &systemd::Manager, port: u16) -> Option<UnitName> {
+    for socket in client.list(&["active"], &["*.socket"]).await.ok()? {
+        let listens = client.socket_addresses(&socket.name).await.unwrap_or_default();
+        let ours = |(kind, address): &(String, String)| {
+            kind == "Stream" && address.rsplit_once(':').is_some_and(|(_, p)| p.parse() == Ok(port))
+        };
+        if listens.iter().any(ours) {
+            return Some(socket.name);
+        }
+    }
+    None
+}

@@ -1,0 +1,155 @@
+//! From a target's words to what they mean on this host: units and processes, not yet described.
+
+use std::collections::BTreeSet;
+
+use super::cgroup::Place;
+use super::observer::{Observer, Units};
+use super::{find, ports, records, units};
+use crate::error::Error;
+use crate::model::{Manager, Process, ServiceId, Target, UnitFacts, UnitName, UnitPattern};
+
+/// What a target leads to.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// A unit that was named.
+    Unit {
+        /// Whose.
+        manager: Manager,
+        /// Which.
+        unit: UnitName,
+        /// Its properties, if they were read on the way.
+        facts: Option<Box<UnitFacts>>,
+        /// What to tell besides.
+        note: Option<String>,
+    },
+    /// Processes that match; their owners follow from where they stand.
+    Processes(Vec<u32>),
+    /// Processes in a unit of which the matching one cannot be told apart.
+    Within {
+        /// Where.
+        place: Place,
+        /// What to tell.
+        note: String,
+    },
+    /// A service that provost started.
+    Own(Box<records::Record>),
+}
+
+/// Finds what the target means. Nothing found is an error that names what is near.
+pub(super) async fn resolve(observer: &Observer, target: &Target) -> Result<Vec<Found>, Error> {
+    let found = match target {
+        Target::Unit(pattern) => by_pattern(observer, Manager::System, pattern).await?,
+        Target::UserUnit(pattern) => by_pattern(observer, Manager::User(observer.caller().uid), pattern).await?,
+        Target::Service(id) => own(observer, id),
+        Target::Port(port) => ports::owners(observer, *port).await?,
+        Target::Pid(pid) => by_pid(observer, *pid).await?,
+        Target::Word(word) => by_word(observer, word).await,
+        Target::Name(_) | Target::Exe(_) | Target::Cmd(_) => by_match(observer, target),
+    };
+    if found.is_empty() {
+        let nearest = super::nearest::names(observer, target).await;
+        return Err(Error::NotFound { target: crate::text::clip(&target.to_string()), nearest });
+    }
+    Ok(found)
+}
+
+async fn by_pattern(observer: &Observer, manager: Manager, pattern: &UnitPattern) -> Result<Vec<Found>, Error> {
+    let client = observer.bus().manager(manager).await.map_err(Error::Unreachable)?;
+    let name = match pattern {
+        UnitPattern::Name(name) => name,
+        UnitPattern::Glob(glob) => {
+            let listed = client.list(&[], &[glob]).await.map_err(|e| Error::Unreachable(e.to_string()))?;
+            let there = listed.into_iter().filter(|u| u.load_state != "not-found");
+            return Ok(there.map(|u| Found::Unit { manager, unit: u.name, facts: None, note: None }).collect());
+        }
+    };
+    if name.is_template() {
+        return Ok(vec![Found::Unit { manager, unit: name.clone(), facts: None, note: None }]);
+    }
+    let facts = units::read(&client, name).await.map_err(|e| Error::Unreachable(format!("{name}: {e}")))?;
+    Ok(exists(&facts).then(|| named(manager, facts)).into_iter().collect())
+}
+
+fn exists(facts: &UnitFacts) -> bool {
+    facts.load_state != "not-found" || facts.is_active()
+}
+
+fn named(manager: Manager, facts: UnitFacts) -> Found {
+    Found::Unit { manager, unit: facts.id.clone(), facts: Some(Box::new(facts)), note: None }
+}
+
+/// A service id, a unit, processes: everything that the word can mean.
+async fn by_word(observer: &Observer, word: &str) -> Vec<Found> {
+    let mut found = word.parse::<ServiceId>().map(|id| own(observer, &id)).unwrap_or_default();
+    if let Ok(name) = UnitName::from_word(word)
+        && !name.is_template()
+    {
+        let user = Manager::User(observer.caller().uid);
+        let (system, own) = match observer.units() {
+            Units::Both => (true, true),
+            Units::System => (true, false),
+            Units::User => (false, true),
+        };
+        let (system, own) = tokio::join!(
+            unit_by_word(observer, system.then_some(Manager::System), &name),
+            unit_by_word(observer, own.then_some(user), &name)
+        );
+        found.extend(system.into_iter().chain(own));
+    }
+    found.extend(by_match(observer, &Target::Word(word.to_owned())));
+    found
+}
+
+async fn unit_by_word(observer: &Observer, manager: Option<Manager>, name: &UnitName) -> Option<Found> {
+    let manager = manager?;
+    let client = observer.bus().manager(manager).await.ok()?;
+    let facts = units::read(&client, name).await.ok()?;
+    exists(&facts).then(|| named(manager, facts))
+}
+
+fn own(observer: &Observer, id: &ServiceId) -> Vec<Found> {
+    records::matching(observer, id).into_iter().map(|record| Found::Own(Box::new(record))).collect()
+}
+
+fn by_match(observer: &Observer, target: &Target) -> Vec<Found> {
+    let pids = find::find(observer.proc(), target);
+    if pids.is_empty() { Vec::new() } else { vec![Found::Processes(pids)] }
+}
+
+/// A process by its id. Where /proc hides it, PID 1 still knows its unit.
+async fn by_pid(observer: &Observer, pid: u32) -> Result<Vec<Found>, Error> {
+    match observer.proc().process(pid) {
+        Ok(_) => Ok(vec![Found::Processes(vec![pid])]),
+        Err(super::ReadError::Gone { .. }) => Ok(Vec::new()),
+        Err(hidden @ super::ReadError::Hidden { .. }) => {
+            let client = observer.bus().system().await.map_err(Error::Unreachable)?;
+            let unit = client.unit_by_pid(pid).await.map_err(|e| Error::Unreachable(format!("{hidden}: {e}")))?;
+            let place = Place::SystemUnit { unit, subgroup: None };
+            Ok(vec![Found::Within { place, note: format!("{hidden}; the unit is what systemd says") }])
+        }
+        Err(super::ReadError::Thread { process, .. }) => {
+            Err(crate::model::Malformed(format!("pid:{pid} is a thread of process {process}: use pid:{process}"))
+                .into())
+        }
+        Err(error) => {
+            Err(Error::Io { what: format!("process {pid}"), source: std::io::Error::other(error.to_string()) })
+        }
+    }
+}
+
+/// The pids without those that have an ancestor among them.
+pub(super) fn roots(processes: &[Process], parent: impl Fn(u32) -> Option<u32>) -> Vec<u32> {
+    let all: BTreeSet<u32> = processes.iter().map(Process::pid).collect();
+    let below = |pid: u32| {
+        let mut seen = BTreeSet::from([pid]);
+        let mut at = pid;
+        while let Some(next) = parent(at).filter(|p| *p > 1 && seen.insert(*p)) {
+            if all.contains(&next) {
+                return true;
+            }
+            at = next;
+        }
+        false
+    };
+    all.iter().copied().filter(|pid| !below(*pid)).collect()
+}

@@ -1,0 +1,111 @@
+//! A command that says by its exit code whether the service is available.
+
+use std::os::fd::AsFd;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::{Child, Command};
+use tokio::time::{Instant, timeout_at};
+
+use super::fault::Fault;
+use crate::text::clip_to;
+
+/// As much of each stream as is kept; the rest is read and thrown away.
+const OUTPUT_MAX: usize = 16 * 1024;
+
+/// Runs a command without a shell, with an empty standard input and in a process group of its own,
+/// which is killed when the time is over or the caller stops waiting.
+///
+/// Returns whether it exited with 0, and one line: the first of its output, or how it ended.
+pub(super) async fn run(argv: &[String], deadline: Instant, limit: Duration) -> Result<(bool, String), Fault> {
+    let [program, args @ ..] = argv else {
+        return Err(Fault::Io { doing: "starting the command", why: "there is none".to_owned() });
+    };
+    #[allow(clippy::disallowed_methods, reason = "a command that the user gave as the probe")]
+    let child = Command::new(program)
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn();
+    let mut group = match child {
+        Ok(child) => Group(child),
+        Err(error) => {
+            return Err(Fault::Io { doing: "starting the command", why: clip_to(&error.to_string(), 120) });
+        }
+    };
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    match timeout_at(deadline, watch(&mut group.0, &mut out, &mut err)).await {
+        Ok(Ok(status)) => Ok((status.success(), evidence(status, &out, &err))),
+        Ok(Err(error)) => Err(Fault::of_io("waiting for the command", &error)),
+        Err(_) => Err(Fault::TimedOut { doing: "the command did not end", after: limit }),
+    }
+}
+
+/// Kills what is left of the group when it goes away before the child was waited for: until then
+/// the number cannot belong to anybody else.
+struct Group(Child);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let pid = self.0.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        if let Some(pid) = pid {
+            let _gone_already = kill_process_group(pid, Signal::KILL);
+        }
+    }
+}
+
+/// Waits for the child and not for the end of its output: a grandchild may hold the pipes open.
+async fn watch(child: &mut Child, out: &mut Vec<u8>, err: &mut Vec<u8>) -> std::io::Result<ExitStatus> {
+    let (mut stdout, mut stderr) = (child.stdout.take(), child.stderr.take());
+    let status = tokio::select! {
+        status = child.wait() => status?,
+        _ = async { tokio::join!(drain(stdout.as_mut(), out), drain(stderr.as_mut(), err)) } => child.wait().await?,
+    };
+    // What the child wrote is in the pipes now, whether or not the reactor has noticed.
+    rest(stdout.as_ref(), out);
+    rest(stderr.as_ref(), err);
+    Ok(status)
+}
+
+async fn drain(stream: Option<&mut (impl AsyncRead + Unpin)>, kept: &mut Vec<u8>) {
+    let Some(stream) = stream else { return };
+    let mut chunk = [0; 4096];
+    while let Ok(n @ 1..) = stream.read(&mut chunk).await {
+        keep(kept, &chunk[..n]);
+    }
+}
+
+/// The pipe does not block: this ends at its end or where it is empty.
+fn rest(pipe: Option<&impl AsFd>, kept: &mut Vec<u8>) {
+    let Some(pipe) = pipe else { return };
+    let mut chunk = [0; 4096];
+    while kept.len() < OUTPUT_MAX {
+        match rustix::io::read(pipe, &mut chunk) {
+            Ok(n @ 1..) => keep(kept, &chunk[..n]),
+            _ => return,
+        }
+    }
+}
+
+fn keep(kept: &mut Vec<u8>, chunk: &[u8]) {
+    let room = OUTPUT_MAX.saturating_sub(kept.len());
+    kept.extend_from_slice(&chunk[..chunk.len().min(room)]);
+}
+
+fn evidence(status: ExitStatus, out: &[u8], err: &[u8]) -> String {
+    let ending = match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit code {code}"),
+        (None, Some(signal)) => format!("killed by signal {signal}"),
+        (None, None) => "ended".to_owned(),
+    };
+    match super::outcome::first_line(out).or_else(|| super::outcome::first_line(err)) {
+        Some(line) => format!("{ending}: {line}"),
+        None => ending,
+    }
+}

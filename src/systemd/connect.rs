@@ -1,0 +1,59 @@
+//! Connections to the system bus and to the bus of a user.
+
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use zbus::Connection;
+use zbus::connection::Builder;
+
+use super::CallError;
+
+/// How long a call may take that asks nobody for a password. A manager that reloads its units
+/// answers nobody for some seconds.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The system bus.
+pub(crate) async fn connect_system() -> Result<Connection, CallError> {
+    Builder::system().method_timeout(TIMEOUT).build().await.map_err(|error| match error {
+        zbus::Error::Connection(error, address) => CallError::Lost(format!("{address}: {error}")),
+        other => CallError::from(other),
+    })
+}
+
+/// Where the bus of a user is: the runtime folder that the caller's environment names, if it is
+/// that user's, else `/run/user/UID`.
+pub(crate) fn user_bus_path(uid: u32, runtime_dir: Option<&str>) -> PathBuf {
+    let own = |dir: &&str| std::fs::metadata(dir).is_ok_and(|m| m.uid() == uid);
+    match runtime_dir.filter(own) {
+        Some(dir) => Path::new(dir).join("bus"),
+        None => PathBuf::from(format!("/run/user/{uid}/bus")),
+    }
+}
+
+/// The bus of a user. A bus lets in only its own user, not even root: root connects with the
+/// user's effective ids.
+pub(crate) async fn connect_user(path: &Path, uid: u32, caller_uid: u32) -> Result<Connection, CallError> {
+    let lost = |error: io::Error| CallError::Lost(format!("{}: {error}", path.display()));
+    let stream = if uid == caller_uid { UnixStream::connect(path) } else { connect_as(path, uid) }.map_err(lost)?;
+    Ok(Builder::unix_stream(stream).user_id(uid).method_timeout(TIMEOUT).build().await?)
+}
+
+/// Connects in a thread that takes the user's effective ids. Real and saved ids stay, so that the
+/// user cannot signal provost meanwhile.
+fn connect_as(path: &Path, uid: u32) -> io::Result<UnixStream> {
+    use rustix::process::{Gid, Uid};
+    let user = nix::unistd::User::from_uid(uid.into()).ok().flatten();
+    let gid = user.map_or(uid, |u| u.gid.as_raw());
+    std::thread::scope(|scope| {
+        let connect = || {
+            rustix::thread::set_thread_groups(&[])?;
+            rustix::thread::set_thread_res_gid(None, Some(Gid::from_raw(gid)), None)?;
+            rustix::thread::set_thread_res_uid(None, Some(Uid::from_raw(uid)), None)?;
+            UnixStream::connect(path)
+        };
+        scope.spawn(connect).join().unwrap_or_else(|_| Err(io::Error::other("the connecting thread panicked")))
+    })
+}
