@@ -81,7 +81,7 @@ async fn agent(observer: &Observer, interactive: bool) -> Result<Option<Agent>, 
 
 /// The state after a job that succeeded; a start that ended in `failed` did not.
 async fn finished(manager: &Manager, job: &Job<'_>) -> Result<Done, ActError> {
-    let unit = manager.unit_properties(job.unit).await.map_err(|e| explain(e, job.unit))?;
+    let unit = manager.unit_properties(job.unit, &["Result"]).await.map_err(|e| explain(e, job.unit))?;
     let (active, sub) = (unit.string("ActiveState"), unit.string("SubState"));
     let state = format!("{active} ({sub})");
     let outcome = match job.action {
@@ -108,7 +108,7 @@ async fn failed(manager: &Manager, job: &Job<'_>, result: &str) -> ActError {
         "dependency" => "a unit that it needs could not be started".to_owned(),
         "timeout" => "systemd gave up waiting for it".to_owned(),
         "canceled" => "another job came in between".to_owned(),
-        "failed" => match manager.unit_properties(unit).await {
+        "failed" => match manager.unit_properties(unit, &["Result"]).await {
             Ok(p) => format!("the unit ended with result {}", p.string("Result")),
             Err(_) => "the unit failed".to_owned(),
         },

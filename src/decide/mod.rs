@@ -93,12 +93,18 @@ impl Ctx<'_> {
 
 trait PlanExt {
     fn unlock(self, how: impl Into<String>) -> Plan;
+    fn unlock_if(self, how: Option<String>) -> Plan;
     fn warn(self, what: impl Into<String>) -> Plan;
 }
 
 impl PlanExt for Plan {
     fn unlock(mut self, how: impl Into<String>) -> Plan {
         self.unlock = Some(how.into());
+        self
+    }
+
+    fn unlock_if(mut self, how: Option<String>) -> Plan {
+        self.unlock = how;
         self
     }
 

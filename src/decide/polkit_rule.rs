@@ -9,17 +9,8 @@ use crate::model::{Caller, UnitFacts};
 /// transient unit of that name, with any command, as root. So it must go when the unit goes.
 pub fn polkit_rule(caller: &Caller, unit: &UnitFacts) -> String {
     let id = unit.id.as_str();
-    let start = !unit.fragment_path.is_empty() && !unit.transient && unit.load_state == "loaded";
-    let mut verbs = vec!["stop", "restart"];
-    if start {
-        verbs.insert(0, "start");
-    } else {
-        // restart starts as well: without a unit file it would be as open as start.
-        verbs.retain(|v| *v != "restart");
-    }
-    if unit.can_reload {
-        verbs.push("reload");
-    }
+    let verbs = verbs(unit);
+    let start = verbs.contains(&"start");
     let file = file_name(&caller.user, id);
     let list: Vec<String> = verbs.iter().map(|v| quote(v)).collect();
     let mut out = String::new();
@@ -44,6 +35,16 @@ pub fn polkit_rule(caller: &Caller, unit: &UnitFacts) -> String {
     out
 }
 
+/// The verbs of the rule for a unit. `restart` starts as well, so it goes where `start` goes.
+pub(super) fn verbs(unit: &UnitFacts) -> Vec<&'static str> {
+    let has_file = !unit.fragment_path.is_empty() && !unit.transient && unit.load_state == "loaded";
+    let mut verbs = if has_file { vec!["start", "stop", "restart"] } else { vec!["stop"] };
+    if unit.can_reload {
+        verbs.push("reload");
+    }
+    verbs
+}
+
 /// The same right as a sudoers line, where polkit knows no rules or is absent.
 pub fn sudoers_line(caller: &Caller, unit: &UnitFacts, systemctl: &str) -> String {
     // sudoers takes , : = \ and spaces only escaped.
@@ -57,11 +58,7 @@ pub fn sudoers_line(caller: &Caller, unit: &UnitFacts, systemctl: &str) -> Strin
         })
     };
     let id = escape(unit.id.as_str());
-    let mut verbs = vec!["start", "stop", "restart"];
-    if unit.can_reload {
-        verbs.push("reload");
-    }
-    let commands: Vec<String> = verbs.iter().map(|v| format!("{systemctl} {v} {id}")).collect();
+    let commands: Vec<String> = verbs(unit).iter().map(|v| format!("{systemctl} {v} {id}")).collect();
     format!(
         "# install: sudo visudo -f /etc/sudoers.d/provost, and add this line; then use provost with --sudo\n{} ALL=(root) NOPASSWD: {}\n",
         escape(&caller.user),

@@ -173,11 +173,11 @@ fn ask(ctx: &Ctx<'_>, manager: Manager, facts: &UnitFacts) -> Plan {
                 reason.push_str(&format!("; {why}"));
             }
             ctx.go(means, Verdict::NeedsPassword, reason, vec![step])
-                .unlock(words::standing_permission(ctx, id, action))
+                .unlock_if(words::standing_permission(ctx, facts, action))
         }
         Answer::Denied(message) => ctx
             .go(means, Verdict::Denied, format!("systemd denies it: {message}"), Vec::new())
-            .unlock(words::standing_permission(ctx, id, action)),
+            .unlock_if(words::standing_permission(ctx, facts, action)),
         Answer::Unknown(why) => ctx
             .go(
                 means,
@@ -185,7 +185,7 @@ fn ask(ctx: &Ctx<'_>, manager: Manager, facts: &UnitFacts) -> Plan {
                 format!("systemd will be asked; the answer cannot be known before: {why}"),
                 vec![step],
             )
-            .unlock(words::standing_permission(ctx, id, action)),
+            .unlock_if(words::standing_permission(ctx, facts, action)),
     };
     notes(ctx, facts, plan)
 }

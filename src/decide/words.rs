@@ -1,7 +1,7 @@
 //! The sentences of reasons and unlocks that several rules share.
 
 use super::Ctx;
-use crate::model::{Action, Polkit, UnitName};
+use crate::model::{Action, Polkit, UnitFacts};
 use crate::text::shell_quote;
 
 /// Whose password it usually is. Nothing that an ordinary user can read says it for certain.
@@ -25,19 +25,25 @@ pub(super) fn no_password_here(ctx: &Ctx<'_>) -> Option<&'static str> {
     }
 }
 
-/// What an administrator can do so that it works without a password.
-pub(super) fn standing_permission(ctx: &Ctx<'_>, unit: &UnitName, action: Action) -> String {
+/// What an administrator can do so that it works without a password; nothing for what the rule
+/// that provost prints does not cover.
+pub(super) fn standing_permission(ctx: &Ctx<'_>, unit: &UnitFacts, action: Action) -> Option<String> {
     let user = &ctx.facts.caller.user;
-    let exact = shell_quote(&ctx.owner.exact);
-    match &ctx.facts.host.polkit {
+    let exact = shell_quote(&ctx.owner.unit_form());
+    let verbs = super::polkit_rule::verbs(unit);
+    if !verbs.contains(&action.verb()) {
+        return None;
+    }
+    let (verbs, unit) = (verbs.join(", "), &unit.id);
+    Some(match &ctx.facts.host.polkit {
         Polkit::Absent => format!(
-            "there is no polkit here; root can allow {user} with a sudoers line for systemctl {action} {unit}: provost inspect {exact} --polkit-rule"
+            "there is no polkit here; root can allow {user} with a sudoers line for systemctl {verbs} of {unit}: provost inspect {exact} --polkit-rule"
         ),
         polkit if polkit.has_rules() == Some(false) => format!(
             "polkit here is older than 0.106 and knows no rules; a sudoers line for {user}: provost inspect {exact} --polkit-rule"
         ),
-        _ => format!("a polkit rule for {user} on {action} of {unit}: provost inspect {exact} --polkit-rule"),
-    }
+        _ => format!("a polkit rule for {user} on {verbs} of {unit}: provost inspect {exact} --polkit-rule"),
+    })
 }
 
 /// Whether the owner's processes run as somebody else, said in a sentence.

@@ -208,9 +208,16 @@ async fn unit_owner(
     listening::fill(observer, &mut owner, group.as_deref());
     let ask = async {
         let (Ok(client), Some(facts)) = (&client, &owner.unit) else { return None };
-        let (answers, triggers) = tokio::join!(
+        let polkit = async {
+            // Only its wording depends on it, so it is asked at the same time.
+            if manager == Manager::System && !observer.caller().is_root() && !want.actions.is_empty() {
+                observer.polkit().await;
+            }
+        };
+        let (answers, triggers, ()) = tokio::join!(
             units::ask(client, manager, facts, &want.actions, observer.caller(), systemd.as_deref()),
-            units::active_triggers(client, facts)
+            units::active_triggers(client, facts),
+            polkit
         );
         Some((answers, triggers))
     };

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::{ACCENT, BAD, Block, DIM, STRONG, WARN, availability, verdict};
-use crate::model::{Facts, Manager, Owner, OwnerFacts, Plan, ProcState, Verdict};
+use super::{ACCENT, Block, DIM, STRONG, WARN, availability, verdict};
+use crate::model::{Facts, Manager, Owner, OwnerFacts, Plan, ProcState, Stopper, Verdict};
 use crate::text::{clip, escape};
 
 /// At most this many processes are listed; the JSON has all.
@@ -180,19 +180,13 @@ fn actions(plans: &[Plan]) -> String {
     }
     let mut seen: Vec<&str> = Vec::new();
     for plan in plans {
-        let Some(unlock) = plan.unlock.as_deref() else { continue };
-        if seen.contains(&kind_of(unlock)) {
-            continue;
-        }
-        seen.push(kind_of(unlock));
+        // What nobody can do here needs no key; the verb itself says what to do instead.
+        let impossible = matches!(plan.stopper, Some(Stopper::Impossible | Stopper::NotFound));
+        let Some(unlock) = plan.unlock.as_deref().filter(|u| !impossible && !seen.contains(u)) else { continue };
+        seen.push(unlock);
         block.line("unlock", anstyle::Style::new(), &escape(unlock));
     }
     block.finish()
-}
-
-/// Unlocks that differ only in the verb are one.
-fn kind_of(unlock: &str) -> &str {
-    if unlock.starts_with("a polkit rule for") { "a polkit rule for" } else { unlock }
 }
 
 /// The reason with the verdict in front, where the reason does not say it itself.
@@ -205,6 +199,3 @@ pub(in crate::cli) fn sentence(plan: &Plan) -> String {
         Verdict::NeedsPassword | Verdict::UnknownUntilAsked => reason,
     }
 }
-
-/// The colour of a line about something that failed.
-pub(in crate::cli) const FAILED: anstyle::Style = BAD;

@@ -89,7 +89,9 @@ async fn one(
         return Result1 { target, plan: Some(plan), done: Ok(None) };
     }
     let words = format!("{} {target}", plan.action);
-    let done = progress::while_waiting(ctx.say.quiet, &words, ctx.client.act(&plan, *options)).await;
+    // Nothing may be written over a password prompt.
+    let silent = ctx.say.quiet || plan.asks_password();
+    let done = progress::while_waiting(silent, &words, ctx.client.act(&plan, *options)).await;
     Result1 { target, plan: Some(plan), done: done.map(Some).map_err(Error::from) }
 }
 
