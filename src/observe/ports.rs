@@ -52,8 +52,12 @@ async fn behind(observer: &Observer, listener: &Listener, port: u16) -> Result<F
         return Ok(Found::Unit { manager, unit, facts: None, answers: Answers::new(), note: Some(note) });
     }
     let processes = observer.proc().processes(&holders);
-    let served = processes.iter().find_map(|p| containers::served(observer.proc(), p, listener.addr));
-    if let Some(served) = served {
+    let served = || processes.iter().find_map(|p| containers::served(observer.proc(), p, listener.addr));
+    let publisher = || {
+        let near = path.as_deref().and_then(|p| Some(observer.cgroups()?.pids_in(p))).unwrap_or_default();
+        containers::publisher(observer.proc(), &near, listener)
+    };
+    if let Some(served) = if holders.is_empty() { publisher() } else { served() } {
         return Ok(Found::Processes(vec![served]));
     }
     holders.retain(|pid| *pid != 1);
