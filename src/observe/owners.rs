@@ -22,9 +22,12 @@ pub(super) async fn describe(observer: &Observer, found: Found, want: &Want) -> 
             owner.notes.extend(note);
             vec![owner]
         }
-        Found::Within { place, note } => {
+        Found::Within { place, pid, note } => {
             let mut owners = at_place(observer, place, Vec::new(), want).await;
-            owners.iter_mut().for_each(|o| o.notes.push(note.clone()));
+            for owner in &mut owners {
+                owner.notes.push(note.clone());
+                owner.includes_main |= pid.is_some() && owner.unit.as_ref().is_some_and(|u| u.main_pid == pid);
+            }
             owners
         }
         Found::Own(record) => vec![own_service(observer, &record, want).await],

@@ -67,6 +67,7 @@ async fn behind(observer: &Observer, listener: &Listener, port: u16) -> Result<F
     match place {
         Some(place) if place != Place::Root => Ok(Found::Within {
             place,
+            pid: None,
             note: format!("which of its processes listens on {} cannot be read without privilege", listener.addr),
         }),
         _ => Err(Error::Act(ActError::NotPermitted(format!(

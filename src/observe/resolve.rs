@@ -31,6 +31,8 @@ pub(super) enum Found {
     Within {
         /// Where.
         place: Place,
+        /// The process, where it is known but hidden.
+        pid: Option<u32>,
         /// What to tell.
         note: String,
     },
@@ -139,7 +141,7 @@ async fn by_pid(observer: &Observer, pid: u32) -> Result<Vec<Found>, Error> {
             let client = observer.bus().system().await.map_err(Error::Unreachable)?;
             let unit = client.unit_by_pid(pid).await.map_err(|e| Error::Unreachable(format!("{hidden}: {e}")))?;
             let place = Place::SystemUnit { unit, subgroup: None };
-            Ok(vec![Found::Within { place, note: format!("{hidden}; the unit is what systemd says") }])
+            Ok(vec![Found::Within { place, pid: Some(pid), note: format!("{hidden}; the unit is what systemd says") }])
         }
         Err(super::ReadError::Thread { process, .. }) => {
             Err(crate::model::Malformed(format!("pid:{pid} is a thread of process {process}: use pid:{process}"))
