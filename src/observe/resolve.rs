@@ -53,9 +53,27 @@ pub(super) async fn resolve(observer: &Observer, target: &Target, want: &Want) -
     };
     if found.is_empty() {
         let nearest = super::nearest::names(observer, target).await;
-        return Err(Error::NotFound { target: crate::text::clip(&target.to_string()), nearest });
+        return Err(Error::NotFound { what: nothing(target), nearest });
     }
     Ok(found)
+}
+
+/// That there is nothing, in the words of the target's form.
+fn nothing(target: &Target) -> String {
+    use crate::text::clip;
+    match target {
+        Target::Word(word) => format!("nothing here is called {}", clip(word)),
+        Target::Service(id) => format!("provost started no service {}", clip(id.as_str())),
+        Target::Unit(UnitPattern::Glob(glob)) => format!("no unit of the system matches {}", clip(glob)),
+        Target::Unit(UnitPattern::Name(name)) => format!("the system has no unit {name}"),
+        Target::UserUnit(UnitPattern::Glob(glob)) => format!("none of your user units matches {}", clip(glob)),
+        Target::UserUnit(UnitPattern::Name(name)) => format!("you have no user unit {name}"),
+        Target::Pid(pid) => format!("there is no process {pid}"),
+        Target::Name(name) => format!("no process has the name {}", clip(name)),
+        Target::Exe(path) => format!("no process that you can see runs {}", clip(&path.display().to_string())),
+        Target::Cmd(text) => format!("no command line contains {}", clip(text)),
+        Target::Port(port) => format!("nobody listens on TCP port {port}"),
+    }
 }
 
 async fn by_pattern(
