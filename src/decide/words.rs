@@ -1,7 +1,7 @@
 //! The sentences of reasons and unlocks that several rules share.
 
-use super::Ctx;
-use crate::model::{Action, Polkit, UnitName};
+use super::{Ctx, PlanExt};
+use crate::model::{Action, Manager, Plan, Polkit, UnitFacts};
 use crate::text::shell_quote;
 
 /// Whose password it usually is. Nothing that an ordinary user can read says it for certain.
@@ -25,19 +25,34 @@ pub(super) fn no_password_here(ctx: &Ctx<'_>) -> Option<&'static str> {
     }
 }
 
-/// What an administrator can do so that it works without a password.
-pub(super) fn standing_permission(ctx: &Ctx<'_>, unit: &UnitName, action: Action) -> String {
-    let user = &ctx.facts.caller.user;
-    let exact = shell_quote(&ctx.owner.exact);
-    match &ctx.facts.host.polkit {
-        Polkit::Absent => format!(
-            "there is no polkit here; root can allow {user} with a sudoers line for systemctl {action} {unit}: provost inspect {exact} --polkit-rule"
-        ),
-        polkit if polkit.has_rules() == Some(false) => format!(
-            "polkit here is older than 0.106 and knows no rules; a sudoers line for {user}: provost inspect {exact} --polkit-rule"
-        ),
-        _ => format!("a polkit rule for {user} on {action} of {unit}: provost inspect {exact} --polkit-rule"),
+/// What an administrator can do so that it works without a password. Only what the printed rule
+/// or line really grants is promised here.
+pub(super) fn standing_permission(ctx: &Ctx<'_>, manager: Manager, facts: &UnitFacts) -> Option<String> {
+    let caller = &ctx.facts.caller;
+    if manager != Manager::System || caller.is_root() {
+        return None;
     }
+    let (user, unit, action) = (&caller.user, &facts.id, ctx.request.action);
+    let print = format!("provost inspect {} --polkit-rule", shell_quote(&format!("unit:{unit}")));
+    let no_rules = match &ctx.facts.host.polkit {
+        Polkit::Absent => Some("there is no polkit here"),
+        polkit if polkit.has_rules() == Some(false) => Some("polkit here is older than 0.106 and knows no rules"),
+        _ => None,
+    };
+    let starts = matches!(action, Action::Start | Action::Restart);
+    Some(match no_rules {
+        Some(why) if action == Action::Kill => format!("{why}; root can do it"),
+        Some(why) => format!("{why}; a sudoers line for {user} on {action} of {unit}, then provost --sudo: {print}"),
+        None if action == Action::Kill => {
+            format!("a polkit rule for {user} on kill of {unit}: add \"kill\" to the verbs of {print}")
+        }
+        None if starts && !super::polkit_rule::may_start(facts) => {
+            format!(
+                "root can {action} it; a polkit rule would let {user} start anything by that name, as it has no unit file"
+            )
+        }
+        None => format!("a polkit rule for {user} on {action} of {unit}: {print}"),
+    })
 }
 
 /// Whether the owner's processes run as somebody else, said in a sentence.
@@ -46,5 +61,27 @@ pub(super) fn run_as_others(ctx: &Ctx<'_>) -> String {
     match &ctx.owner.user {
         Some(user) if user != caller => format!("it runs as {user}, you are {caller}"),
         _ => format!("the kernel does not let {caller} signal it"),
+    }
+}
+
+/// Tells that systemd starts the unit again, and how sure that is.
+pub(super) fn warn_if_comes_again(plan: Plan, unit: &UnitFacts) -> Plan {
+    let (id, restart) = (&unit.id, &unit.restart);
+    if !unit.restarts() {
+        plan
+    } else if restart == "always" {
+        plan.warn(format!("systemd starts {id} again when it ends (Restart=always)"))
+    } else {
+        plan.warn(format!("systemd may start {id} again when it ends (Restart={restart})"))
+    }
+}
+
+/// A target that leads to the whole unit: its name, or the main process of a unit that belongs to
+/// the manager of another user, which `user-unit:` does not reach.
+pub(super) fn all_of_it(ctx: &Ctx<'_>) -> String {
+    let foreign = matches!(ctx.owner.owner.unit(), Some((Manager::User(uid), _)) if uid != ctx.facts.caller.uid);
+    match ctx.owner.unit.as_ref().and_then(|u| u.main_pid) {
+        Some(main) if foreign => format!("pid:{main}"),
+        _ => shell_quote(&ctx.owner.unit_form()),
     }
 }
