@@ -12,6 +12,10 @@ mod unit;
 mod words;
 
 #[cfg(test)]
+mod arbitrary;
+#[cfg(test)]
+mod grants;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod samples;
