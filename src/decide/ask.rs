@@ -45,9 +45,11 @@ fn by_manager(ctx: &Ctx<'_>, manager: Manager, facts: &UnitFacts, answer: Answer
             let reason = format!("systemd will be asked, and will ask for a password, {whose} (polkit manage-units)");
             (Verdict::NeedsPassword, reason)
         }
-        Answer::Denied(message) => (Verdict::Denied, format!("systemd denies it: {message}")),
+        Answer::Denied(message) => {
+            (Verdict::Denied, format!("systemd does not let {} do it: {message}", ctx.facts.caller.user))
+        }
         Answer::Refused(message) | Answer::Unknown(message) => {
-            let reason = format!("systemd will be asked; the answer cannot be known before: {message}");
+            let reason = format!("systemd will be asked; its answer cannot be known before ({message})");
             (Verdict::UnknownUntilAsked, reason)
         }
     };
@@ -83,6 +85,15 @@ fn sudo_allows(ctx: &Ctx<'_>, manager: Manager, facts: &UnitFacts, force: bool) 
     fits && verbs.is_some_and(|verbs| verbs.iter().any(|v| v == action.verb()))
 }
 
+fn why_no_sudo(ctx: &Ctx<'_>, facts: &UnitFacts) -> String {
+    match ctx.request.action {
+        Action::Kill => "--sudo is not used for kill".to_owned(),
+        Action::Stop if ctx.request.force => "--sudo is not used for stop --force".to_owned(),
+        _ if ctx.owner.sudo.is_none() => "sudo was not found".to_owned(),
+        action => format!("sudo does not allow systemctl {action} {} without a password", facts.id),
+    }
+}
+
 /// What the person should know besides.
 fn notes(ctx: &Ctx<'_>, manager: Manager, facts: &UnitFacts, mut plan: Plan) -> Plan {
     let request = ctx.request;
@@ -90,11 +101,7 @@ fn notes(ctx: &Ctx<'_>, manager: Manager, facts: &UnitFacts, mut plan: Plan) -> 
         return plan;
     }
     if request.sudo && manager == Manager::System && plan.verdict != Verdict::Allowed {
-        let what = if request.force { "stop --force" } else { request.action.verb() };
-        plan = match (request.action, request.force) {
-            (Action::Kill, _) | (_, true) => plan.warn(format!("--sudo is not used for {what}")),
-            _ => plan.warn(format!("sudo allows no systemctl {what} {} without a password", facts.id)),
-        };
+        plan = plan.warn(why_no_sudo(ctx, facts));
     }
     if request.action == Action::Stop {
         if request.ladder != crate::model::Ladder::default() {
@@ -143,8 +150,11 @@ fn directly(ctx: &Ctx<'_>, mut plan: Plan) -> Plan {
 fn why_allowed(ctx: &Ctx<'_>, manager: Manager) -> String {
     let caller = &ctx.facts.caller;
     match manager {
-        Manager::User(uid) if uid == caller.uid => "your own user manager does it".to_owned(),
-        Manager::User(_) => "the user manager of its owner does it for root".to_owned(),
+        Manager::User(uid) if uid == caller.uid => "your user manager does it".to_owned(),
+        Manager::User(uid) => {
+            let user = ctx.owner.user.clone().unwrap_or_else(|| format!("uid {uid}"));
+            format!("the user manager of {user} does it: you are root")
+        }
         Manager::System if caller.is_root() => "systemd does it: you are root".to_owned(),
         Manager::System => format!("systemd does it, and asks {} for no password", caller.user),
     }

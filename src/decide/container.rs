@@ -1,17 +1,20 @@
 //! Containers are left to their runtime: its command is named, and used where its socket is
 //! accessible to the caller.
 
-use super::{Ctx, PlanExt, process};
-use crate::model::{Action, Container, Manager, Means, Plan, Process, Runtime, Step, Stopper, Verdict, Whom};
+use super::{Ctx, PlanExt, process, words};
+use crate::model::{
+    Action, Container, Manager, Means, Plan, Process, Runtime, SignalAnswer, Step, Stopper, Verdict, Whom,
+};
 
 /// Decides for an owner that is a container; `manager` is that of the unit around it.
 pub(super) fn decide(ctx: &Ctx<'_>, container: &Container, manager: Option<Manager>) -> Plan {
     let name = container.runtime.name();
+    let short = short(container);
     let action = ctx.request.action;
     if action == Action::Start && process::alive(ctx).next().is_some() {
         return ctx.already(Means::Container, "the container is running already");
     }
-    if let Some(refusal) = holds_provost(ctx).or_else(|| part(ctx, name)) {
+    if let Some(refusal) = holds_provost(ctx).or_else(|| part(ctx, container)) {
         return refusal;
     }
     let Some(arguments) = arguments(ctx, container) else {
@@ -19,28 +22,28 @@ pub(super) fn decide(ctx: &Ctx<'_>, container: &Container, manager: Option<Manag
             (Action::Kill, Whom::All) => "signal all of its processes".to_owned(),
             (action, _) => format!("{action} it"),
         };
-        let reason = format!("it runs in a container of {name}, which has no way to {what}");
+        let reason = format!("it runs in the container {short} ({name}), and {name} has no way to {what}");
         return ctx.refuse(Stopper::Impossible, reason).unlock_if(elsewhere(ctx, container));
     };
-    let short: String = container.id.chars().take(12).collect();
     let plan = match &ctx.owner.runtime_command {
         Some(command) if is_ours(ctx, manager) => {
             let argv: Vec<String> = command.iter().cloned().chain(arguments).collect();
-            let reason = format!("{name} does it, whose container {short} it is: {}", argv.join(" "));
+            let reason = format!("{name} does it: {}", argv.join(" ").replace(&container.id, short));
             ctx.go(Means::Container, Verdict::Allowed, reason, vec![Step::Command { argv }])
         }
         _ => {
-            let command = format!("{} {}", program(container.runtime), arguments.join(" "));
+            let command =
+                format!("{} {}", program(container.runtime), arguments.join(" ").replace(&container.id, short));
             let whose = match manager {
-                Some(Manager::User(uid)) if !is_ours(ctx, manager) => format!(" of the user {uid}"),
+                Some(Manager::User(uid)) if !is_ours(ctx, manager) => format!(" of uid {uid}"),
                 _ => String::new(),
             };
             let reason = format!(
-                "it runs in the container {short} of {name}{whose}, to which {} has no access",
+                "it runs in the container {short} ({name}{whose}), to which {} has no access",
                 ctx.facts.caller.user
             );
             Plan { stopper: Some(Stopper::NotPermitted), ..ctx.plan(Means::Container, Verdict::Denied, reason) }
-                .unlock(format!("whoever may use {name}{whose} runs: {command}"))
+                .unlock(format!("whoever may use {name}{whose} can run: {command}"))
         }
     };
     match &container.pod {
@@ -62,6 +65,12 @@ pub(crate) fn program(runtime: Runtime) -> &'static str {
     }
 }
 
+/// The id as the runtimes show it in their lists.
+fn short(container: &Container) -> &str {
+    let hex = container.id.len() == 64 && container.id.bytes().all(|b| b.is_ascii_hexdigit());
+    container.id.get(..12).filter(|_| hex).unwrap_or(&container.id)
+}
+
 /// A user may name the cgroups below their own manager as they like. What stands there is not
 /// believed to be a container of anybody else's runtime, so that nobody can have root stop the
 /// containers of others by such a name.
@@ -76,7 +85,7 @@ fn holds_provost(ctx: &Ctx<'_>) -> Option<Plan> {
 }
 
 /// The runtime knows whole containers, and signals their first process only.
-fn part(ctx: &Ctx<'_>, name: &str) -> Option<Plan> {
+fn part(ctx: &Ctx<'_>, container: &Container) -> Option<Plan> {
     let owner = ctx.owner;
     let here = |pid: u32| owner.process(pid);
     let main = owner.processes.iter().filter(|p| here(p.ppid).is_none()).min_by_key(|p| p.identity.start_ticks)?;
@@ -89,17 +98,15 @@ fn part(ctx: &Ctx<'_>, name: &str) -> Option<Plan> {
     if ctx.request.action != Action::Kill && alone {
         return None;
     }
+    let (name, short) = (container.runtime.name(), short(container));
     let action = ctx.request.action;
-    let first = format!("{} {}", main.pid(), crate::text::clip(&main.command()));
-    let does = match action {
-        Action::Kill => format!("{name} would signal the first process of it, {first}"),
-        _ => format!("{action} would also touch {first} and what else runs in it"),
+    let first = words::process(main);
+    let (does, whole) = match action {
+        Action::Kill => (format!("{name} would signal its first process, {first}"), "that one"),
+        _ => (format!("{action} would also touch {first}, and what else runs in it"), "all of it"),
     };
-    let mut choices = format!("choose: provost {action} pid:{} for all of it", main.pid());
-    if matches!(action, Action::Stop | Action::Kill) {
-        choices.push_str(", or --only-process for this part alone");
-    }
-    let reason = format!("it is only a part of a container of {name}: {does}");
+    let choices = words::choices(ctx, &format!("provost {action} pid:{} for {whole}", main.pid()));
+    let reason = format!("it is only a part of the container {short} ({name}): {does}");
     Some(ctx.refuse(Stopper::Choose, reason).unlock(choices))
 }
 
@@ -117,11 +124,14 @@ fn ancestors(ctx: &Ctx<'_>, pid: u32) -> Vec<u32> {
 /// Who could do what the runtime's command cannot.
 fn elsewhere(ctx: &Ctx<'_>, container: &Container) -> Option<String> {
     match (container.runtime, &container.pod, ctx.request.action) {
-        (_, Some(pod), _) => Some(format!("it is part of the Kubernetes pod {pod}: kubectl decides what runs there")),
+        (_, Some(pod), _) => Some(format!("it is part of the Kubernetes pod {pod}, which kubectl controls")),
         (Runtime::Containerd, None, action @ (Action::Stop | Action::Start | Action::Restart | Action::Kill)) => {
-            Some(format!("whoever may use containerd runs: nerdctl {action} {}", container.id))
+            Some(format!("whoever may use containerd can run: nerdctl {action} {}", short(container)))
         }
-        (_, None, Action::Kill | Action::Stop) => Some("--only-process signals its processes directly".to_owned()),
+        (_, None, Action::Kill | Action::Stop) => {
+            let may = ctx.owner.signals.iter().any(|(_, answer)| *answer == SignalAnswer::Allowed);
+            may.then(|| "--only-process signals its processes directly".to_owned())
+        }
         _ => None,
     }
 }

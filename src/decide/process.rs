@@ -4,7 +4,7 @@ use super::{Ctx, PlanExt, protect, words};
 use crate::model::{
     Action, Aim, Ladder, Means, Owner, Plan, ProcState, Process, SignalAnswer, Step, Stopper, Verdict, Whom,
 };
-use crate::text::{clip, shell_quote};
+use crate::text::shell_quote;
 
 /// Decides for bare processes, processes of a session, and processes in a scope of somebody else.
 pub(super) fn decide(ctx: &Ctx<'_>) -> Plan {
@@ -51,10 +51,7 @@ fn stop(ctx: &Ctx<'_>) -> Plan {
         return ended(ctx);
     }
     let ladder = if ctx.request.force { Ladder::force() } else { ctx.request.ladder.clone() };
-    let words = match reached.len() {
-        1 => format!("a direct signal: {ladder}"),
-        n => format!("direct signals to its {n} processes: {ladder}"),
-    };
+    let words = why_allowed(ctx, reached.len(), &ladder.to_string());
     let step = Step::End { processes: roots.iter().map(|p| Aim::from(*p)).collect(), ladder };
     permitted(ctx, &reached, &roots, words, step)
 }
@@ -69,10 +66,7 @@ fn kill(ctx: &Ctx<'_>) -> Plan {
         return ended(ctx);
     }
     let signal = ctx.request.signal;
-    let words = match reached.len() {
-        1 => format!("a direct signal: {signal}"),
-        n => format!("direct signals to {n} processes: {signal}"),
-    };
+    let words = why_allowed(ctx, reached.len(), &signal.to_string());
     let processes = reached.iter().map(|p| Aim::from(*p)).collect();
     permitted(ctx, &reached, &reached, words, Step::Signal { processes, signal })
 }
@@ -93,7 +87,7 @@ fn permitted(ctx: &Ctx<'_>, reached: &[&Process], aims: &[&Process], words: Stri
         return ctx.refuse(Stopper::Impossible, reason).unlock("name fewer at a time, as pid:N");
     }
     if reached.iter().any(|p| answer(p).is_none()) {
-        let reason = "direct signals; the kernel was not asked about every process below it";
+        let reason = "you may signal it; the kernel was not asked about every process below it";
         return ctx.go(own_means(ctx), Verdict::UnknownUntilAsked, reason, vec![step]);
     }
     let plan = ctx.go(own_means(ctx), Verdict::Allowed, words, vec![step]);
@@ -104,20 +98,36 @@ fn permitted(ctx: &Ctx<'_>, reached: &[&Process], aims: &[&Process], words: Stri
     }
 }
 
+/// Why signals are the means, and which ones.
+fn why_allowed(ctx: &Ctx<'_>, count: usize, signals: &str) -> String {
+    let why = match &ctx.owner.owner {
+        _ if ctx.request.only_process => String::new(),
+        Owner::OwnService { .. } => "provost started it, and ".to_owned(),
+        Owner::Bare { .. } | Owner::Session { .. } => "it has no unit of its own, and ".to_owned(),
+        owner => match owner.unit().filter(|_| ctx.in_scope_of_others()) {
+            Some((_, scope)) => format!("it is one of several things in {scope}, and "),
+            None => String::new(),
+        },
+    };
+    match count {
+        1 => format!("{why}you may signal it: {signals}"),
+        n => format!("{why}you may signal its {n} processes: {signals}"),
+    }
+}
+
 fn not_permitted(ctx: &Ctx<'_>, reached: &[&Process], first: &Process, denied: usize) -> Plan {
     let all = reached.len();
     let partly = denied < all;
     let reason = if partly {
-        let one = format!("{} {}", first.pid(), clip(&first.command()));
-        format!("a direct signal is not permitted to {denied} of the {all} processes ({one})")
+        format!("you may not signal {denied} of its {all} processes: {}", words::process(first))
     } else {
         format!("a direct signal is not permitted: {}", words::run_as_others(ctx))
     };
     let who = ctx.owner.user.as_deref().filter(|u| !partly && *u != "root" && *u != ctx.facts.caller.user);
     let plan = Plan { stopper: Some(Stopper::NotPermitted), ..ctx.plan(Means::Probe, Verdict::Denied, reason) };
     plan.unlock(match who {
-        Some(user) => format!("{user} and root may, and whoever has CAP_KILL"),
-        None => "root may, and whoever has CAP_KILL".to_owned(),
+        Some(user) => format!("{user} or root can do it, and whoever has CAP_KILL"),
+        None => "root can do it, and whoever has CAP_KILL".to_owned(),
     })
 }
 

@@ -7,8 +7,8 @@ use crate::model::{Manager, Plan, Process, Stopper, UnitKind, UnitName};
 /// directly either.
 const NEVER: [(&str, &str); 10] = [
     ("init.scope", "it is PID 1 itself"),
-    ("dbus.service", "it is the message bus: nearly everything would lose its connection"),
-    ("dbus-broker.service", "it is the message bus: nearly everything would lose its connection"),
+    ("dbus.service", "it is the message bus, on which nearly everything depends"),
+    ("dbus-broker.service", "it is the message bus, on which nearly everything depends"),
     ("dbus.socket", "it is the socket of the message bus"),
     ("polkit.service", "it is polkit, which authorises the very request"),
     ("systemd-logind.service", "it is logind, which holds every login session"),
@@ -20,22 +20,22 @@ const NEVER: [(&str, &str); 10] = [
 
 /// Units that are acted on by name only: each holds much that does not belong to the target.
 const BY_NAME_ONLY: [(&str, &str); 15] = [
-    ("docker.service", "every container of docker"),
-    ("snap.docker.dockerd.service", "every container of docker"),
-    ("containerd.service", "every container of containerd"),
-    ("crio.service", "every container of CRI-O"),
-    ("k3s.service", "every pod of this host"),
-    ("k3s-agent.service", "every pod of this host"),
-    ("kubelet.service", "every pod of this host"),
-    ("ssh.service", "the way into this host"),
-    ("sshd.service", "the way into this host"),
-    ("libvirtd.service", "the manager of every virtual machine"),
+    ("docker.service", "holds every container of docker"),
+    ("snap.docker.dockerd.service", "holds every container of docker"),
+    ("containerd.service", "holds every container of containerd"),
+    ("crio.service", "holds every container of CRI-O"),
+    ("k3s.service", "holds every pod of this host"),
+    ("k3s-agent.service", "holds every pod of this host"),
+    ("kubelet.service", "holds every pod of this host"),
+    ("ssh.service", "is the way into this host"),
+    ("sshd.service", "is the way into this host"),
+    ("libvirtd.service", "manages every virtual machine"),
     // A display manager's main name is its own; display-manager.service is an alias.
-    ("gdm.service", "every graphical session"),
-    ("gdm3.service", "every graphical session"),
-    ("lightdm.service", "every graphical session"),
-    ("sddm.service", "every graphical session"),
-    ("display-manager.service", "every graphical session"),
+    ("gdm.service", "holds every graphical session"),
+    ("gdm3.service", "holds every graphical session"),
+    ("lightdm.service", "holds every graphical session"),
+    ("sddm.service", "holds every graphical session"),
+    ("display-manager.service", "holds every graphical session"),
 ];
 
 /// A refusal, if the request touches a unit that must not be touched.
@@ -61,11 +61,10 @@ pub(super) fn check(ctx: &Ctx<'_>) -> Option<Plan> {
         return None;
     }
     let by_name = BY_NAME_ONLY.iter().find(|(n, _)| *n == name).map(|(_, holds)| *holds);
-    let holds =
-        by_name.or_else(|| name.starts_with("user@").then_some("every unit and session process of that user"))?;
-    let reason = format!("{name} is {holds}; it is not acted on through one of its processes");
+    let holds = by_name.or_else(|| name.starts_with("user@").then_some("holds every unit of that user"))?;
+    let reason = format!("it is a process of {name}, which {holds}");
     Some(ctx.refuse(Stopper::Choose, reason).unlock(format!(
-        "name it, if that is what you mean: provost {} {}",
+        "if you mean all of that: provost {} {}",
         ctx.request.action,
         words::all_of_it(ctx)
     )))

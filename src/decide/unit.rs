@@ -72,14 +72,19 @@ fn left_over(ctx: &Ctx<'_>, facts: &UnitFacts) -> Option<Plan> {
     let there = meant && process::alive(ctx).any(|p| ctx.owner.matched.contains(&p.pid()));
     there.then(|| {
         let state = &facts.active_state;
-        process::decide(ctx).warn(format!("{} itself is {state}: what runs is left over from it", facts.id))
+        process::decide(ctx).warn(format!("systemd takes {} for {state}: what runs is left over from it", facts.id))
     })
 }
 
 fn running_already(ctx: &Ctx<'_>, manager: Manager, facts: &UnitFacts) -> Option<Plan> {
     let there = matches!(facts.active_state.as_str(), "active" | "reloading" | "refreshing");
-    (ctx.request.action == Action::Start && there)
-        .then(|| ctx.already(means_of(manager), format!("{} is running already ({})", facts.id, facts.sub_state)))
+    (ctx.request.action == Action::Start && there).then(|| {
+        let state = match facts.sub_state.as_str() {
+            "running" => format!("{} is running already", facts.id),
+            other => format!("{} is active already ({other})", facts.id),
+        };
+        ctx.already(means_of(manager), state)
+    })
 }
 
 /// The target is a part of the unit only: the rest is not touched unasked.
@@ -88,32 +93,29 @@ fn part(ctx: &Ctx<'_>, facts: &UnitFacts) -> Option<Plan> {
         return None;
     }
     let action = ctx.request.action;
-    let named = |p: &crate::model::Process| format!("{} {}", p.pid(), crate::text::clip(&p.command()));
     let main = facts.main_pid.and_then(|pid| ctx.owner.process(pid));
-    let does = match (action, ctx.request.whom, main) {
+    let all = words::all_of_it(ctx);
+    let (does, whole) = match (action, ctx.request.whom, main) {
         (Action::Kill, Whom::Main, Some(main)) => {
-            format!("a signal through the unit goes to its main process, {}", named(main))
+            (format!("its main process, {}, would get the signal", words::process(main)), "that one")
         }
-        _ => {
-            let others = ctx.owner.processes.iter().filter(|p| !ctx.owner.tree.contains(&p.pid()));
-            let mut list: Vec<String> = others.clone().take(LISTED).map(named).collect();
-            match others.count() {
-                0 => list.push("the rest of it".to_owned()),
-                n if n > LISTED => list.push(format!("{} more", n - LISTED)),
-                _ => {}
-            }
-            format!("{action} through the unit would also touch {}", list.join(", "))
-        }
+        _ => (format!("{action} through the unit would also touch {}", rest(ctx)), "all of it"),
     };
-    let mut choices = format!("choose: provost {action} {} for all of it", words::all_of_it(ctx));
-    if matches!(action, Action::Stop | Action::Kill) {
-        choices.push_str(", or --only-process for this part alone");
-        if ctx.owner.matched.iter().any(|pid| ctx.owner.signal_answer(*pid) == Some(SignalAnswer::Denied)) {
-            choices.push_str(" (which you may not signal)");
-        }
-    }
+    let choices = words::choices(ctx, &format!("provost {action} {all} for {whole}"));
     let reason = format!("it is only a part of {}: {does}", facts.id);
     Some(ctx.refuse(Stopper::Choose, reason).unlock(choices))
+}
+
+/// The processes of the unit that the target does not mean.
+fn rest(ctx: &Ctx<'_>) -> String {
+    let others = ctx.owner.processes.iter().filter(|p| !ctx.owner.tree.contains(&p.pid()));
+    let mut list: Vec<String> = others.clone().take(LISTED).map(words::process).collect();
+    match others.count() {
+        0 => list.push("the rest of it".to_owned()),
+        n if n > LISTED => list.push(format!("{} more", n - LISTED)),
+        _ => {}
+    }
+    list.join(", ")
 }
 
 fn stopped_already(ctx: &Ctx<'_>, manager: Manager, facts: &UnitFacts) -> Option<Plan> {
@@ -148,10 +150,10 @@ fn impossible(ctx: &Ctx<'_>, facts: &UnitFacts) -> Option<Plan> {
     }
     // restart is refused for either, whether it runs or not.
     if starts && facts.refuse_manual_start {
-        return no(format!("{id} has RefuseManualStart=yes: it is started as a dependency of others only"));
+        return no(format!("{id} has RefuseManualStart=yes: systemd does not {action} it by hand"));
     }
     if stops && facts.refuse_manual_stop {
-        return no(format!("{id} has RefuseManualStop=yes: it is stopped as a dependency of others only"));
+        return no(format!("{id} has RefuseManualStop=yes: systemd does not {action} it by hand"));
     }
     if starts && !facts.can_start {
         return no(match id.kind() {

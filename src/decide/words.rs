@@ -1,7 +1,7 @@
 //! The sentences of reasons and unlocks that several rules share.
 
 use super::{Ctx, PlanExt};
-use crate::model::{Action, Manager, Plan, Polkit, UnitFacts};
+use crate::model::{Action, Manager, Plan, Polkit, Process, SignalAnswer, UnitFacts};
 use crate::text::shell_quote;
 
 /// Whose password it usually is. Nothing that an ordinary user can read says it for certain.
@@ -42,9 +42,9 @@ pub(super) fn standing_permission(ctx: &Ctx<'_>, manager: Manager, facts: &UnitF
     let starts = matches!(action, Action::Start | Action::Restart);
     Some(match no_rules {
         Some(why) if action == Action::Kill => format!("{why}; root can do it"),
-        Some(why) => format!("{why}; a sudoers line for {user} on {action} of {unit}, then provost --sudo: {print}"),
+        Some(why) => format!("{why}; a sudoers line for {user} on {action} of {unit}, to use with --sudo: {print}"),
         None if action == Action::Kill => {
-            format!("a polkit rule for {user} on kill of {unit}: add \"kill\" to the verbs of {print}")
+            format!("a polkit rule for {user} on kill of {unit}: what {print} prints, with \"kill\" among the verbs")
         }
         None if starts && !super::polkit_rule::may_start(facts) => {
             format!(
@@ -73,6 +73,23 @@ pub(super) fn warn_if_comes_again(plan: Plan, unit: &UnitFacts) -> Plan {
         plan.warn(format!("systemd starts {id} again when it ends (Restart=always)"))
     } else {
         plan.warn(format!("systemd may start {id} again when it ends (Restart={restart})"))
+    }
+}
+
+/// A process in a sentence.
+pub(super) fn process(process: &Process) -> String {
+    format!("{} {}", process.pid(), crate::text::clip(&process.command()))
+}
+
+/// What to choose from where the target is a part of something: the `whole`, or the part.
+pub(super) fn choices(ctx: &Ctx<'_>, whole: &str) -> String {
+    let denied = ctx.owner.matched.iter().any(|pid| ctx.owner.signal_answer(*pid) == Some(SignalAnswer::Denied));
+    match ctx.request.action {
+        Action::Stop | Action::Kill if denied => {
+            format!("choose: {whole}; --only-process is for this part alone, which you may not signal")
+        }
+        Action::Stop | Action::Kill => format!("choose: {whole}, or --only-process for this part alone"),
+        _ => whole.to_owned(),
     }
 }
 
