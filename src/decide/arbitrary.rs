@@ -176,7 +176,7 @@ fn who() -> impl Strategy<Value = Owner> {
         Runtime::Nspawn,
         Runtime::Machine,
     ];
-    let id = state(&["0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", "web", "-Hhost", ""]);
+    let id = state(&["0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", "web", "-Hhost"]);
     let pod = select(vec![None, Some("pod-uid".to_owned())]);
     let container = (select(runtimes), id, pod, manager, unit()).prop_map(|(runtime, id, pod, manager, unit)| {
         Owner::Container { container: Container { runtime, id, pod }, unit: Some((manager, unit)) }
@@ -249,4 +249,53 @@ pub(super) fn facts() -> impl Strategy<Value = Facts> {
             owners: vec![owner],
         })
     })
+}
+
+/// The strategies reach every kind of step and end; a property of what never occurs says nothing.
+#[test]
+fn every_kind_of_plan_occurs() {
+    use proptest::strategy::ValueTree;
+    use proptest::test_runner::TestRunner;
+    use std::collections::BTreeSet;
+
+    let mut runner = TestRunner::deterministic();
+    let mut seen = BTreeSet::new();
+    for _ in 0..3000 {
+        let tree = (facts(), request()).new_tree(&mut runner).expect("a value");
+        let (facts, request) = tree.current();
+        let plan = super::decide(&facts, &facts.owners[0], &request);
+        let words = [format!("{:?}", plan.verdict), format!("{:?}", plan.means), format!("{:?}", plan.stopper)];
+        seen.extend(words.into_iter().chain(plan.steps.iter().map(|step| {
+            let text = format!("{step:?}");
+            text.split(' ').next().unwrap_or_default().to_owned()
+        })));
+        seen.extend(plan.already.map(|_| "already".to_owned()));
+    }
+    let expected = [
+        "Job",
+        "KillUnit",
+        "Signal",
+        "End",
+        "Command",
+        "Allowed",
+        "NeedsPassword",
+        "Denied",
+        "UnknownUntilAsked",
+        "OwnService",
+        "SystemUnit",
+        "UserUnit",
+        "Container",
+        "Sudo",
+        "Probe",
+        "Refused",
+        "already",
+        "Some(NotPermitted)",
+        "Some(Choose)",
+        "Some(Impossible)",
+        "Some(NotFound)",
+        "Some(Unreachable)",
+    ];
+    for word in expected {
+        assert!(seen.contains(word), "{word} never occurs");
+    }
 }

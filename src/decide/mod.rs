@@ -14,6 +14,8 @@ mod words;
 #[cfg(test)]
 mod arbitrary;
 #[cfg(test)]
+mod golden;
+#[cfg(test)]
 mod grants;
 #[cfg(test)]
 mod properties;
