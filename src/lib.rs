@@ -34,6 +34,7 @@
 //! ```
 
 #![deny(clippy::undocumented_unsafe_blocks)]
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests start programs and read the environment"))]
 
 pub mod act;
 pub mod cli;

@@ -7,8 +7,6 @@ use std::process::ExitCode;
 pub(super) enum Exit {
     /// Done, or already so.
     Done = 0,
-    /// Failed.
-    Failed = 1,
     /// Usage, or an ambiguous target.
     Usage = 2,
     /// Not running, not available.

@@ -10,11 +10,8 @@ use crate::text::{escape, shell_quote};
 /// start a transient unit of that name, with any command, as root. So it must go when the unit goes.
 pub fn polkit_rule(caller: &Caller, unit: &UnitFacts) -> String {
     let id = unit.id.as_str();
-    let start = may_start(unit);
-    let mut verbs = if start { vec!["start", "stop", "restart"] } else { vec!["stop"] };
-    if unit.can_reload {
-        verbs.push("reload");
-    }
+    let verbs = verbs(unit);
+    let start = verbs.contains(&"start");
     let file = file_name(&caller.user, id);
     let list: Vec<String> = verbs.iter().map(|v| quote(v)).collect();
     let mut out = String::new();
@@ -39,9 +36,14 @@ pub fn polkit_rule(caller: &Caller, unit: &UnitFacts) -> String {
     out
 }
 
-/// Whether a standing permission may cover start and restart.
-pub(super) fn may_start(unit: &UnitFacts) -> bool {
-    !unit.fragment_path.is_empty() && !unit.transient && unit.load_state == "loaded"
+/// The verbs of the rule for a unit. `restart` starts as well, so it goes where `start` goes.
+pub(super) fn verbs(unit: &UnitFacts) -> Vec<&'static str> {
+    let has_file = !unit.fragment_path.is_empty() && !unit.transient && unit.load_state == "loaded";
+    let mut verbs = if has_file { vec!["start", "stop", "restart"] } else { vec!["stop"] };
+    if unit.can_reload {
+        verbs.push("reload");
+    }
+    verbs
 }
 
 /// The same right as a sudoers line, where polkit knows no rules or is absent.
@@ -50,10 +52,7 @@ pub fn sudoers_line(caller: &Caller, unit: &UnitFacts, systemctl: &str) -> Strin
     if id.starts_with('-') {
         return format!("# systemctl would take {id} for an option, so that no line can allow it\n");
     }
-    let mut verbs = if may_start(unit) { vec!["start", "stop", "restart"] } else { vec!["stop"] };
-    if unit.can_reload {
-        verbs.push("reload");
-    }
+    let verbs = verbs(unit);
     let commands: Vec<String> = verbs.iter().map(|v| format!("{systemctl} {v} {}", sudoers_word(id))).collect();
     format!(
         "# install: sudo visudo -f /etc/sudoers.d/provost, and add this line; then use provost with --sudo\n# {} may {} {id}, and nothing else. Remove the line together with the unit.\n{} ALL=(root) NOPASSWD: {}\n",

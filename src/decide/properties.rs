@@ -212,7 +212,11 @@ proptest! {
         prop_assert!(!unlock.contains('*') && !unlock.contains("ALL"), "{}", unlock);
         if unlock.contains("--polkit-rule") {
             let Owner::SystemUnit { unit } = &facts.owners[0].owner else { panic!("{unlock}") };
-            prop_assert!(unlock.contains(&format!("on {} of {unit}", request.action)), "{}", unlock);
+            let facts_of = facts.owners[0].unit.as_ref().expect("a unit");
+            let verbs = super::polkit_rule::verbs(facts_of);
+            let scope = format!("on {} of {unit}: ", verbs.join(", "));
+            prop_assert!(unlock.contains(&scope) || unlock.contains(&scope.replace(": ", ", to use")), "{}", unlock);
+            prop_assert!(verbs.contains(&request.action.verb()), "the rule does not cover it: {}", unlock);
             prop_assert!(!facts.caller.is_root(), "root needs no rule: {}", unlock);
             prop_assert!(!is_part(&facts) || request.only_process, "{}", unlock);
         }

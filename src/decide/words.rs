@@ -25,33 +25,25 @@ pub(super) fn no_password_here(ctx: &Ctx<'_>) -> Option<&'static str> {
     }
 }
 
-/// What an administrator can do so that it works without a password. Only what the printed rule
-/// or line really grants is promised here.
+/// What an administrator can do so that it works without a password; nothing for what the rule
+/// that provost prints does not cover.
 pub(super) fn standing_permission(ctx: &Ctx<'_>, manager: Manager, facts: &UnitFacts) -> Option<String> {
     let caller = &ctx.facts.caller;
-    if manager != Manager::System || caller.is_root() {
+    let verbs = super::polkit_rule::verbs(facts);
+    // polkit decides about the units of the system, and root needs no rule.
+    if manager != Manager::System || caller.is_root() || !verbs.contains(&ctx.request.action.verb()) {
         return None;
     }
-    let (user, unit, action) = (&caller.user, &facts.id, ctx.request.action);
-    let print = format!("provost inspect {} --polkit-rule", shell_quote(&format!("unit:{unit}")));
-    let no_rules = match &ctx.facts.host.polkit {
-        Polkit::Absent => Some("there is no polkit here"),
-        polkit if polkit.has_rules() == Some(false) => Some("polkit here is older than 0.106 and knows no rules"),
-        _ => None,
-    };
-    let starts = matches!(action, Action::Start | Action::Restart);
-    Some(match no_rules {
-        Some(why) if action == Action::Kill => format!("{why}; root can do it"),
-        Some(why) => format!("{why}; a sudoers line for {user} on {action} of {unit}, to use with --sudo: {print}"),
-        None if action == Action::Kill => {
-            format!("a polkit rule for {user} on kill of {unit}: what {print} prints, with \"kill\" among the verbs")
-        }
-        None if starts && !super::polkit_rule::may_start(facts) => {
+    let print = format!("provost inspect {} --polkit-rule", shell_quote(&ctx.owner.unit_form()));
+    let what = format!("for {} on {} of {}", caller.user, verbs.join(", "), facts.id);
+    Some(match &ctx.facts.host.polkit {
+        Polkit::Absent => format!("there is no polkit here; a sudoers line {what}, to use with --sudo: {print}"),
+        polkit if polkit.has_rules() == Some(false) => {
             format!(
-                "root can {action} it; a polkit rule would let {user} start anything by that name, as it has no unit file"
+                "polkit here is older than 0.106 and knows no rules; a sudoers line {what}, to use with --sudo: {print}"
             )
         }
-        None => format!("a polkit rule for {user} on {action} of {unit}: {print}"),
+        _ => format!("a polkit rule {what}: {print}"),
     })
 }
 

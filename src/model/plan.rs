@@ -161,3 +161,13 @@ pub struct Plan {
     /// Where there are no steps because it cannot be done: why, as a class.
     pub stopper: Option<Stopper>,
 }
+
+impl Plan {
+    /// Whether carrying it out may ask for a password on the terminal.
+    pub fn asks_password(&self) -> bool {
+        let interactive = |step: &Step| {
+            matches!(step, Step::Job { interactive: true, .. } | Step::KillUnit { interactive: true, .. })
+        };
+        self.steps.iter().any(interactive)
+    }
+}

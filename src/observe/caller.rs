@@ -31,11 +31,6 @@ pub(crate) fn user_name(uid: u32) -> String {
     nix::unistd::User::from_uid(uid.into()).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name)
 }
 
-/// The uid of a user by name or number.
-pub(crate) fn uid_of(user: &str) -> Option<u32> {
-    user.parse().ok().or_else(|| Some(nix::unistd::User::from_name(user).ok()??.uid.as_raw()))
-}
-
 fn capabilities() -> Vec<String> {
     let effective = caps::read(None, caps::CapSet::Effective).unwrap_or_default();
     let mut names: Vec<String> = effective.iter().map(|c| c.to_string().to_ascii_lowercase()).collect();

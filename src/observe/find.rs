@@ -14,11 +14,11 @@ use crate::model::Target;
 /// What the kernel keeps of a name (`TASK_COMM_LEN` without the final NUL).
 const COMM: usize = 15;
 
-/// Longer than the name of any kernel thread, whose full name /proc/PID/comm tells.
-const SMALL: usize = 128;
+/// Holds any comm, and almost any command line.
+const SMALL: usize = 4096;
 
 /// Below this number of processes a second thread costs more than it brings.
-const ALONE: usize = 400;
+const ALONE: usize = 150;
 
 /// The processes that the target names, in ascending order, without provost itself. Empty for
 /// the forms that name no processes (units, services, ports).
@@ -72,17 +72,8 @@ pub(super) fn in_parts<T: Send>(pids: &[u32], work: impl Fn(&[u32]) -> Vec<T> + 
 
 /// The comm of a process into the buffer, without its newline.
 fn comm<'b>(proc: &ProcFs, pid: u32, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
-    let mut path = itoa(pid);
-    path.push_str("/comm");
-    let content = proc.read_small(&path, buffer).ok()?;
+    let content = proc.read_small(&format!("{pid}/comm"), buffer).ok()?;
     Some(content.strip_suffix(b"\n").unwrap_or(content))
-}
-
-fn itoa(pid: u32) -> String {
-    let mut text = String::with_capacity(16);
-    // Writing to a string cannot fail.
-    let _ = std::fmt::Write::write_fmt(&mut text, format_args!("{pid}"));
-    text
 }
 
 /// The comm is this name. Of a name that is longer than what the kernel keeps, the rest is
@@ -93,27 +84,30 @@ fn by_name(proc: &ProcFs, pid: u32, name: &str, buffer: &mut [u8]) -> bool {
         return true;
     }
     let long = name.len() > COMM && comm.len() == COMM && name.as_bytes().starts_with(comm);
-    long && proc.entry(pid).is_ok_and(|entry| named(&entry, name))
+    long && named(proc, pid, name, buffer)
 }
 
 fn by_word(proc: &ProcFs, pid: u32, word: &str, buffer: &mut [u8]) -> bool {
     let Some(comm) = comm(proc, pid, buffer) else { return false };
-    comm == word.as_bytes() || proc.entry(pid).is_ok_and(|entry| named(&entry, word))
+    comm == word.as_bytes() || named(proc, pid, word, buffer)
 }
 
 /// One of the names of the process, its comm aside, is this one.
-fn named(entry: &Entry<'_>, name: &str) -> bool {
-    let cmdline = entry.read("cmdline").unwrap_or_default();
+fn named(proc: &ProcFs, pid: u32, name: &str, buffer: &mut [u8]) -> bool {
+    let full = buffer.len();
+    let Ok(line) = proc.read_small(&format!("{pid}/cmdline"), buffer) else { return false };
     // A kernel thread or a zombie has no executable either.
-    if cmdline.is_empty() {
+    if line.is_empty() {
         return false;
     }
-    let exe = entry.exe();
+    let whole = (line.len() == full).then(|| proc.entry(pid).and_then(|entry| entry.read("cmdline")).ok()).flatten();
+    let line = whole.as_deref().unwrap_or(line);
+    let exe = proc.exe_at(&format!("{pid}/exe"));
     // Every name is a part of the command line or of the executable's path.
-    if !contains(&cmdline, name.as_bytes()) {
+    if !contains(line, name.as_bytes()) {
         return exe.is_some_and(|exe| Path::new(&exe).file_name().is_some_and(|base| base == name));
     }
-    interpreter::names_of(exe.as_deref(), &nul_separated(&cmdline)).contains(&name)
+    interpreter::names_of(exe.as_deref(), &nul_separated(line)).contains(&name)
 }
 
 /// The executable is the one that is looked for. Where it may not be read, an absolute path in

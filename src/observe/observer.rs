@@ -7,7 +7,9 @@ use super::bus::Bus;
 use super::cgroup::{self, CgroupFs, CgroupPath, ManagerRoot, Place};
 use super::{ProcFs, caller, host, owners, resolve};
 use crate::error::Error;
-use crate::model::{Action, Answer, Availability, AvailabilityState, Caller, Facts, Host, OwnerFacts, Process, Target};
+use crate::model::{
+    Action, Answer, Availability, AvailabilityState, Caller, Facts, Host, OwnerFacts, Polkit, Process, Target,
+};
 use crate::probe::{self, Known};
 
 /// Among whose units a bare word is looked up.
@@ -51,6 +53,7 @@ pub struct Observer {
     host: Host,
     units: Units,
     known: std::sync::OnceLock<Known>,
+    polkit: tokio::sync::OnceCell<Polkit>,
 }
 
 impl Observer {
@@ -63,12 +66,22 @@ impl Observer {
         let bus = Bus::new(caller.uid, caller.runtime_dir.clone(), &host.init);
         let cgroups = CgroupFs::host().ok();
         let root = ManagerRoot::of(pid1.as_ref());
-        Ok(Self { proc, cgroups, root, bus, caller, host, units, known: std::sync::OnceLock::new() })
+        Ok(Self {
+            proc,
+            cgroups,
+            root,
+            bus,
+            caller,
+            host,
+            units,
+            known: std::sync::OnceLock::new(),
+            polkit: tokio::sync::OnceCell::new(),
+        })
     }
 
     /// Everything about a target that a decision needs.
     pub async fn facts(&self, target: &Target, want: &Want) -> Result<Facts, Error> {
-        let found = resolve::resolve(self, target).await?;
+        let found = resolve::resolve(self, target, want).await?;
         let mut all: Vec<OwnerFacts> = Vec::with_capacity(found.len());
         for one in found {
             for owner in owners::describe(self, one, want).await {
@@ -88,7 +101,7 @@ impl Observer {
         host.system_bus = self.bus.system_reach();
         host.user_manager = self.bus.user_reach().await;
         if !self.caller.is_root() && owners.iter().any(asks_polkit) {
-            host.polkit = host::polkit(&self.bus).await;
+            host.polkit = self.polkit().await;
         }
         Facts { target, caller: self.caller.clone(), host, owners }
     }
@@ -127,6 +140,11 @@ impl Observer {
             Ok(found) => Some(found),
             Err(error) => Some(Availability::unknown(error.to_string())),
         }
+    }
+
+    /// polkit's version, asked once; meant to be asked while the manager asks polkit itself.
+    pub(super) async fn polkit(&self) -> Polkit {
+        self.polkit.get_or_init(|| host::polkit(&self.bus)).await.clone()
     }
 
     /// The version of systemd, asked once and only where it matters (see `units::ask`).

@@ -4,13 +4,14 @@
 //! process for ever, so facts of two processes that had the same pid one after the other cannot
 //! mix.
 
+use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
-use rustix::fs::{Mode, OFlags, RawDir};
+use rustix::fs::{Access, AtFlags, Mode, OFlags, RawDir};
 use rustix::io::Errno;
 
 use super::stat::{self, Stat, Status};
@@ -85,11 +86,6 @@ impl ProcFs {
         Ok(Self { root: root.to_owned(), dir, exists, btime: OnceLock::new() })
     }
 
-    /// Where it is mounted.
-    pub(crate) fn root(&self) -> &Path {
-        &self.root
-    }
-
     /// Every process that the caller may see, in the order of the kernel (ascending).
     pub(crate) fn pids(&self) -> io::Result<Vec<u32>> {
         // A new descriptor each time: its position is its own.
@@ -148,16 +144,18 @@ impl ProcFs {
         Ok(stat::lossy(&self.entry(pid)?.read("cgroup")?))
     }
 
-    /// The path of the executable without " (deleted)"; `None` where it may not be read.
-    pub(crate) fn exe(&self, pid: u32) -> Option<String> {
-        self.entry(pid).ok()?.exe()
-    }
-
     /// The environment that the process was started with; `None` where it may not be read.
     pub(crate) fn environ(&self, pid: u32) -> Option<Vec<(String, String)>> {
         let content = self.entry(pid).ok()?.read("environ").ok()?;
         let pair = |line: String| line.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned()));
         Some(stat::nul_separated(&content).into_iter().filter_map(pair).collect())
+    }
+
+    /// The children of a process by the kernel's lists, ascending; empty where it has gone,
+    /// `None` where the kernel keeps no such lists.
+    pub(super) fn children(&self, pid: u32) -> Option<Vec<u32>> {
+        let Ok(entry) = self.entry(pid) else { return Some(Vec::new()) };
+        entry.children()
     }
 
     /// This process and its ancestors, nearest first.
@@ -187,16 +185,6 @@ impl ProcFs {
         Ok((Identity { pid, start_ticks, pidfd_inode: fd.inode() }, fd))
     }
 
-    /// Holds the process that was identified before; gone if another one has its pid now.
-    pub(crate) fn hold(&self, identity: &Identity) -> Result<PidFd, ReadError> {
-        let (now, fd) = self.identify(identity.pid)?;
-        let same = match (now.pidfd_inode, identity.pidfd_inode) {
-            (Some(now), Some(then)) => now == then,
-            _ => now.start_ticks == identity.start_ticks,
-        };
-        if same { Ok(fd) } else { Err(ReadError::Gone { pid: identity.pid }) }
-    }
-
     /// The fields of /proc/PID/stat.
     pub(crate) fn stat(&self, pid: u32) -> Result<Stat, ReadError> {
         self.entry(pid)?.stat()
@@ -209,6 +197,11 @@ impl ProcFs {
             Err(Errno::NOENT) if (self.exists)(pid) => Err(ReadError::Hidden { pid }),
             Err(errno) => Err(self.failed(pid, "", errno)),
         }
+    }
+
+    /// Where `123/exe` leads, without " (deleted)".
+    pub(super) fn exe_at(&self, file: &str) -> Option<String> {
+        exe_of(rustix::fs::readlinkat(&self.dir, file, Vec::new()))
     }
 
     /// Reads the beginning of a small file, as `123/comm`: one open, one read.
@@ -257,9 +250,38 @@ impl Entry<'_> {
 
     /// Its executable.
     pub(super) fn exe(&self) -> Option<String> {
-        let target = rustix::fs::readlinkat(&self.dir, "exe", Vec::new()).ok()?;
-        let path = stat::lossy(target.as_bytes());
-        Some(path.strip_suffix(" (deleted)").map(str::to_owned).unwrap_or(path))
+        exe_of(rustix::fs::readlinkat(&self.dir, "exe", Vec::new()))
+    }
+
+    /// The folder itself.
+    pub(super) fn folder(&self) -> &OwnedFd {
+        &self.dir
+    }
+
+    /// Where one of its links leads.
+    pub(super) fn link(&self, file: &str) -> Option<String> {
+        Some(stat::lossy(rustix::fs::readlinkat(&self.dir, file, Vec::new()).ok()?.as_bytes()))
+    }
+
+    fn children(&self) -> Option<Vec<u32>> {
+        let Ok(dir) = rustix::fs::openat(&self.dir, "task", FOLDER, Mode::empty()) else { return Some(Vec::new()) };
+        let mut buffer = Vec::with_capacity(4096);
+        let mut entries = RawDir::new(&dir, buffer.spare_capacity_mut());
+        let mut children = Vec::new();
+        while let Some(Ok(entry)) = entries.next() {
+            let Some(thread) = entry.file_name().to_str().ok().filter(|name| !name.starts_with('.')) else { continue };
+            match read_all(&dir, &format!("{thread}/children"), LIMIT) {
+                Ok(list) => {
+                    let list = std::str::from_utf8(&list).unwrap_or_default();
+                    children.extend(list.split_ascii_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
+                }
+                // The thread has ended, or its folder lacks the file.
+                Err(_) if rustix::fs::accessat(&dir, thread, Access::EXISTS, AtFlags::empty()).is_err() => {}
+                Err(_) => return None,
+            }
+        }
+        children.sort_unstable();
+        Some(children)
     }
 
     /// The inodes of the sockets that it has open; `None` where its descriptors may not be read.
@@ -274,6 +296,11 @@ impl Entry<'_> {
         }
         Some(inodes)
     }
+}
+
+fn exe_of(link: rustix::io::Result<CString>) -> Option<String> {
+    let path = stat::lossy(link.ok()?.as_bytes());
+    Some(path.strip_suffix(" (deleted)").map(str::to_owned).unwrap_or(path))
 }
 
 /// `socket:[12345]`.

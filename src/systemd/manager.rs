@@ -7,7 +7,7 @@ use zbus::proxy::MethodFlags;
 use zbus::{Connection, OwnedObjectPath, OwnedVariant, Proxy};
 
 use super::{CallError, Properties};
-use crate::model::{Action, Signal, UnitName, Whom};
+use crate::model::{Action, Signal, UnitKind, UnitName, Whom};
 
 const NAME: &str = "org.freedesktop.systemd1";
 const PATH: &str = "/org/freedesktop/systemd1";
@@ -24,10 +24,7 @@ pub(crate) struct Manager {
 #[derive(Debug, Clone)]
 pub(crate) struct ListedUnit {
     pub(crate) name: UnitName,
-    pub(crate) description: String,
     pub(crate) load_state: String,
-    pub(crate) active_state: String,
-    pub(crate) sub_state: String,
 }
 
 /// The wire form of the same: (ssssssouso).
@@ -78,6 +75,7 @@ impl Manager {
         B: serde::Serialize + zbus::DynamicType,
         R: for<'d> zbus::wire::DynamicDeserialize<'d>,
     {
+        tracing::info!(method, interactive, "asking systemd");
         if !interactive {
             return self.call(method, body).await;
         }
@@ -101,13 +99,26 @@ impl Manager {
         Ok(<&str>::try_from(&version).unwrap_or_default().to_owned())
     }
 
-    /// Every property of a unit; a unit that is not loaded is loaded for it, and one that does not
-    /// exist answers with `LoadState` not-found.
-    pub(crate) async fn unit_properties(&self, unit: &UnitName) -> Result<Properties, CallError> {
+    /// Every property that all units have, and those named of the unit's own kind. A unit that is
+    /// not loaded is loaded for it, and one that does not exist answers with `LoadState` not-found.
+    pub(crate) async fn unit_properties(&self, unit: &UnitName, of_kind: &[&str]) -> Result<Properties, CallError> {
         let path = unit.object_path();
-        let interface = Some("org.freedesktop.DBus.Properties");
-        let reply = self.connection.call_method(Some(NAME), path.as_str(), interface, "GetAll", &("",)).await?;
-        let all: HashMap<String, OwnedVariant> = reply.body().deserialize()?;
+        let kind = interface_of(unit.kind());
+        let interface = "org.freedesktop.DBus.Properties";
+        let common = async {
+            let arguments = &("org.freedesktop.systemd1.Unit",);
+            let reply = self.connection.call_method(Some(NAME), path.as_str(), Some(interface), "GetAll", arguments);
+            let all: HashMap<String, OwnedVariant> = reply.await?.body().deserialize()?;
+            Ok::<_, CallError>(all)
+        };
+        let one = |name: &str| {
+            let (path, kind, name) = (path.clone(), kind.clone(), name.to_owned());
+            async move { (self.get(&path, interface, &kind, &name).await.ok(), name) }
+        };
+        let (all, own) = tokio::join!(common, join_all(of_kind.iter().map(|name| one(name))));
+        let mut all = all?;
+        // What this kind has not is left out.
+        all.extend(own.into_iter().filter_map(|(value, name)| Some((name, value?))));
         Ok(Properties(all))
     }
 
@@ -157,15 +168,7 @@ impl Manager {
     /// The loaded units in these states (all if empty) whose names match one of these globs (all if empty).
     pub(crate) async fn list(&self, states: &[&str], patterns: &[&str]) -> Result<Vec<ListedUnit>, CallError> {
         let listed: Vec<Listed> = self.call("ListUnitsByPatterns", &(states, patterns)).await?;
-        let unit = |u: Listed| {
-            Some(ListedUnit {
-                name: u.0.parse().ok()?,
-                description: u.1,
-                load_state: u.2,
-                active_state: u.3,
-                sub_state: u.4,
-            })
-        };
+        let unit = |u: Listed| Some(ListedUnit { name: u.0.parse().ok()?, load_state: u.2 });
         Ok(listed.into_iter().filter_map(unit).collect())
     }
 
@@ -227,4 +230,30 @@ impl Manager {
             Action::Kill => self.call("KillUnit", &(unit.as_str(), "control", Signal::CONT.number())).await,
         }
     }
+}
+
+/// The interface of a kind of units, as org.freedesktop.systemd1.Service.
+fn interface_of(kind: UnitKind) -> String {
+    let mut name = kind.suffix().to_owned();
+    if let Some(first) = name.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    format!("org.freedesktop.systemd1.{name}")
+}
+
+/// Runs all of the futures at once.
+async fn join_all<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
+    let mut running: Vec<_> = futures.into_iter().map(|f| (Box::pin(f), None)).collect();
+    std::future::poll_fn(|cx| {
+        let mut pending = false;
+        for (future, output) in running.iter_mut().filter(|(_, output)| output.is_none()) {
+            match future.as_mut().poll(cx) {
+                std::task::Poll::Ready(value) => *output = Some(value),
+                std::task::Poll::Pending => pending = true,
+            }
+        }
+        if pending { std::task::Poll::Pending } else { std::task::Poll::Ready(()) }
+    })
+    .await;
+    running.into_iter().filter_map(|(_, output)| output).collect()
 }

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::{ACCENT, BAD, Block, DIM, STRONG, WARN, availability, verdict};
-use crate::model::{Facts, Manager, Owner, OwnerFacts, Plan, ProcState, Verdict};
+use super::{ACCENT, Block, DIM, STRONG, WARN, availability, verdict};
+use crate::model::{AvailabilityState, Facts, Manager, Owner, OwnerFacts, Plan, ProcState, Stopper, Verdict};
 use crate::text::{clip, escape};
 
 /// At most this many processes are listed; the JSON has all.
@@ -134,7 +134,8 @@ fn serving(block: &mut Block, owner: &OwnerFacts) {
     match &owner.availability {
         Some(found) => {
             let address = found.url.clone().unwrap_or_else(|| list(&addresses));
-            let how = match (&found.by, found.latency_ms) {
+            let answered = matches!(found.state, AvailabilityState::Available | AvailabilityState::Starting);
+            let how = match (&found.by, found.latency_ms.filter(|_| answered)) {
                 (Some(by), Some(ms)) => format!(" ({}: {} in {ms:.0} ms)", escape(by), clip(&found.detail)),
                 (Some(by), None) => format!(" ({}: {})", escape(by), clip(&found.detail)),
                 _ => format!(" ({})", clip(&found.detail)),
@@ -180,19 +181,13 @@ fn actions(plans: &[Plan]) -> String {
     }
     let mut seen: Vec<&str> = Vec::new();
     for plan in plans {
-        let Some(unlock) = plan.unlock.as_deref() else { continue };
-        if seen.contains(&kind_of(unlock)) {
-            continue;
-        }
-        seen.push(kind_of(unlock));
+        // What nobody can do here needs no key; the verb itself says what to do instead.
+        let impossible = matches!(plan.stopper, Some(Stopper::Impossible | Stopper::NotFound));
+        let Some(unlock) = plan.unlock.as_deref().filter(|u| !impossible && !seen.contains(u)) else { continue };
+        seen.push(unlock);
         block.line("unlock", anstyle::Style::new(), &escape(unlock));
     }
     block.finish()
-}
-
-/// Unlocks that differ only in the verb are one.
-fn kind_of(unlock: &str) -> &str {
-    if unlock.starts_with("a polkit rule for") { "a polkit rule for" } else { unlock }
 }
 
 /// The reason with the verdict in front, where the reason does not say it itself.
@@ -205,6 +200,3 @@ pub(in crate::cli) fn sentence(plan: &Plan) -> String {
         Verdict::NeedsPassword | Verdict::UnknownUntilAsked => reason,
     }
 }
-
-/// The colour of a line about something that failed.
-pub(in crate::cli) const FAILED: anstyle::Style = BAD;

@@ -89,7 +89,9 @@ async fn one(
         return Result1 { target, plan: Some(plan), done: Ok(None) };
     }
     let words = format!("{} {target}", plan.action);
-    let done = progress::while_waiting(ctx.say.quiet, &words, ctx.client.act(&plan, *options)).await;
+    // Nothing may be written over a password prompt.
+    let silent = ctx.say.quiet || plan.asks_password();
+    let done = progress::while_waiting(silent, &words, ctx.client.act(&plan, *options)).await;
     Result1 { target, plan: Some(plan), done: done.map(Some).map_err(Error::from) }
 }
 
@@ -102,7 +104,7 @@ fn report(ctx: &Context<'_>, args: &Changing, action: Action, results: &[Result1
             code = error.exit_code();
         }
         if !ctx.say.json {
-            people(ctx, args, action, result);
+            people(ctx, action, result);
         }
     }
     if ctx.say.json {
@@ -115,7 +117,7 @@ fn report(ctx: &Context<'_>, args: &Changing, action: Action, results: &[Result1
     ExitCode::from(code)
 }
 
-fn people(ctx: &Context<'_>, args: &Changing, action: Action, result: &Result1) {
+fn people(ctx: &Context<'_>, action: Action, result: &Result1) {
     let target = crate::text::clip(&result.target);
     match (&result.done, &result.plan) {
         (Ok(None), Some(plan)) => ctx.say.text(&render::plan(&result.target, plan)),
@@ -138,10 +140,11 @@ fn people(ctx: &Context<'_>, args: &Changing, action: Action, result: &Result1) 
         }
         (Err(error), plan) => {
             let unlock = plan.as_ref().and_then(|p| p.unlock.as_deref());
-            if !matches!(error, Error::Ambiguous { .. } | Error::NotFound { .. }) && !args.dry_run {
-                ctx.say.note(&format!("{target}: not {}", past(action)));
-            }
-            ctx.say.complain(error, unlock);
+            let before = match plan {
+                Some(_) => format!("{target} was not {}: ", past(action)),
+                None => String::new(),
+            };
+            ctx.say.complain_about(&before, error, unlock);
         }
     }
 }

@@ -30,7 +30,7 @@ pub(in crate::cli) async fn run(ctx: &Context<'_>, args: &Inspect) -> ExitCode {
                 drop(plans);
             }
             Ok((facts, plans)) if ctx.say.json => {
-                documents.push(serde_json::to_value(InspectReport::new(&facts, &plans)).unwrap_or_default());
+                documents.push(Document::Report(Box::new(InspectReport::new(&facts, &plans))));
             }
             Ok((facts, plans)) => {
                 let gap = if i == 0 { "" } else { "\n" };
@@ -38,8 +38,8 @@ pub(in crate::cli) async fn run(ctx: &Context<'_>, args: &Inspect) -> ExitCode {
                 ctx.say.text(&format!("{gap}{}", render::inspect(&facts, &plans, now)));
             }
             Err(error) => {
-                ctx.say.complain(&error, None);
-                documents.push(super::super::say::error_json(&error));
+                ctx.say.complain(&error);
+                documents.push(Document::Error(super::super::say::error_json(&error)));
                 code = ExitCode::from(error.exit_code());
             }
         }
@@ -51,6 +51,14 @@ pub(in crate::cli) async fn run(ctx: &Context<'_>, args: &Inspect) -> ExitCode {
         }
     }
     code
+}
+
+/// What `-o json` prints for one target.
+#[derive(serde::Serialize)]
+#[serde(untagged)]
+enum Document {
+    Report(Box<InspectReport>),
+    Error(serde_json::Value),
 }
 
 async fn one(ctx: &Context<'_>, args: &Inspect, target: &Target) -> Result<(Facts, Vec<Vec<Plan>>), Error> {

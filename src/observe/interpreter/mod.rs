@@ -40,18 +40,9 @@ pub(crate) fn program(process: &Process) -> Program {
     Program { path: path.to_owned(), script: script.map(|s| s.text().to_owned()) }
 }
 
-/// The names by which a bare word may mean a process: its comm, the base names of its
+/// The names by which a bare word may mean a process, besides its comm: the base names of its
 /// executable and of argv\[0\], and of the script that it runs, with and without extension; of a
 /// module the whole name, its last part and its package.
-pub(crate) fn names(process: &Process) -> Vec<String> {
-    let mut all = vec![process.comm.clone()];
-    all.extend(names_of(process.exe.as_deref(), &process.cmdline).into_iter().map(str::to_owned));
-    all.sort_unstable();
-    all.dedup();
-    all
-}
-
-/// [`names`] without the comm, borrowed.
 pub(super) fn names_of<'a>(exe: Option<&'a str>, cmdline: &'a [String]) -> Vec<&'a str> {
     let mut all = Vec::new();
     all.extend(exe.map(base));

@@ -62,7 +62,8 @@ pub(crate) fn holders(proc: &ProcFs, inodes: &[u64], candidates: &[u32]) -> Hold
 }
 
 /// Where these processes, or the cgroups with these ids, listen. `None` where it cannot be known:
-/// nothing was found, and the descriptors of a process may not be read.
+/// nothing was found, and neither cgroups nor descriptors tell. Where only the cgroups tell, a
+/// socket that was made elsewhere and handed over (socket activation) is not seen.
 pub(crate) fn listening_of(
     proc: &ProcFs,
     listeners: &[Listener],

@@ -13,6 +13,8 @@
 //! table is read process by process, and what is forked meanwhile can be missing: who ends a tree
 //! reads it again afterwards.
 
+mod quick;
+
 use std::collections::{HashMap, HashSet};
 
 use super::proc::ProcFs;
@@ -30,6 +32,11 @@ pub(crate) struct Row {
     pub(crate) sid: u32,
     /// When it started, in clock ticks after boot: with the pid, what makes it itself.
     pub(crate) start_ticks: u64,
+}
+
+/// The processes of the host that belong to these roots: [`tree`], read the quickest way.
+pub(crate) fn of(proc: &ProcFs, roots: &[u32]) -> Vec<u32> {
+    quick::tree(proc, roots).unwrap_or_else(|| tree(roots, &table(proc)))
 }
 
 /// The table of all processes that the caller may see.
@@ -133,6 +140,41 @@ mod tests {
         let parent = table.iter().find(|row| row.pid == own).unwrap().ppid;
         assert_eq!(parent, std::os::unix::process::parent_id());
         assert!(tree(&[parent], &table).contains(&own));
+    }
+
+    /// Ends what a test started: by pid, and only while it is the same process.
+    struct Started(Vec<crate::sys::pidfd::PidFd>, std::process::Child);
+
+    impl Drop for Started {
+        fn drop(&mut self) {
+            self.0.iter().for_each(|fd| drop(fd.signal(9)));
+            let _ = self.1.kill();
+            let _ = self.1.wait();
+        }
+    }
+
+    #[test]
+    fn daemons_of_this_host_are_found_both_ways() {
+        use std::io::BufRead;
+        use std::os::unix::process::CommandExt;
+        // The first shell leads a group; a subshell in it ends at once and leaves a process behind,
+        // and a second one does the same in a session of its own.
+        let script = "(sh -c 'echo $$; exec sleep 300' & ) \n\
+            setsid sh -c \"(sh -c 'echo \\$\\$; exec sleep 300' & ) ; echo \\$\\$; exec sleep 300\" &\n\
+            read x";
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", script]).stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+        let mut child = command.process_group(0).spawn().unwrap();
+        let lines = std::io::BufReader::new(child.stdout.take().unwrap()).lines().take(3);
+        let pids: Vec<u32> = lines.map(|line| line.unwrap().parse().unwrap()).collect();
+        let root = child.id();
+        let _started = Started(pids.iter().map(|pid| crate::sys::pidfd::PidFd::open(*pid).unwrap()).collect(), child);
+        let proc = ProcFs::host().unwrap();
+        for tree in [of(&proc, &[root]), tree(&[root], &table(&proc))] {
+            assert_eq!(tree[0], root);
+            assert!(pids.iter().all(|pid| tree.contains(pid)), "{pids:?} in {tree:?}");
+            assert_eq!(tree.len(), 4);
+        }
     }
 
     proptest! {
