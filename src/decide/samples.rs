@@ -141,9 +141,7 @@ pub(super) fn unit(name: &str, user: &str, main_pid: Option<u32>, answer: &Answe
         control_group: format!("/system.slice/{name}"),
         invocation_id: String::new(),
         active_since: None,
-        result: "success".to_owned(),
         job_pending: false,
-        exec_start: None,
         answers: Action::ALL.into_iter().map(|action| (action, answer.clone())).collect::<BTreeMap<_, _>>(),
     }
 }
