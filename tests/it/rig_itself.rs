@@ -130,6 +130,27 @@ pub fn register(trials: &mut Trials) {
         expect!(seen == "/proc/1", "{seen}");
         Ok(())
     });
+    for user in ["root", "watson"] {
+        trials.rig(&format!("rig::containers_of_{user}"), move |rig| {
+            let container = match rig.container(user, &format!("of-{user}"))? {
+                Ok(container) => container,
+                Err(reason) => {
+                    println!("no container of {user}'s: {reason}");
+                    return Ok(());
+                }
+            };
+            let group = rig.read(&format!("/proc/{}/cgroup", container.pid))?;
+            expect!(group.contains(&container.id) && group.contains("libpod-"), "{group}");
+            Ok(())
+        });
+    }
+    trials.plain("rig::keeper_says_why", || {
+        let mut told = rig::keeper::Told::default();
+        expect!(!told.take("leader 7") && told.take("error no disk"), "it waits for more");
+        let words = told.ready().map_err(|e| rig::words(&e).to_owned());
+        expect!(words == Err("the rig did not boot: no disk".into()), "{words:?}");
+        Ok(())
+    });
     trials.rig("rig::fake_servers", fake_servers);
     trials.rig("rig::sleepers", sleepers);
 }

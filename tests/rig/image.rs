@@ -24,6 +24,9 @@ const MASKED: &[&str] = &[
     "systemd-timesyncd.service",
 ];
 
+const STORAGE: &str = "[storage]\ndriver = \"vfs\"\nrunroot = \"/run/containers/storage\"\n\
+    graphroot = \"/var/lib/containers/storage\"\n";
+
 /// Prepares `root`, a writable overlay. `exe` becomes the fake servers, `provost` the program under test.
 pub fn prepare(root: &Path, exe: &Path, provost: &Path) -> Result<()> {
     let etc = root.join("etc");
@@ -37,6 +40,10 @@ pub fn prepare(root: &Path, exe: &Path, provost: &Path) -> Result<()> {
     for folder in ["etc/polkit-1/rules.d", "etc/sudoers.d", "var/lib/systemd/linger"] {
         empty(&root.join(folder))?;
     }
+    // podman's own overlay does not work on ours.
+    let _ = fs::remove_dir_all(root.join("var/lib/containers"));
+    fs::create_dir_all(etc.join("containers"))?;
+    fs::write(etc.join("containers/storage.conf"), STORAGE)?;
     let units = etc.join("systemd/system");
     fs::create_dir_all(&units)?;
     for unit in MASKED {

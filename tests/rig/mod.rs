@@ -10,10 +10,11 @@
 //!   it ([`image`], [`users`]), boots it and waits. When the test process goes away, in whatever manner, its pipe closes,
 //!   and the keeper removes everything. Should the keeper itself be killed, the next run does ([`sweep`]).
 //! * [`run`], [`process`], [`pty`] run commands in it: to the end, in the background, on a terminal.
-//! * [`files`], [`units`], [`polkit`] change it. Tests share one system: they use names of their own, and what has to be
+//! * [`files`], [`units`], [`containers`], [`polkit`] change it. Tests share one system: they use names of their own, and what has to be
 //!   changed for everybody (no polkit, say) is an `exclusive` trial.
 //! * [`fakes`] are the servers that tests look at: this program again, under the names `ollama`, `llama-server`…
 
+mod containers;
 mod enter;
 mod exec;
 pub mod fakes;
@@ -40,6 +41,7 @@ use std::sync::{Mutex, OnceLock, RwLock};
 pub use host::missing;
 #[allow(unused_imports, reason = "names for the trials to come")]
 pub use {
+    containers::Container,
     output::Output,
     polkit::PolkitRule,
     process::Process,
