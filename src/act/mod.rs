@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::model::{Action, Plan, Step, Stopper};
+use crate::model::{Action, Means, Plan, Step, Stopper};
 use crate::observe::Observer;
+use crate::registry::Store;
 
 /// How an action ended well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -93,6 +94,9 @@ pub async fn carry_out(observer: &Observer, plan: &Plan, options: Options) -> Re
         let mut done = Done { outcome: Outcome::Unchanged, state: String::new() };
         for step in &plan.steps {
             done = self::step(observer, plan.action, step, options).await?;
+            if plan.means == Means::OwnService && done.outcome == Outcome::Stopped {
+                forget(observer, step);
+            }
         }
         Ok(done)
     };
@@ -105,6 +109,18 @@ pub async fn carry_out(observer: &Observer, plan: &Plan, options: Options) -> Re
                 plan.action
             )))
         }),
+    }
+}
+
+/// What provost started and now ended needs no record any more.
+fn forget(observer: &Observer, step: &Step) {
+    let (Some(store), Step::End { processes, .. }) = (Store::of(observer.caller().uid), step) else { return };
+    for record in store.all() {
+        if processes.iter().any(|aim| aim.identity.is(&record.identity))
+            && let Err(error) = store.remove(&record.id)
+        {
+            tracing::warn!("the record of {} stays: {error}", record.id);
+        }
     }
 }
 

@@ -18,6 +18,14 @@ pub struct Identity {
     pub pidfd_inode: Option<u64>,
 }
 
+impl Identity {
+    /// Whether both are the same process. An inode that one of them lacks is not compared.
+    pub fn is(&self, other: &Self) -> bool {
+        let inodes = self.pidfd_inode.zip(other.pidfd_inode).is_none_or(|(a, b)| a == b);
+        self.pid == other.pid && self.start_ticks == other.start_ticks && inodes
+    }
+}
+
 /// The four user ids of a process. kill(2) compares the sender's real and effective id with the
 /// target's real and saved one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -18,11 +18,11 @@ pub(super) async fn owner(
     pids.sort_unstable();
     pids.dedup();
     let matched: Vec<u32> = matched.iter().map(Process::pid).collect();
-    let processes = observer.proc().processes(&pids);
+    let mut processes = observer.proc().processes(&pids);
     let tree = family::below(observer.proc(), &matched);
     let uid = processes.first().and_then(Process::uid);
     let mut facts = OwnerFacts {
-        signals: owners::ask_signals(&processes, &matched, &tree),
+        signals: owners::ask_signals(observer, &mut processes, &matched, &tree),
         runtime_command: runtime_command(observer, container.runtime, unit.as_ref().map(|(m, _)| *m)),
         exact: matched.first().map(|pid| format!("pid:{pid}")).unwrap_or_default(),
         owner: Owner::Container { container, unit },

@@ -38,6 +38,7 @@ pub(super) async fn names(observer: &Observer, target: &Target) -> Vec<String> {
 fn nearest(word: &str, mut known: Vec<String>) -> Vec<String> {
     known.sort();
     known.dedup();
+    known.retain(|name| name != word);
     // Longer words compare slowly and mean nothing.
     let word: String = word.chars().take(64).collect::<String>().to_lowercase();
     let bare = |name: &str| name.strip_suffix(".service").unwrap_or(name).to_lowercase();

@@ -1,6 +1,6 @@
 //! From what was found to what is known of its owners.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use super::cgroup::Place;
 use super::observer::{Observer, Want};
@@ -144,7 +144,7 @@ async fn unit_owner(
     }
     let main = facts.as_ref().and_then(|f| f.main_pid);
     pids.sort_by_key(|pid| (Some(*pid) != main, *pid));
-    let processes = observer.proc().processes(&pids);
+    let mut processes = observer.proc().processes(&pids);
     if processes.len() < pids.len() && matched.is_none() {
         let hidden =
             pids.iter().filter(|pid| matches!(observer.proc().comm(**pid), Err(super::ReadError::Hidden { .. })));
@@ -185,7 +185,7 @@ async fn unit_owner(
         (Manager::User(_), _) => format!("user-unit:{unit}"),
     };
     let mut owner = OwnerFacts {
-        signals: ask_signals(&processes, &matched, &tree),
+        signals: ask_signals(observer, &mut processes, &matched, &tree),
         owner,
         exact,
         named,
@@ -300,10 +300,10 @@ async fn of_tree(
 ) -> OwnerFacts {
     let mut pids = tree.clone();
     pids.sort_by_key(|pid| (*pid != root, *pid));
-    let processes = observer.proc().processes(&pids);
+    let mut processes = observer.proc().processes(&pids);
     let uid = processes.first().and_then(Process::uid);
     let mut facts = OwnerFacts {
-        signals: ask_signals(&processes, &matched, &tree),
+        signals: ask_signals(observer, &mut processes, &matched, &tree),
         owner,
         exact,
         named: false,
@@ -356,9 +356,31 @@ fn kernel(observer: &Observer, process: Process) -> OwnerFacts {
     }
 }
 
-/// What the kernel says to signal 0, for everything that a signal could be meant for.
-pub(super) fn ask_signals(processes: &[Process], matched: &[u32], tree: &[u32]) -> Vec<(Identity, SignalAnswer)> {
-    let meant: BTreeMap<u32, ()> = matched.iter().chain(tree).map(|pid| (*pid, ())).collect();
-    let asked = processes.iter().filter(|p| meant.contains_key(&p.pid()) && !p.kernel_thread).take(MOST_SIGNALS);
-    asked.map(|p| (p.identity, PidFd::open(p.pid()).map_or(SignalAnswer::Gone, |fd| fd.test()))).collect()
+/// What the kernel says to signal 0, for everything that a signal could be meant for. Completes the
+/// identity of each with the inode of its pidfd: start times have a grain in which a pid can come
+/// round again.
+pub(super) fn ask_signals(
+    observer: &Observer,
+    processes: &mut [Process],
+    matched: &[u32],
+    tree: &[u32],
+) -> Vec<(Identity, SignalAnswer)> {
+    let meant: BTreeSet<u32> = matched.iter().chain(tree).copied().collect();
+    let asked = processes.iter_mut().filter(|p| meant.contains(&p.pid()) && !p.kernel_thread).take(MOST_SIGNALS);
+    asked
+        .map(|process| {
+            let answer = ask_signal(observer, process);
+            (process.identity, answer)
+        })
+        .collect()
+}
+
+fn ask_signal(observer: &Observer, process: &mut Process) -> SignalAnswer {
+    let Ok(pidfd) = PidFd::open(process.pid()) else { return SignalAnswer::Gone };
+    let started = observer.proc().stat(process.pid()).map(|s| s.start_ticks);
+    if started.ok() != Some(process.identity.start_ticks) {
+        return SignalAnswer::Gone;
+    }
+    process.identity.pidfd_inode = pidfd.inode();
+    pidfd.test()
 }

@@ -253,6 +253,16 @@ impl Entry<'_> {
         exe_of(rustix::fs::readlinkat(&self.dir, "exe", Vec::new()))
     }
 
+    /// The folder itself.
+    pub(super) fn folder(&self) -> &OwnedFd {
+        &self.dir
+    }
+
+    /// Where one of its links leads.
+    pub(super) fn link(&self, file: &str) -> Option<String> {
+        Some(stat::lossy(rustix::fs::readlinkat(&self.dir, file, Vec::new()).ok()?.as_bytes()))
+    }
+
     fn children(&self) -> Option<Vec<u32>> {
         let Ok(dir) = rustix::fs::openat(&self.dir, "task", FOLDER, Mode::empty()) else { return Some(Vec::new()) };
         let mut buffer = Vec::with_capacity(4096);

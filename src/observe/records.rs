@@ -22,7 +22,7 @@ pub(super) fn running(observer: &Observer) -> Vec<Record> {
 
 /// The record of a process, if provost started it.
 pub(super) fn of_process(records: &[Record], identity: &crate::model::Identity) -> Option<Record> {
-    records.iter().find(|r| r.identity.pid == identity.pid && r.identity.start_ticks == identity.start_ticks).cloned()
+    records.iter().find(|r| r.identity.is(identity)).cloned()
 }
 
 fn is_running(observer: &Observer, record: &Record) -> bool {

@@ -112,7 +112,9 @@ fn own(observer: &Observer, id: &ServiceId) -> Vec<Found> {
 }
 
 fn by_match(observer: &Observer, target: &Target) -> Vec<Found> {
-    let pids = find::find(observer.proc(), target);
+    // What has ended is not what anybody means by its name.
+    let ended = |pid: &u32| observer.proc().stat(*pid).is_ok_and(|s| s.state == crate::model::ProcState::Zombie);
+    let pids: Vec<u32> = find::find(observer.proc(), target).into_iter().filter(|pid| !ended(pid)).collect();
     if pids.is_empty() { Vec::new() } else { vec![Found::Processes(pids)] }
 }
 

@@ -1,6 +1,7 @@
 //! A unit as its manager tells it, with the manager's answers to what the caller might ask.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::model::{Action, Answer, Caller, Manager as Whose, UnitFacts, UnitKind, UnitName};
 use crate::systemd::{CallError, Manager, Properties};
@@ -11,6 +12,9 @@ pub(crate) async fn read(manager: &Manager, unit: &UnitName) -> Result<UnitFacts
     let all = manager.unit_properties(unit, &OF_KINDS).await?;
     Ok(facts(&all, unit))
 }
+
+/// How long an answer is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The properties of the interface of the unit's kind that are needed. All of them together cost
 /// the manager more than everything else, because it reads the accounting of the cgroup for them.
@@ -87,7 +91,9 @@ pub(crate) async fn ask(
         if action == Action::Kill && unit.control_pid.is_some() {
             return Some((action, Answer::Unknown("a start, stop or reload command of it runs just now".to_owned())));
         }
-        Some((action, classify(manager.ask(&unit.id, action).await)))
+        // polkit has been seen to stall for 15 s; a verdict is not worth that.
+        let answer = tokio::time::timeout(PATIENCE, manager.ask(&unit.id, action)).await;
+        Some((action, classify(answer.unwrap_or(Err(CallError::Timeout)))))
     };
     let has = |action| actions.contains(&action);
     let (start, stop, restart, reload, kill) = tokio::join!(

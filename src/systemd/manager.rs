@@ -24,10 +24,7 @@ pub(crate) struct Manager {
 #[derive(Debug, Clone)]
 pub(crate) struct ListedUnit {
     pub(crate) name: UnitName,
-    pub(crate) description: String,
     pub(crate) load_state: String,
-    pub(crate) active_state: String,
-    pub(crate) sub_state: String,
 }
 
 /// The wire form of the same: (ssssssouso).
@@ -170,15 +167,7 @@ impl Manager {
     /// The loaded units in these states (all if empty) whose names match one of these globs (all if empty).
     pub(crate) async fn list(&self, states: &[&str], patterns: &[&str]) -> Result<Vec<ListedUnit>, CallError> {
         let listed: Vec<Listed> = self.call("ListUnitsByPatterns", &(states, patterns)).await?;
-        let unit = |u: Listed| {
-            Some(ListedUnit {
-                name: u.0.parse().ok()?,
-                description: u.1,
-                load_state: u.2,
-                active_state: u.3,
-                sub_state: u.4,
-            })
-        };
+        let unit = |u: Listed| Some(ListedUnit { name: u.0.parse().ok()?, load_state: u.2 });
         Ok(listed.into_iter().filter_map(unit).collect())
     }
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::{ACCENT, Block, DIM, STRONG, WARN, availability, verdict};
-use crate::model::{Facts, Manager, Owner, OwnerFacts, Plan, ProcState, Stopper, Verdict};
+use crate::model::{AvailabilityState, Facts, Manager, Owner, OwnerFacts, Plan, ProcState, Stopper, Verdict};
 use crate::text::{clip, escape};
 
 /// At most this many processes are listed; the JSON has all.
@@ -134,7 +134,8 @@ fn serving(block: &mut Block, owner: &OwnerFacts) {
     match &owner.availability {
         Some(found) => {
             let address = found.url.clone().unwrap_or_else(|| list(&addresses));
-            let how = match (&found.by, found.latency_ms) {
+            let answered = matches!(found.state, AvailabilityState::Available | AvailabilityState::Starting);
+            let how = match (&found.by, found.latency_ms.filter(|_| answered)) {
                 (Some(by), Some(ms)) => format!(" ({}: {} in {ms:.0} ms)", escape(by), clip(&found.detail)),
                 (Some(by), None) => format!(" ({}: {})", escape(by), clip(&found.detail)),
                 _ => format!(" ({})", clip(&found.detail)),

@@ -97,7 +97,8 @@ fn people(name: &str, found: &Availability) -> String {
     if let Some(url) = &found.url {
         line.push_str(&format!(" at {}", clip_to(url, 100)));
     }
-    let how = match (&found.by, found.latency_ms) {
+    let answered = matches!(found.state, AvailabilityState::Available | AvailabilityState::Starting);
+    let how = match (&found.by, found.latency_ms.filter(|_| answered)) {
         (Some(by), Some(ms)) => format!("{}: {} in {ms:.0} ms", clip_to(by, 100), clip_to(&found.detail, 200)),
         (Some(by), None) => format!("{}: {}", clip_to(by, 100), clip_to(&found.detail, 200)),
         _ => clip_to(&found.detail, 200),
