@@ -11,10 +11,10 @@ pub enum Error {
     #[error(transparent)]
     Malformed(#[from] Malformed),
     /// Nothing on this host is called that.
-    #[error("nothing here is called {target}{}", nearest_words(nearest))]
+    #[error("{what}{}", nearest_words(nearest))]
     NotFound {
-        /// The target as it was written.
-        target: String,
+        /// What there is not, in a sentence.
+        what: String,
         /// Names that are near it.
         nearest: Vec<String>,
     },

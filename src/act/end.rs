@@ -18,6 +18,8 @@ struct Tree<'a> {
 
 struct Member {
     pidfd: PidFd,
+    /// With the pid, what makes it itself.
+    start_ticks: u64,
     /// What it got last.
     last: Option<Signal>,
 }
@@ -26,17 +28,22 @@ impl Tree<'_> {
     /// Takes in everything that descends from a member by now.
     fn grow(&mut self) {
         let table = tree::table(self.proc);
-        let roots: Vec<u32> = self.members.keys().copied().collect();
+        // A member that has ended still names its session and group, which the kernel keeps from
+        // other processes as long as anybody is in them; but its pid alone may be another's now.
+        let theirs = |pid: u32, member: &Member| {
+            table.iter().find(|row| row.pid == pid).is_none_or(|row| row.start_ticks == member.start_ticks)
+        };
+        let roots: Vec<u32> = self.members.iter().filter(|(pid, m)| theirs(**pid, m)).map(|(pid, _)| *pid).collect();
         for pid in tree::tree(&roots, &table) {
             if pid == self.own || pid == 1 || self.members.contains_key(&pid) {
                 continue;
             }
             // What was opened must be what the table speaks of, not a later user of the pid.
             let Ok(pidfd) = PidFd::open(pid) else { continue };
-            let row = table.iter().find(|row| row.pid == pid);
-            let same = row.zip(self.proc.stat(pid).ok()).is_some_and(|(row, now)| row.start_ticks == now.start_ticks);
+            let Some(row) = table.iter().find(|row| row.pid == pid) else { continue };
+            let same = self.proc.stat(pid).is_ok_and(|now| row.start_ticks == now.start_ticks);
             if same && pidfd.is_alive() {
-                self.members.insert(pid, Member { pidfd, last: None });
+                self.members.insert(pid, Member { pidfd, start_ticks: row.start_ticks, last: None });
             }
         }
     }
@@ -115,7 +122,8 @@ pub(super) async fn end(proc: &ProcFs, roots: &[Aim], ladder: &Ladder) -> Result
     for aim in roots {
         match open(proc, aim) {
             Ok(pidfd) => {
-                tree.members.insert(aim.identity.pid, Member { pidfd, last: None });
+                let start_ticks = aim.identity.start_ticks;
+                tree.members.insert(aim.identity.pid, Member { pidfd, start_ticks, last: None });
             }
             Err(ActError::Gone(_)) => {}
             Err(error) => return Err(error),

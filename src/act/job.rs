@@ -18,7 +18,7 @@ pub(super) struct Job<'a> {
 /// Queues the job and waits for its end and the state that it leaves.
 pub(super) async fn run(observer: &Observer, job: &Job<'_>, no_block: bool) -> Result<Done, ActError> {
     let manager = manager(observer, job.whose).await?;
-    let jobs = if no_block { None } else { Some(Jobs::listen(&manager).await.map_err(|e| explain(e, job.unit))?) };
+    let jobs = if no_block { None } else { Some(Jobs::listen(&manager).await.map_err(explain)?) };
     let agent = agent(observer, job.interactive).await?;
     let queued = manager.queue(job.unit, job.action, job.interactive).await;
     let killed = match (&queued, job.force) {
@@ -28,16 +28,16 @@ pub(super) async fn run(observer: &Observer, job: &Job<'_>, no_block: bool) -> R
     if let Some(agent) = agent {
         agent.end().await;
     }
-    let path = queued.map_err(|e| explain(e, job.unit))?;
+    let path = queued.map_err(explain)?;
     match killed {
         // The stop was faster.
-        Err(error) if error.short_name() != "NoSuchProcess" => return Err(explain(error, job.unit)),
+        Err(error) if error.short_name() != "NoSuchProcess" => return Err(explain(error)),
         _ => {}
     }
     let Some(jobs) = jobs else {
         return Ok(Done { outcome: Outcome::Queued, state: format!("{} of {} is queued", job.action, job.unit) });
     };
-    let outcome = jobs.wait(&path).await.map_err(|e| explain(e, job.unit))?;
+    let outcome = jobs.wait(&path).await.map_err(explain)?;
     if !outcome.is_success() {
         return Err(failed(&manager, job, &outcome.0).await);
     }
@@ -59,7 +59,7 @@ pub(super) async fn kill(
     if let Some(agent) = agent {
         agent.end().await;
     }
-    sent.map_err(|e| explain(e, unit))?;
+    sent.map_err(explain)?;
     let whom = match whom {
         Whom::Main => "the main process",
         Whom::All => "every process",
@@ -81,7 +81,7 @@ async fn agent(observer: &Observer, interactive: bool) -> Result<Option<Agent>, 
 
 /// The state after a job that succeeded; a start that ended in `failed` did not.
 async fn finished(manager: &Manager, job: &Job<'_>) -> Result<Done, ActError> {
-    let unit = manager.unit_properties(job.unit, &["Result"]).await.map_err(|e| explain(e, job.unit))?;
+    let unit = manager.unit_properties(job.unit, &["Result"]).await.map_err(explain)?;
     let (active, sub) = (unit.string("ActiveState"), unit.string("SubState"));
     let state = format!("{active} ({sub})");
     let outcome = match job.action {
@@ -118,19 +118,19 @@ async fn failed(manager: &Manager, job: &Job<'_>, result: &str) -> ActError {
 }
 
 /// What an error of the call means for a person.
-fn explain(error: CallError, unit: &UnitName) -> ActError {
+fn explain(error: CallError) -> ActError {
     if error.is_denied() {
-        return ActError::NotPermitted(format!("{unit}: authentication failed or polkit said no ({error})"));
+        return ActError::NotPermitted(format!("authentication failed, or polkit said no ({error})"));
     }
     if error.needs_interaction() {
-        return ActError::NotPermitted(format!("{unit}: a password is needed and nobody could be asked"));
+        return ActError::NotPermitted("a password is needed, and nobody could be asked for it here".to_owned());
     }
     match error.short_name() {
-        "NoReply" => ActError::NotPermitted(format!("{unit}: nobody typed the password within systemd's 25 s")),
+        "NoReply" => ActError::NotPermitted("nobody typed the password within the 25 s that systemd waits".to_owned()),
         "NoSuchUnit" | "UnitMasked" | "LoadFailed" | "OnlyByDependency" | "JobTypeNotApplicable" | "NoSuchProcess" => {
-            ActError::Failed(format!("{unit}: {error}"))
+            ActError::Failed(error.to_string())
         }
-        _ if error.is_unreachable() => ActError::Unreachable(format!("{unit}: {error}")),
-        _ => ActError::Failed(format!("{unit}: {error}")),
+        _ if error.is_unreachable() => ActError::Unreachable(error.to_string()),
+        _ => ActError::Failed(error.to_string()),
     }
 }

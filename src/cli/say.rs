@@ -44,7 +44,7 @@ impl Say {
     /// An error, with the exit code for it. With JSON it is a document too.
     pub(super) fn error(&self, error: &Error) -> ExitCode {
         let code = error.exit_code();
-        self.complain(error, None);
+        self.complain(error);
         if self.json {
             self.json(&error_json(error));
         }
@@ -52,8 +52,13 @@ impl Say {
     }
 
     /// The error for people, on standard error.
-    pub(super) fn complain(&self, error: &Error, unlock: Option<&str>) {
-        let mut text = format!("{BAD}provost:{BAD:#} {}\n", crate::text::escape(&error.to_string()));
+    pub(super) fn complain(&self, error: &Error) {
+        self.complain_about("", error, None);
+    }
+
+    /// The same with what it is about in front, and what would help behind.
+    pub(super) fn complain_about(&self, before: &str, error: &Error, unlock: Option<&str>) {
+        let mut text = format!("{BAD}provost:{BAD:#} {before}{}\n", crate::text::escape(&error.to_string()));
         if let Error::Ambiguous { choices, .. } = error {
             text.push_str("choose one of these, or --all:\n");
             let width = choices.iter().map(|(exact, _)| exact.chars().count()).max().unwrap_or(0);

@@ -1,7 +1,7 @@
 //! A container as an owner: its processes, and whether the caller may use its runtime.
 
 use super::observer::{Observer, Want};
-use super::{family, listening, owners, user_name};
+use super::{listening, owners, tree, user_name};
 use crate::model::{Container, Manager, Owner, OwnerFacts, Process, Runtime, UnitName};
 
 /// Describes a container in which processes matched.
@@ -19,7 +19,7 @@ pub(super) async fn owner(
     pids.dedup();
     let matched: Vec<u32> = matched.iter().map(Process::pid).collect();
     let mut processes = observer.proc().processes(&pids);
-    let tree = family::below(observer.proc(), &matched);
+    let tree = tree::of(observer.proc(), &matched);
     let uid = processes.first().and_then(Process::uid);
     let mut facts = OwnerFacts {
         signals: owners::ask_signals(observer, &mut processes, &matched, &tree),

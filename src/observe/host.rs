@@ -13,7 +13,7 @@ pub(crate) fn host() -> Host {
     let line = |path: &str| fs::read_to_string(path).unwrap_or_default().trim().to_owned();
     Host {
         boot_id: line("/proc/sys/kernel/random/boot_id"),
-        init: line("/proc/1/comm"),
+        init: init(line("/proc/1/comm")),
         systemd: None,
         system_bus: Reach::NotAsked,
         user_manager: Reach::NotAsked,
@@ -21,6 +21,13 @@ pub(crate) fn host() -> Host {
         admin_group: admin_group(),
         pkttyagent: crate::sys::find_program("pkttyagent").is_some(),
     }
+}
+
+/// The comm of PID 1. Where /proc hides it (`hidepid`), systemd shows by its folder that it is
+/// what booted (sd_booted(3)).
+fn init(comm: String) -> String {
+    let booted = || fs::symlink_metadata("/run/systemd/system").is_ok_and(|meta| meta.is_dir());
+    if comm.is_empty() && booted() { "systemd".to_owned() } else { comm }
 }
 
 fn admin_group() -> Option<String> {

@@ -11,7 +11,6 @@ mod caller;
 pub(crate) mod cgroup;
 mod container_owner;
 pub(crate) mod containers;
-mod family;
 pub(crate) mod find;
 mod host;
 pub(crate) mod interpreter;

@@ -81,7 +81,7 @@ impl Observer {
 
     /// Everything about a target that a decision needs.
     pub async fn facts(&self, target: &Target, want: &Want) -> Result<Facts, Error> {
-        let found = resolve::resolve(self, target).await?;
+        let found = resolve::resolve(self, target, want).await?;
         let mut all: Vec<OwnerFacts> = Vec::with_capacity(found.len());
         for one in found {
             for owner in owners::describe(self, one, want).await {

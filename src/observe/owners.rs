@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use super::cgroup::Place;
 use super::observer::{Observer, Want};
 use super::resolve::{self, Found};
-use super::{container_owner, family, interpreter, listening, records, sudo, units, user_name};
+use super::units::Answers;
+use super::{container_owner, interpreter, listening, records, sudo, tree, units, user_name};
 use crate::model::{Identity, Manager, Owner, OwnerFacts, Process, SignalAnswer, UnitFacts, UnitKind, UnitName};
 use crate::sys::pidfd::PidFd;
 
@@ -15,14 +16,18 @@ const MOST_SIGNALS: usize = 2048;
 /// Reads everything about what was found; one found thing can have several owners.
 pub(super) async fn describe(observer: &Observer, found: Found, want: &Want) -> Vec<OwnerFacts> {
     match found {
-        Found::Unit { manager, unit, facts, note } => {
-            let mut owner = unit_owner(observer, manager, &unit, facts.map(|f| *f), None, want).await;
+        Found::Unit { manager, unit, facts, answers, note } => {
+            let read = facts.map(|facts| (*facts, answers));
+            let mut owner = unit_owner(observer, manager, &unit, read, None, want).await;
             owner.notes.extend(note);
             vec![owner]
         }
-        Found::Within { place, note } => {
+        Found::Within { place, pid, note } => {
             let mut owners = at_place(observer, place, Vec::new(), want).await;
-            owners.iter_mut().for_each(|o| o.notes.push(note.clone()));
+            for owner in &mut owners {
+                owner.notes.push(note.clone());
+                owner.includes_main |= pid.is_some() && owner.unit.as_ref().is_some_and(|u| u.main_pid == pid);
+            }
             owners
         }
         Found::Own(record) => vec![own_service(observer, &record, want).await],
@@ -90,7 +95,8 @@ async fn at_place(observer: &Observer, place: Place, matched: Vec<Process>, want
         let mut parts = Vec::new();
         for root in resolve::roots(&matched, |pid| observer.proc().stat(pid).ok().map(|s| s.ppid)) {
             let alone: Vec<Process> = matched.iter().filter(|p| p.pid() == root).cloned().collect();
-            parts.push(unit_owner(observer, manager, &unit, whole.unit.clone(), Some(&alone), want).await);
+            let read = whole.unit.clone().map(|facts| (facts, Answers::new()));
+            parts.push(unit_owner(observer, manager, &unit, read, Some(&alone), want).await);
         }
         return parts;
     }
@@ -102,12 +108,13 @@ async fn unit_owner(
     observer: &Observer,
     manager: Manager,
     unit: &UnitName,
-    facts: Option<UnitFacts>,
+    read: Option<(UnitFacts, Answers)>,
     matched: Option<&[Process]>,
     want: &Want,
 ) -> OwnerFacts {
     let mut notes = Vec::new();
     let client = observer.bus().manager(manager).await;
+    let (facts, asked) = read.map_or((None, Answers::new()), |(facts, asked)| (Some(facts), asked));
     let (facts, systemd) = match &client {
         Ok(client) => {
             let (facts, version) = tokio::join!(
@@ -142,6 +149,17 @@ async fn unit_owner(
             pids.push(process.pid());
         }
     }
+    // Of a scope that holds more than the target, the rest is none of our business.
+    let mut group = group;
+    if let Some(matched) = matched.filter(|_| unit.kind() == UnitKind::Scope) {
+        let roots: Vec<u32> = matched.iter().map(Process::pid).collect();
+        let tree = tree::of(observer.proc(), &roots);
+        if pids.iter().any(|pid| !tree.contains(pid)) {
+            pids = tree;
+            group = None;
+        }
+    }
+    let whole = group.is_some();
     let main = facts.as_ref().and_then(|f| f.main_pid);
     pids.sort_by_key(|pid| (Some(*pid) != main, *pid));
     let mut processes = observer.proc().processes(&pids);
@@ -161,11 +179,13 @@ async fn unit_owner(
         }
         Some(matched) => {
             let matched: Vec<u32> = matched.iter().map(Process::pid).collect();
-            let tree = family::below(observer.proc(), &matched);
+            let tree = tree::of(observer.proc(), &matched);
             (matched, tree)
         }
     };
-    let includes_main = named || includes_main(facts.as_ref(), &unit, &processes, &matched, &tree);
+    let includes_main = named
+        || (whole || unit.kind() != UnitKind::Scope)
+            && includes_main(facts.as_ref(), &unit, &processes, &matched, &tree);
     let uid = processes.first().and_then(Process::uid);
     let user = uid.map(user_name).or_else(|| match (&facts, manager) {
         (Some(f), Manager::System) if !f.user.is_empty() => Some(f.user.clone()),
@@ -215,7 +235,7 @@ async fn unit_owner(
             }
         };
         let (answers, triggers, ()) = tokio::join!(
-            units::ask(client, manager, facts, &want.actions, observer.caller(), systemd.as_deref()),
+            units::ask(client, manager, facts, &want.actions, observer.caller(), systemd.as_deref(), &asked),
             units::active_triggers(client, facts),
             polkit
         );
@@ -279,7 +299,7 @@ async fn trees(
     let mut owners = Vec::new();
     for root in resolve::roots(&matched, |pid| observer.proc().stat(pid).ok().map(|s| s.ppid)) {
         let Some(root) = matched.iter().find(|p| p.pid() == root) else { continue };
-        let tree = family::below(observer.proc(), &[root.pid()]);
+        let tree = tree::of(observer.proc(), &[root.pid()]);
         let members: Vec<u32> = matched.iter().map(Process::pid).filter(|pid| tree.contains(pid)).collect();
         let exact = format!("pid:{}", root.pid());
         let one = of_tree(observer, owner(root.identity), exact, root.pid(), members, tree, want).await;
@@ -326,7 +346,7 @@ async fn of_tree(
 }
 
 async fn own_service(observer: &Observer, record: &records::Record, want: &Want) -> OwnerFacts {
-    let tree = family::below(observer.proc(), &[record.identity.pid]);
+    let tree = tree::of(observer.proc(), &[record.identity.pid]);
     let owner = Owner::OwnService { id: record.id.clone() };
     let exact = format!("service:{}", record.id);
     let mut facts = of_tree(observer, owner, exact, record.identity.pid, vec![record.identity.pid], tree, want).await;

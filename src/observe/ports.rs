@@ -6,6 +6,7 @@ use super::containers;
 use super::observer::Observer;
 use super::resolve::Found;
 use super::sockets::{self, Listener};
+use super::units::Answers;
 use crate::act::ActError;
 use crate::error::Error;
 use crate::model::{Manager, UnitName};
@@ -48,11 +49,15 @@ async fn behind(observer: &Observer, listener: &Listener, port: u16) -> Result<F
     let place = path.as_deref().map(|p| observer.place_of_path(p));
     let mut holders = holders(observer, listener, path.as_deref());
     if let Some((manager, unit, note)) = socket_unit(observer, place.as_ref(), &holders, port).await {
-        return Ok(Found::Unit { manager, unit, facts: None, note: Some(note) });
+        return Ok(Found::Unit { manager, unit, facts: None, answers: Answers::new(), note: Some(note) });
     }
     let processes = observer.proc().processes(&holders);
-    let served = processes.iter().find_map(|p| containers::served(observer.proc(), p, listener.addr));
-    if let Some(served) = served {
+    let served = || processes.iter().find_map(|p| containers::served(observer.proc(), p, listener.addr));
+    let publisher = || {
+        let near = path.as_deref().and_then(|p| Some(observer.cgroups()?.pids_in(p))).unwrap_or_default();
+        containers::publisher(observer.proc(), &near, listener)
+    };
+    if let Some(served) = if holders.is_empty() { publisher() } else { served() } {
         return Ok(Found::Processes(vec![served]));
     }
     holders.retain(|pid| *pid != 1);
@@ -62,6 +67,7 @@ async fn behind(observer: &Observer, listener: &Listener, port: u16) -> Result<F
     match place {
         Some(place) if place != Place::Root => Ok(Found::Within {
             place,
+            pid: None,
             note: format!("which of its processes listens on {} cannot be read without privilege", listener.addr),
         }),
         _ => Err(Error::Act(ActError::NotPermitted(format!(

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::cgroup::Place;
-use super::observer::{Observer, Units};
+use super::observer::{Observer, Units, Want};
+use super::units::Answers;
 use super::{find, ports, records, units};
 use crate::error::Error;
 use crate::model::{Manager, Process, ServiceId, Target, UnitFacts, UnitName, UnitPattern};
@@ -19,6 +20,8 @@ pub(super) enum Found {
         unit: UnitName,
         /// Its properties, if they were read on the way.
         facts: Option<Box<UnitFacts>>,
+        /// What the manager was asked already, while it was read.
+        answers: Answers,
         /// What to tell besides.
         note: Option<String>,
     },
@@ -28,6 +31,8 @@ pub(super) enum Found {
     Within {
         /// Where.
         place: Place,
+        /// The process, where it is known but hidden.
+        pid: Option<u32>,
         /// What to tell.
         note: String,
     },
@@ -36,10 +41,10 @@ pub(super) enum Found {
 }
 
 /// Finds what the target means. Nothing found is an error that names what is near.
-pub(super) async fn resolve(observer: &Observer, target: &Target) -> Result<Vec<Found>, Error> {
+pub(super) async fn resolve(observer: &Observer, target: &Target, want: &Want) -> Result<Vec<Found>, Error> {
     let found = match target {
-        Target::Unit(pattern) => by_pattern(observer, Manager::System, pattern).await?,
-        Target::UserUnit(pattern) => by_pattern(observer, Manager::User(observer.caller().uid), pattern).await?,
+        Target::Unit(pattern) => by_pattern(observer, Manager::System, pattern, want).await?,
+        Target::UserUnit(pattern) => by_pattern(observer, Manager::User(observer.caller().uid), pattern, want).await?,
         Target::Service(id) => own(observer, id),
         Target::Port(port) => ports::owners(observer, *port).await?,
         Target::Pid(pid) => by_pid(observer, *pid).await?,
@@ -48,34 +53,60 @@ pub(super) async fn resolve(observer: &Observer, target: &Target) -> Result<Vec<
     };
     if found.is_empty() {
         let nearest = super::nearest::names(observer, target).await;
-        return Err(Error::NotFound { target: crate::text::clip(&target.to_string()), nearest });
+        return Err(Error::NotFound { what: nothing(target), nearest });
     }
     Ok(found)
 }
 
-async fn by_pattern(observer: &Observer, manager: Manager, pattern: &UnitPattern) -> Result<Vec<Found>, Error> {
+/// That there is nothing, in the words of the target's form.
+fn nothing(target: &Target) -> String {
+    use crate::text::clip;
+    match target {
+        Target::Word(word) => format!("nothing here is called {}", clip(word)),
+        Target::Service(id) => format!("provost started no service {}", clip(id.as_str())),
+        Target::Unit(UnitPattern::Glob(glob)) => format!("no unit of the system matches {}", clip(glob)),
+        Target::Unit(UnitPattern::Name(name)) => format!("the system has no unit {name}"),
+        Target::UserUnit(UnitPattern::Glob(glob)) => format!("none of your user units matches {}", clip(glob)),
+        Target::UserUnit(UnitPattern::Name(name)) => format!("you have no user unit {name}"),
+        Target::Pid(pid) => format!("there is no process {pid}"),
+        Target::Name(name) => format!("no process has the name {}", clip(name)),
+        Target::Exe(path) => format!("no process that you can see runs {}", clip(&path.display().to_string())),
+        Target::Cmd(text) => format!("no command line contains {}", clip(text)),
+        Target::Port(port) => format!("nobody listens on TCP port {port}"),
+    }
+}
+
+async fn by_pattern(
+    observer: &Observer,
+    manager: Manager,
+    pattern: &UnitPattern,
+    want: &Want,
+) -> Result<Vec<Found>, Error> {
     let client = observer.bus().manager(manager).await.map_err(Error::Unreachable)?;
     let name = match pattern {
         UnitPattern::Name(name) => name,
         UnitPattern::Glob(glob) => {
             let listed = client.list(&[], &[glob]).await.map_err(|e| Error::Unreachable(e.to_string()))?;
             let there = listed.into_iter().filter(|u| u.load_state != "not-found");
-            return Ok(there.map(|u| Found::Unit { manager, unit: u.name, facts: None, note: None }).collect());
+            return Ok(there
+                .map(|u| Found::Unit { manager, unit: u.name, facts: None, answers: Answers::new(), note: None })
+                .collect());
         }
     };
     if name.is_template() {
-        return Ok(vec![Found::Unit { manager, unit: name.clone(), facts: None, note: None }]);
+        return Ok(vec![Found::Unit { manager, unit: name.clone(), facts: None, answers: Answers::new(), note: None }]);
     }
-    let facts = units::read(&client, name).await.map_err(|e| Error::Unreachable(format!("{name}: {e}")))?;
-    Ok(exists(&facts).then(|| named(manager, facts)).into_iter().collect())
+    let (facts, answers) = units::read_and_ask(&client, manager, name, &want.actions, observer.caller()).await;
+    let facts = facts.map_err(|e| Error::Unreachable(format!("{name}: {e}")))?;
+    Ok(exists(&facts).then(|| named(manager, facts, answers)).into_iter().collect())
 }
 
 fn exists(facts: &UnitFacts) -> bool {
     facts.load_state != "not-found" || facts.is_active()
 }
 
-fn named(manager: Manager, facts: UnitFacts) -> Found {
-    Found::Unit { manager, unit: facts.id.clone(), facts: Some(Box::new(facts)), note: None }
+fn named(manager: Manager, facts: UnitFacts, answers: Answers) -> Found {
+    Found::Unit { manager, unit: facts.id.clone(), facts: Some(Box::new(facts)), answers, note: None }
 }
 
 /// A service id, a unit, processes: everything that the word can mean.
@@ -103,8 +134,9 @@ async fn by_word(observer: &Observer, word: &str) -> Vec<Found> {
 async fn unit_by_word(observer: &Observer, manager: Option<Manager>, name: &UnitName) -> Option<Found> {
     let manager = manager?;
     let client = observer.bus().manager(manager).await.ok()?;
+    // Most words are no units: what does not exist is not asked about.
     let facts = units::read(&client, name).await.ok()?;
-    exists(&facts).then(|| named(manager, facts))
+    exists(&facts).then(|| named(manager, facts, Answers::new()))
 }
 
 fn own(observer: &Observer, id: &ServiceId) -> Vec<Found> {
@@ -127,7 +159,7 @@ async fn by_pid(observer: &Observer, pid: u32) -> Result<Vec<Found>, Error> {
             let client = observer.bus().system().await.map_err(Error::Unreachable)?;
             let unit = client.unit_by_pid(pid).await.map_err(|e| Error::Unreachable(format!("{hidden}: {e}")))?;
             let place = Place::SystemUnit { unit, subgroup: None };
-            Ok(vec![Found::Within { place, note: format!("{hidden}; the unit is what systemd says") }])
+            Ok(vec![Found::Within { place, pid: Some(pid), note: format!("{hidden}; the unit is what systemd says") }])
         }
         Err(super::ReadError::Thread { process, .. }) => {
             Err(crate::model::Malformed(format!("pid:{pid} is a thread of process {process}: use pid:{process}"))

@@ -13,12 +13,38 @@ pub(crate) async fn read(manager: &Manager, unit: &UnitName) -> Result<UnitFacts
     Ok(facts(&all, unit))
 }
 
+/// What the manager answered for each action.
+pub(super) type Answers = BTreeMap<Action, Answer>;
+
 /// How long an answer is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The properties of the interface of the unit's kind that are needed. All of them together cost
 /// the manager more than everything else, because it reads the accounting of the cgroup for them.
 const OF_KINDS: [&str; 7] = ["MainPID", "ControlPID", "User", "Restart", "ControlGroup", "Result", "ExecStart"];
+
+/// The same, and the questions that are nearly always worth asking are under way meanwhile.
+pub(crate) async fn read_and_ask(
+    manager: &Manager,
+    whose: Whose,
+    unit: &UnitName,
+    actions: &[Action],
+    caller: &Caller,
+) -> (Result<UnitFacts, CallError>, Answers) {
+    let desktop = caller.session.as_ref().is_some_and(|s| s.graphical);
+    let early = whose == Whose::System && !desktop && !is_sure(whose, caller);
+    let one = |action: Action| async move {
+        if !early || !actions.contains(&action) { None } else { Some((action, answer(manager, unit, action).await)) }
+    };
+    let (facts, stop, restart) = tokio::join!(read(manager, unit), one(Action::Stop), one(Action::Restart));
+    (facts, [stop, restart].into_iter().flatten().collect())
+}
+
+/// One question. polkit has been seen to stall for 15 s; a verdict is not worth that.
+async fn answer(manager: &Manager, unit: &UnitName, action: Action) -> Answer {
+    let reply = tokio::time::timeout(PATIENCE, manager.ask(unit, action)).await;
+    classify(reply.unwrap_or(Err(CallError::Timeout)))
+}
 
 fn facts(all: &Properties, asked: &UnitName) -> UnitFacts {
     let id = all.string("Id").parse().unwrap_or_else(|_| asked.clone());
@@ -75,7 +101,8 @@ pub(crate) async fn ask(
     actions: &[Action],
     caller: &Caller,
     systemd: Option<&str>,
-) -> BTreeMap<Action, Answer> {
+    known: &Answers,
+) -> Answers {
     let prompts = prompts_unasked(whose, caller, systemd);
     let sure = is_sure(whose, caller);
     let one = |action: Action| async move {
@@ -91,9 +118,10 @@ pub(crate) async fn ask(
         if action == Action::Kill && unit.control_pid.is_some() {
             return Some((action, Answer::Unknown("a start, stop or reload command of it runs just now".to_owned())));
         }
-        // polkit has been seen to stall for 15 s; a verdict is not worth that.
-        let answer = tokio::time::timeout(PATIENCE, manager.ask(&unit.id, action)).await;
-        Some((action, classify(answer.unwrap_or(Err(CallError::Timeout)))))
+        if let Some(answer) = known.get(&action) {
+            return Some((action, answer.clone()));
+        }
+        Some((action, answer(manager, &unit.id, action).await))
     };
     let has = |action| actions.contains(&action);
     let (start, stop, restart, reload, kill) = tokio::join!(

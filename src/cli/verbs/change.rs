@@ -140,10 +140,11 @@ fn people(ctx: &Context<'_>, args: &Changing, action: Action, result: &Result1) 
         }
         (Err(error), plan) => {
             let unlock = plan.as_ref().and_then(|p| p.unlock.as_deref());
-            if !matches!(error, Error::Ambiguous { .. } | Error::NotFound { .. }) && !args.dry_run {
-                ctx.say.note(&format!("{target}: not {}", past(action)));
-            }
-            ctx.say.complain(error, unlock);
+            let before = match plan {
+                Some(_) => format!("{target} was not {}: ", past(action)),
+                None => String::new(),
+            };
+            ctx.say.complain_about(&before, error, unlock);
         }
     }
 }

@@ -38,7 +38,7 @@ pub(in crate::cli) async fn run(ctx: &Context<'_>, args: &Inspect) -> ExitCode {
                 ctx.say.text(&format!("{gap}{}", render::inspect(&facts, &plans, now)));
             }
             Err(error) => {
-                ctx.say.complain(&error, None);
+                ctx.say.complain(&error);
                 documents.push(Document::Error(super::super::say::error_json(&error)));
                 code = ExitCode::from(error.exit_code());
             }

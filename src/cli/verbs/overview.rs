@@ -39,7 +39,7 @@ pub(super) async fn rows(ctx: &Context<'_>) -> Vec<OverviewRow> {
 }
 
 fn complain(ctx: &Context<'_>, error: &Error) {
-    if ctx.say.json { ctx.say.json(&error_json(error)) } else { ctx.say.complain(error, None) }
+    if ctx.say.json { ctx.say.json(&error_json(error)) } else { ctx.say.complain(error) }
 }
 
 fn row(facts: &Facts, owner: &OwnerFacts, plans: &[Plan]) -> OverviewRow {

@@ -14,6 +14,7 @@ use inside::Inside;
 use proxies::{By, PROXIES, Proxy};
 
 use super::proc::ProcFs;
+use super::sockets::Listener;
 use crate::model::{Manager, Process};
 
 /// What a process does for a container.
@@ -37,6 +38,20 @@ pub(super) fn served(proc: &ProcFs, process: &Process, addr: SocketAddr) -> Opti
             None
         }
     }
+}
+
+/// The same where nobody's open files can be read: a proxy among these processes whose command
+/// line says that it publishes this very address, and that runs as the user who listens.
+pub(super) fn publisher(proc: &ProcFs, among: &[u32], listener: &Listener) -> Option<u32> {
+    let publishes = |process: &Process| {
+        let says = |option| value(&process.cmdline, &[option]);
+        let port = says("-host-port").and_then(|port| port.parse().ok());
+        let ip = says("-host-ip").and_then(|ip| ip.parse().ok());
+        port == Some(listener.addr.port())
+            && ip == Some(listener.addr.ip())
+            && process.uids.is_some_and(|uids| uids.effective == listener.uid)
+    };
+    proc.processes(among).iter().filter(|p| publishes(p)).find_map(|p| served(proc, p, listener.addr))
 }
 
 /// What a process that listens on this address does for a container.

@@ -79,6 +79,14 @@ fn by_the_address_in_the_containers_network() {
 }
 
 #[test]
+fn a_publisher_must_say_so_and_be_the_listeners_user() {
+    let proc = ProcFs::host().unwrap();
+    let own = std::process::id();
+    let listener = Listener { addr: "0.0.0.0:8080".parse().unwrap(), uid: 0, inode: 1, cgroup_id: None };
+    assert_eq!(publisher(&proc, &[own, 1], &listener), None);
+}
+
+#[test]
 fn local_addresses() {
     let trie = "Main:\n  +-- 0.0.0.0/0 3 0 5\n     |-- 172.17.0.9\n        /32 host LOCAL\n     |-- 172.17.0.255\n        /32 link BROADCAST\n";
     assert!(inside::has_local(trie, "172.17.0.9"));
