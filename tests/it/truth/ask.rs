@@ -15,20 +15,27 @@ pub struct Said {
 }
 
 /// What it predicts for one action.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Forecast {
     pub means: String,
     pub verdict: String,
     /// The wanted state is there already.
     pub already: bool,
+    /// Why nothing would be tried; known from a dry run only.
+    pub stopper: Option<String>,
+    /// It says that the process alone could be signalled.
+    pub names_only_process: bool,
 }
 
-/// The forecast together with the reason why nothing would be tried, or the exit code where there is no plan at all.
-#[derive(Debug)]
-pub enum Plan {
-    None(i32),
-    Some { forecast: Forecast, stopper: Option<String> },
+impl PartialEq for Forecast {
+    fn eq(&self, other: &Self) -> bool {
+        let said = |f: &Self| (f.means.clone(), f.verdict.clone(), f.already, f.names_only_process);
+        said(self) == said(other)
+    }
 }
+
+/// The forecast, or the exit code where there is none at all.
+pub type Plan = std::result::Result<Forecast, i32>;
 
 /// Runs provost as the caller of a cell.
 pub fn provost(rig: &Rig, cell: &Cell, args: &[&str], password: bool) -> Result<Said> {
@@ -76,17 +83,24 @@ pub fn dry_run(rig: &Rig, cell: &Cell, target: &str, story: &mut String) -> Resu
     let answer = document(&said.text)?;
     let plan = &answer["plan"];
     if plan.is_null() {
-        return Ok(Plan::None(said.code));
+        return Ok(Err(said.code));
     }
     if said.code != 0 {
         return Err(format!("a dry run with a plan ended with {}", said.code).into());
     }
-    Ok(Plan::Some { forecast: forecast(plan)?, stopper: plan["stopper"].as_str().map(str::to_owned) })
+    Ok(Ok(forecast(plan)?))
 }
 
 fn forecast(from: &Value) -> Result<Forecast> {
     let text = |name: &str| from[name].as_str().map(str::to_owned).ok_or_else(|| format!("no {name} in {from}"));
-    Ok(Forecast { means: text("means")?, verdict: text("verdict")?, already: !from["already"].is_null() })
+    let advice = format!("{}{}", from["unlock"], from["warnings"]);
+    Ok(Forecast {
+        means: text("means")?,
+        verdict: text("verdict")?,
+        already: !from["already"].is_null(),
+        stopper: from["stopper"].as_str().map(str::to_owned),
+        names_only_process: advice.contains("--only-process"),
+    })
 }
 
 /// The JSON document in what a terminal showed.

@@ -31,17 +31,18 @@ pub fn cell(rig: &Rig, cell: &Cell) -> Outcome {
 }
 
 fn check(rig: &Rig, cell: &Cell, story: &mut String) -> Result<(String, bool)> {
-    let subject = (cell.owner.make)(rig, cell)?;
+    let made = (cell.owner.make)(rig, cell)?;
+    let subject = if cell.only_process { made.only_process()? } else { made };
     let (target, watched) = (subject.target.as_str(), &subject.watched);
     let before = watched.look()?;
     story.push_str(&format!("before: {before:?}\n"));
     let plan = forecast(rig, cell, target, story)?;
     expect!(watched.look()? == before, "the questions changed something: {:?}", watched.look()?);
-    if let Plan::Some { forecast, stopper } = &plan {
-        oracle::agrees(rig, cell, watched, forecast, stopper.as_deref(), story)?;
+    if let Ok(forecast) = &plan {
+        oracle::agrees(rig, cell, watched, forecast, story)?;
         expect!(watched.look()? == before, "the counter-check changed something: {:?}", watched.look()?);
     }
-    let asks = matches!(&plan, Plan::Some { forecast, .. } if forecast.verdict == "needs-password")
+    let asks = matches!(&plan, Ok(forecast) if forecast.verdict == "needs-password")
         && cell.caller.terminal.is_some()
         && cell.caller.flags.is_empty();
     let args: Vec<&str> = [cell.action, target].into_iter().chain(cell.flags()).collect();
@@ -50,9 +51,10 @@ fn check(rig: &Rig, cell: &Cell, story: &mut String) -> Result<(String, bool)> {
     let result = judge(cell, watched, &before, &plan, said.code);
     story.push_str(&format!("after: {:?}\n", watched.look()));
     let words = match &plan {
-        Plan::None(_) => format!("no such thing → {}", said.code),
-        Plan::Some { forecast, .. } if forecast.already => format!("already so → {}", said.code),
-        Plan::Some { forecast, .. } => format!("{} {} → {}", forecast.means, forecast.verdict, said.code),
+        Err(5) => format!("no such thing → {}", said.code),
+        Err(_) => format!("unreachable → {}", said.code),
+        Ok(forecast) if forecast.already => format!("already so → {}", said.code),
+        Ok(forecast) => format!("{} {} → {}", forecast.means, forecast.verdict, said.code),
     };
     drop(subject);
     result.map(|unknown| (words, unknown))
@@ -65,8 +67,8 @@ fn forecast(rig: &Rig, cell: &Cell, target: &str, story: &mut String) -> Result<
         return Ok(plan);
     }
     match (ask::inspect(rig, cell, target, story)?, &plan) {
-        (Err(code), Plan::None(same)) => expect!(code == *same, "inspect ends with {code}, a dry run with {same}"),
-        (Ok((kind, shown)), Plan::Some { forecast, .. }) => {
+        (Err(code), Err(same)) => expect!(code == *same, "inspect ends with {code}, a dry run with {same}"),
+        (Ok((kind, shown)), Ok(forecast)) => {
             expect!(shown == *forecast, "inspect says {shown:?}, a dry run {forecast:?}");
             expect!(kind == cell.owner.kind, "the owner is said to be a {kind}");
         }
@@ -83,15 +85,17 @@ fn judge(cell: &Cell, watched: &Watched<'_>, before: &Look, plan: &Plan, code: i
         expect!(now == *before, "something changed: {now:?}");
         Ok(false)
     };
-    let (forecast, stopper) = match plan {
-        Plan::None(code) => return nothing(*code),
-        Plan::Some { forecast, stopper } => (forecast, stopper.as_deref()),
+    let forecast = match plan {
+        Err(code) => return nothing(*code),
+        Ok(forecast) => forecast,
     };
     if forecast.already {
         return nothing(0);
     }
-    match (forecast.verdict.as_str(), stopper) {
+    match (forecast.verdict.as_str(), forecast.stopper.as_deref()) {
         ("denied", Some(stopper)) => return nothing(code_of(stopper)),
+        // Where no password can be typed.
+        ("needs-password", Some("not-permitted")) if !cell.caller.knows_password() => return nothing(4),
         ("needs-password", None) if !cell.caller.knows_password() => return nothing(4),
         ("allowed" | "needs-password", None) => {}
         ("unknown-until-asked", None) if code != 0 => return nothing(4).map(|_| true),

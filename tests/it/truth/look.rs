@@ -11,6 +11,8 @@ use crate::rig::{Identity, Result, Rig, eventually};
 pub enum Object {
     /// A unit of the system, or of this user's manager.
     Unit(Option<&'static str>, String),
+    /// A unit of the system of which only matters whether it is active.
+    Active(String),
     /// A process.
     Process(Identity),
 }
@@ -31,21 +33,22 @@ const PROPERTIES: &str = "ActiveState,SubState,MainPID,InvocationID,NRestarts,Jo
 impl Object {
     fn look(&self, rig: &Rig) -> Result<BTreeMap<String, String>> {
         match self {
-            Self::Unit(user, unit) => {
-                let args = ["show", "-p", PROPERTIES, "--", unit];
-                let shown = match user {
-                    None => rig.systemctl(args)?,
-                    Some(user) => rig.user_systemctl(user, args)?,
-                };
-                let pairs = shown.lines().filter_map(|line| line.split_once('='));
-                Ok(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+            Self::Unit(None, unit) => Ok(pairs(&rig.systemctl(["show", "-p", PROPERTIES, "--", unit])?)),
+            Self::Unit(Some(user), unit) => {
+                Ok(pairs(&rig.user_systemctl(user, ["show", "-p", PROPERTIES, "--", unit])?))
             }
+            Self::Active(unit) => Ok(pairs(&rig.systemctl(["show", "-p", "ActiveState,InvocationID", "--", unit])?)),
             Self::Process(process) => {
                 let state = if rig.lives(*process) { "alive" } else { "gone" };
                 Ok(BTreeMap::from([(process.pid.to_string(), state.to_owned())]))
             }
         }
     }
+}
+
+fn pairs(shown: &str) -> BTreeMap<String, String> {
+    let pairs = shown.lines().filter_map(|line| line.split_once('='));
+    pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
 /// What to look at.

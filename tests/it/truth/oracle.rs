@@ -14,21 +14,23 @@ pub fn agrees(
     cell: &Cell,
     watched: &Watched<'_>,
     forecast: &Forecast,
-    stopper: Option<&str>,
     story: &mut String,
 ) -> Result<()> {
+    let stopper = forecast.stopper.as_deref();
     let policy = forecast.means == "refused" && stopper != Some("impossible");
     let anybody = stopper == Some("impossible");
     if policy || cell.only_process && stopper != Some("not-permitted") {
         return Ok(());
     }
     let argv = match (forecast.verdict.as_str(), forecast.means.as_str(), &watched.object) {
-        ("allowed" | "unknown-until-asked", ..) => return Ok(()),
+        ("allowed" | "unknown-until-asked", ..) | (_, _, Object::Active(_)) => return Ok(()),
         (_, "container", _) => return Ok(()),
         (_, _, Object::Process(_)) if anybody => return Ok(()),
         (_, _, Object::Process(process)) => return signal(rig, cell, process.pid, story),
         (_, _, Object::Unit(Some(_), _)) | (_, "probe", _) if !anybody => {
-            let pid = watched.log.as_ref().and_then(|log| last_start(rig, log));
+            // That the process alone can be signalled must at least be said.
+            let pid = watched.log.as_ref().filter(|_| !forecast.names_only_process);
+            let pid = pid.and_then(|log| last_start(rig, log));
             return pid.map_or(Ok(()), |pid| signal(rig, cell, pid, story));
         }
         (_, _, Object::Unit(user, unit)) => systemctl(cell, *user, unit),

@@ -67,6 +67,14 @@ pub const OWNERS: &[Owner] = &[
         make: super::units::of_user,
         ..SYSTEM
     },
+    Owner {
+        name: "user unit of watson, by pid",
+        user: "watson",
+        kind: "user-unit",
+        means: "user-unit",
+        make: |rig, cell| super::units::of_user(rig, cell)?.by_pid(),
+        ..SYSTEM
+    },
     Owner { name: "bare of watson", user: "watson", make: |r, c| spawned(r, c, "/NAME", &["sleeper"]), ..BARE },
     Owner { name: "bare of ollama", user: "ollama", make: |r, c| spawned(r, c, "/NAME", &["sleeper"]), ..BARE },
     Owner { name: "bare of root", make: |r, c| spawned(r, c, "/NAME", &["sleeper"]), ..BARE },

@@ -40,6 +40,14 @@ impl<'r> Subject<'r> {
         Ok(Self { target: format!("pid:{pid}"), ..self })
     }
 
+    /// The same for an action that is about the process only, whatever its unit does then.
+    pub fn only_process(mut self) -> Result<Self> {
+        let log = self.watched.log.as_deref().unwrap_or_default();
+        let pid = wait_for_start(self.watched.rig, log)?;
+        self.watched.object = Object::Process(living(self.watched.rig, pid)?);
+        Ok(self)
+    }
+
     /// Of an editor, its child.
     pub fn the_child(self, rig: &'r Rig, cell: &Cell) -> Result<Self> {
         let child = wait_for_start(rig, &child_log(cell))?;
@@ -102,7 +110,8 @@ pub fn socket<'r>(rig: &'r Rig, cell: &Cell, busy: bool) -> Result<Subject<'r>> 
         rig.systemctl(["start", &format!("{name}.service")])?;
         wait_for_start(rig, &cell.log())?;
         let service = Object::Unit(None, format!("{name}.service"));
-        subject.watched.others.push(std::mem::replace(&mut subject.watched.object, service));
+        subject.watched.others.push(Object::Active(format!("{name}.socket")));
+        subject.watched.object = service;
     }
     Ok(Subject { target: format!(":{port}"), ..subject })
 }
