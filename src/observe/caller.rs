@@ -16,7 +16,7 @@ pub(crate) fn caller(proc: &ProcFs) -> Caller {
         groups: rustix::process::getgroups().unwrap_or_default().iter().map(|g| g.as_raw()).collect(),
         capabilities: capabilities(),
         interactive: has_terminal(),
-        session: session(own_cgroup.as_ref(), uid),
+        session: session(own_cgroup.as_ref()),
         lineage: proc.lineage(),
         units: own_cgroup.as_ref().map(units_around).unwrap_or_default(),
         runtime_dir: super::env("XDG_RUNTIME_DIR").filter(|dir| dir.starts_with('/')),
@@ -53,14 +53,17 @@ fn has_terminal() -> bool {
     fs::OpenOptions::new().read(true).write(true).open("/dev/tty").is_ok()
 }
 
-/// The login session: the one whose scope holds us, else the user's display session, which is
-/// what polkit takes for processes of the user manager.
-fn session(own: Option<&CgroupPath>, uid: u32) -> Option<Session> {
-    let from_scope = own
-        .into_iter()
-        .flat_map(|path| path.as_str().split('/'))
-        .find_map(|part| part.strip_prefix("session-")?.strip_suffix(".scope").map(ToOwned::to_owned));
-    let display = || logind_value(&format!("users/{uid}"), "DISPLAY");
+/// The login session as polkit sees it: the one whose scope holds us, else, for what runs in a
+/// user's slice, that user's display session. What runs elsewhere (a system unit with `User=`) is in
+/// no session, whoever else is logged in under that name.
+fn session(own: Option<&CgroupPath>) -> Option<Session> {
+    let parts = || own.into_iter().flat_map(|path| path.as_str().split('/'));
+    let from_scope =
+        parts().find_map(|part| part.strip_prefix("session-")?.strip_suffix(".scope").map(ToOwned::to_owned));
+    let display = || {
+        let uid: u32 = parts().find_map(|part| part.strip_prefix("user-")?.strip_suffix(".slice")?.parse().ok())?;
+        logind_value(&format!("users/{uid}"), "DISPLAY")
+    };
     let id = from_scope.or_else(display).filter(|id| id.bytes().all(|b| b.is_ascii_alphanumeric()))?;
     let file = format!("sessions/{id}");
     let kind = logind_value(&file, "TYPE").unwrap_or_default();

@@ -11,6 +11,7 @@
 mod rig;
 mod rig_itself;
 mod trial;
+mod truth;
 
 use std::process::ExitCode;
 
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
     let args = libtest_mimic::Arguments::from_args();
     let mut trials = trial::Trials::new();
     rig_itself::register(&mut trials);
+    truth::register(&mut trials);
     let (trials, not_run) = trials.into_parts();
     let conclusion = libtest_mimic::run(&args, trials);
     rig::shut_down();

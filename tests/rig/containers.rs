@@ -25,11 +25,17 @@ pub struct Container<'r> {
     pub id: String,
     /// Its first process, as the rig sees it.
     pub pid: u32,
+    /// What happened to that process.
+    pub log: String,
 }
 
 impl Rig {
     /// Starts a container of `user`'s (root's, or a rootless one) that runs `sleeper`, or says why none can run here.
+    ///
+    /// What happens to it is written to [`Container::log`].
     pub fn container(&self, user: &str, name: &str) -> Result<std::result::Result<Container<'_>, &'static str>> {
+        static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
+        let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(|e| e.into_inner());
         if !self.exists("/usr/bin/podman") {
             return Ok(Err("podman is not installed"));
         }
@@ -46,14 +52,15 @@ impl Rig {
         // There are no controllers, and where root lacks CAP_SYS_RESOURCE no limit can be raised.
         words.extend(["--pids-limit=0", "--ulimit=memlock=65536:65536"]);
         words.extend(["--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024", "--rootfs", &root]);
+        let inside = format!("/tmp/{name}.log");
         let podman = self.as_user(user);
-        let started = podman.run(words.into_iter().chain(["/usr/local/bin/sleeper"]))?;
+        let started = podman.run(words.into_iter().chain(["/usr/local/bin/sleeper", "--log", inside.as_str()]))?;
         if started.stderr.contains("setrlimit (RLIM_MEMLOCK)") {
             return Ok(Err("this crun wants CAP_SYS_RESOURCE, and root lacks it on this machine"));
         }
         let id = started.ok()?;
         let pid = podman.run(["podman", "inspect", "--format", "{{.State.Pid}}", name])?.ok()?.parse()?;
-        Ok(Ok(Container { rig: self, user: user.into(), name: name.into(), id, pid }))
+        Ok(Ok(Container { rig: self, user: user.into(), name: name.into(), id, pid, log: format!("{root}{inside}") }))
     }
 }
 

@@ -20,6 +20,7 @@ mod exec;
 pub mod fakes;
 mod files;
 mod host;
+mod identity;
 mod image;
 pub mod keeper;
 mod output;
@@ -41,6 +42,7 @@ use std::sync::{Mutex, OnceLock, RwLock};
 pub use host::missing;
 #[allow(unused_imports, reason = "names for the trials to come")]
 pub use {
+    identity::Identity,
     containers::Container,
     output::Output,
     polkit::PolkitRule,

@@ -1,5 +1,7 @@
 //! A process that waits, in the shape that a test wants.
 
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
@@ -15,6 +17,8 @@ use super::{Result, flag, value, wait};
 /// * `--seteuid UID`: takes that effective uid and keeps root as its real and saved one, as some daemons do
 /// * `--pid-file PATH`: writes its process id there once all of that is done
 /// * `--comm NAME`: takes that name, which may be hostile
+/// * `--log PATH`: appends `START PID` there once all of that is done, and then the name of each HUP, USR1 and USR2 that it
+///   gets; as the first process of a container it also ends on TERM, as such processes do
 /// * `--for SECONDS`: ends then
 pub fn main(args: &[String]) -> Result<()> {
     let cut = args.iter().position(|a| a == "--").unwrap_or(args.len());
@@ -24,6 +28,7 @@ pub fn main(args: &[String]) -> Result<()> {
         let signal: Signal = format!("SIG{}", pair[1]).parse()?;
         SigSet::from(signal).thread_block()?;
     }
+    let log = value(own, "--log").map(Log::prepare).transpose()?;
     if let Some(name) = value(own, "--comm") {
         std::fs::write("/proc/self/comm", name)?;
     }
@@ -49,6 +54,9 @@ pub fn main(args: &[String]) -> Result<()> {
     if let Some(path) = value(own, "--pid-file") {
         std::fs::write(path, std::process::id().to_string())?;
     }
+    if let Some(log) = log {
+        log.begin()?;
+    }
     match value(own, "--for") {
         Some(seconds) => std::thread::sleep(std::time::Duration::from_secs_f64(seconds.parse()?)),
         None => wait(),
@@ -60,4 +68,36 @@ fn child(args: &[String]) -> Command {
     let mut command = Command::new("/proc/self/exe");
     command.arg0("sleeper").args(args);
     command
+}
+
+/// The record of what happens to a process.
+struct Log {
+    path: String,
+    signals: SigSet,
+}
+
+impl Log {
+    /// From now on the signals wait to be written.
+    fn prepare(path: &str) -> Result<Self> {
+        let mut signals: SigSet = [Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2].into_iter().collect();
+        if std::process::id() == 1 {
+            signals.add(Signal::SIGTERM);
+        }
+        signals.thread_block()?;
+        Ok(Self { path: path.to_owned(), signals })
+    }
+
+    fn begin(self) -> Result<()> {
+        let mut file = OpenOptions::new().append(true).create(true).open(&self.path)?;
+        writeln!(file, "START {}", std::process::id())?;
+        std::thread::spawn(move || {
+            while let Ok(signal) = self.signals.wait() {
+                if signal == Signal::SIGTERM {
+                    std::process::exit(0);
+                }
+                let _ = writeln!(file, "{}", &signal.as_str()[3..]);
+            }
+        });
+        Ok(())
+    }
 }

@@ -1,0 +1,235 @@
+//! Whose the objects are: each makes a fresh one for a cell.
+
+use crate::rig::{Container, Identity, Process, Result, Rig, eventually};
+
+use super::cells::Cell;
+use super::look::{Object, Watched};
+
+/// One kind of owner.
+pub struct Owner {
+    pub name: &'static str,
+    /// As whom it runs.
+    pub user: &'static str,
+    /// What `inspect` must call it, and the means by which it is controlled where anything is allowed.
+    pub kind: &'static str,
+    pub means: &'static str,
+    /// Its units; `NAME` stands for the cell's name.
+    pub units: &'static [&'static str],
+    pub make: for<'r> fn(&'r Rig, &Cell) -> Result<Subject<'r>>,
+}
+
+/// An object that was made for a cell.
+pub struct Subject<'r> {
+    /// What provost is told.
+    pub target: String,
+    pub watched: Watched<'r>,
+    pub(super) keep: Keep<'r>,
+}
+
+/// What lives as long as the subject.
+pub enum Keep<'r> {
+    Nothing,
+    Process { _process: Process },
+    Container { _container: Container<'r> },
+}
+
+const SYSTEM: Owner = Owner {
+    name: "",
+    user: "root",
+    kind: "system-unit",
+    means: "system-unit",
+    units: &["NAME.service"],
+    make: |rig, cell| super::units::running(rig, cell, ""),
+};
+const BARE: Owner = Owner { kind: "bare", means: "signal", units: &[], ..SYSTEM };
+
+/// All of them.
+pub const OWNERS: &[Owner] = &[
+    Owner { name: "unit of ollama", user: "ollama", make: |r, c| super::units::running(r, c, OLLAMA), ..SYSTEM },
+    Owner {
+        name: "unit of ollama, by pid",
+        user: "ollama",
+        make: |rig, cell| super::units::running(rig, cell, OLLAMA)?.by_pid(),
+        ..SYSTEM
+    },
+    Owner {
+        name: "unit of ollama, by word",
+        user: "ollama",
+        make: |rig, cell| Ok(Subject { target: cell.name(), ..super::units::running(rig, cell, OLLAMA)? }),
+        ..SYSTEM
+    },
+    Owner { name: "unit of watson", user: "watson", make: |r, c| super::units::running(r, c, WATSON), ..SYSTEM },
+    Owner {
+        name: "user unit of watson",
+        user: "watson",
+        kind: "user-unit",
+        means: "user-unit",
+        make: super::units::of_user,
+        ..SYSTEM
+    },
+    Owner {
+        name: "user unit of watson, by pid",
+        user: "watson",
+        kind: "user-unit",
+        means: "user-unit",
+        make: |rig, cell| super::units::of_user(rig, cell)?.by_pid(),
+        ..SYSTEM
+    },
+    Owner { name: "bare of watson", user: "watson", make: |r, c| spawned(r, c, "/NAME", &["sleeper"]), ..BARE },
+    Owner { name: "bare of ollama", user: "ollama", make: |r, c| spawned(r, c, "/NAME", &["sleeper"]), ..BARE },
+    Owner { name: "bare of root", make: |r, c| spawned(r, c, "/NAME", &["sleeper"]), ..BARE },
+    Owner { name: "in the root cgroup", user: "watson", make: |r, c| spawned(r, c, "/", &["sleeper"]), ..BARE },
+    Owner {
+        name: "below a slice",
+        user: "watson",
+        make: |r, c| spawned(r, c, "/system.slice/NAME", &["sleeper"]),
+        ..BARE
+    },
+    Owner {
+        name: "in init.scope",
+        user: "watson",
+        kind: "system-unit",
+        make: |r, c| spawned(r, c, "/init.scope", &["sleeper"]),
+        ..BARE
+    },
+    Owner { name: "session of watson", user: "watson", kind: "session", make: session, ..BARE },
+    Owner {
+        name: "container of watson",
+        user: "watson",
+        kind: "container",
+        means: "container",
+        units: &[],
+        make: container,
+    },
+    Owner {
+        name: "child in an editor's scope",
+        user: "watson",
+        kind: "user-unit",
+        make: |rig, cell| super::units::editor(rig, cell)?.the_child(rig, cell),
+        ..BARE
+    },
+    Owner {
+        name: "an editor's scope",
+        user: "watson",
+        kind: "user-unit",
+        means: "user-unit",
+        units: &[],
+        make: super::units::editor,
+    },
+    Owner {
+        name: "part of a unit",
+        user: "watson",
+        make: |rig, cell| super::units::with_parts(rig, cell),
+        ..SYSTEM
+    },
+    Owner { name: "idle socket's port", units: &["NAME.socket"], make: |r, c| super::units::socket(r, c, false), ..SYSTEM },
+    Owner {
+        name: "busy socket's port",
+        units: &["NAME.service", "NAME.socket"],
+        make: |r, c| super::units::socket(r, c, true),
+        ..SYSTEM
+    },
+    Owner {
+        name: "setuid program of watson",
+        user: "watson",
+        make: |r, c| spawned(r, c, "/NAME", &["setuid-sleeper"]),
+        ..BARE
+    },
+    Owner { name: "seteuid daemon", user: "watson", make: seteuid, ..BARE },
+    Owner { name: "masked unit", make: super::units::masked, ..SYSTEM },
+    Owner { name: "masked while it runs", make: super::units::masked_while_running, ..SYSTEM },
+    Owner {
+        name: "RefuseManualStop",
+        make: |r, c| super::units::running_with(r, c, "RefuseManualStop=yes", ""),
+        ..SYSTEM
+    },
+    Owner { name: "RefuseManualStart", make: super::units::refuses_start, ..SYSTEM },
+    Owner { name: "inactive unit", make: super::units::inactive, ..SYSTEM },
+    Owner { name: "failed unit", make: super::units::failed, ..SYSTEM },
+    Owner { name: "missing unit", make: |r, c| Ok(super::units::subject(r, c, &c.units()[0])), ..SYSTEM },
+    Owner { name: "broken unit", make: super::units::broken, ..SYSTEM },
+    Owner { name: "template instance", units: &["NAME@a\\x2db.service"], make: super::units::instance, ..SYSTEM },
+    Owner {
+        name: "unit in a nested slice",
+        make: |r, c| super::units::running(r, c, "Slice=truth-outer-inner.slice\n"),
+        ..SYSTEM
+    },
+    Owner { name: "transient unit", make: super::units::transient, ..SYSTEM },
+    Owner { name: "oneshot that remains", make: super::units::oneshot, ..SYSTEM },
+    Owner { name: "the bus", units: &["dbus.service"], make: |r, c| Ok(super::units::subject(r, c, "dbus.service")), ..SYSTEM },
+    Owner { name: "a slice", units: &["system.slice"], make: |r, c| Ok(super::units::subject(r, c, "system.slice")), ..SYSTEM },
+    Owner { name: "PID 1", kind: "system-unit", make: |rig, _| of_process(rig, 1, None, Keep::Nothing), ..BARE },
+];
+
+const OLLAMA: &str = "User=ollama\nRestart=always\n";
+const WATSON: &str = "User=watson\nRestart=on-failure\n";
+
+/// A process that is started by hand, in a cgroup that is no unit.
+fn spawned<'r>(rig: &'r Rig, cell: &Cell, cgroup: &str, argv: &[&str]) -> Result<Subject<'r>> {
+    let cgroup = cgroup.replace("NAME", &cell.name());
+    if cgroup.ends_with(&cell.name()) {
+        rig.make_cgroup(&cgroup)?;
+    }
+    let log = cell.log();
+    let argv = argv.iter().copied().chain(["--log", &log]);
+    let process = rig.as_user(cell.owner.user).in_unit(&cgroup).spawn(argv)?;
+    logged(rig, process, log)
+}
+
+fn session<'r>(rig: &'r Rig, cell: &Cell) -> Result<Subject<'r>> {
+    let log = cell.log();
+    let process = rig.as_user(cell.owner.user).in_session().spawn(["sleeper", "--log", &log])?;
+    logged(rig, process, log)
+}
+
+/// A daemon of root's that took watson's effective uid only.
+fn seteuid<'r>(rig: &'r Rig, cell: &Cell) -> Result<Subject<'r>> {
+    let (log, cgroup) = (cell.log(), format!("/{}", cell.name()));
+    rig.make_cgroup(&cgroup)?;
+    let uid = rig.uid(cell.owner.user)?.to_string();
+    let process = rig.as_root().in_unit(&cgroup).spawn(["sleeper", "--seteuid", &uid, "--log", &log])?;
+    logged(rig, process, log)
+}
+
+fn container<'r>(rig: &'r Rig, cell: &Cell) -> Result<Subject<'r>> {
+    let container = rig.container(cell.owner.user, &cell.name())??;
+    let (pid, log) = (container.pid, container.log.clone());
+    wait_for_start(rig, &log)?;
+    of_process(rig, pid, Some(log), Keep::Container { _container: container })
+}
+
+fn logged(rig: &Rig, process: Process, log: String) -> Result<Subject<'_>> {
+    wait_for_start(rig, &log)?;
+    of_process(rig, process.pid, Some(log), Keep::Process { _process: process })
+}
+
+pub(super) fn of_process<'r>(rig: &'r Rig, pid: u32, log: Option<String>, keep: Keep<'r>) -> Result<Subject<'r>> {
+    let object = Object::Process(living(rig, pid)?);
+    Ok(Subject { target: format!("pid:{pid}"), watched: Watched { rig, object, others: Vec::new(), log }, keep })
+}
+
+/// The process with this id, which must be there.
+pub(super) fn living(rig: &Rig, pid: u32) -> Result<Identity> {
+    rig.identity(pid).ok_or_else(|| format!("process {pid} is gone").into())
+}
+
+/// Waits until the log's process is ready; its id as it sees itself.
+pub(super) fn wait_for_start(rig: &Rig, log: &str) -> Result<u32> {
+    let mut pid = None;
+    eventually(&format!("{log} is written"), || {
+        let text = rig.read(log).unwrap_or_default();
+        pid = text.lines().rev().find_map(|line| line.strip_prefix("START ")?.parse().ok());
+        pid.is_some()
+    })?;
+    Ok(pid.unwrap_or_default())
+}
+
+/// Ends the units of these cells.
+pub(super) fn remove_all(rig: &Rig, cells: &[Cell]) -> Result<()> {
+    let Some(tag) = cells.first().map(|c| c.tag) else { return Ok(()) };
+    let globs = [format!("{tag}-*.service"), format!("{tag}-*.socket")];
+    for verb in ["stop", "reset-failed"] {
+        rig.systemctl([verb].into_iter().chain(globs.iter().map(String::as_str)))?;
+    }
+    rig.user_systemctl("watson", ["stop", &globs[0]]).map(drop)
+}
