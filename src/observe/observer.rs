@@ -150,7 +150,7 @@ impl Observer {
         for answer in answers {
             match answer {
                 Answer::NeedsPassword if !host::may_be_old() => polkit = Polkit::WithRules,
-                Answer::NeedsPassword | Answer::Denied(_) | Answer::Unknown(_) => {
+                Answer::NeedsPassword | Answer::Denied(_) | Answer::Unknown(_) | Answer::WouldPrompt(_) => {
                     return self.polkit.get_or_init(|| host::polkit(&self.bus)).await.clone();
                 }
                 Answer::Allowed | Answer::Refused(_) => {}

@@ -52,7 +52,11 @@ const UNIT: &str = "stop restart reload kill";
 const PROCESS: &str = "stop kill";
 
 pub const PAIRS: Pairs = &[
-    (&["unit of ollama"], "root owner stranger no-ask rule-yes rule-no right wrong sudo cap-kill no-bus root-no-bus", UNIT),
+    (
+        &["unit of ollama"],
+        "root owner stranger no-ask rule-yes rule-no right wrong sudo cap-kill no-bus root-no-bus",
+        UNIT,
+    ),
     (&["unit of ollama"], "login-right login-wrong hidepid", "stop kill"),
     (&["unit of ollama"], "root stranger no-bus", "start"),
     (&["unit of ollama"], "root stranger owner cap-kill", "stop+process kill+process"),

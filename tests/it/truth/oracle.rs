@@ -9,13 +9,7 @@ use super::look::{Object, Watched};
 /// Tries what is said not to work, or not to work without a password.
 ///
 /// What provost does not want to do although it would work (a part of a unit, a protected unit) is not tried.
-pub fn agrees(
-    rig: &Rig,
-    cell: &Cell,
-    watched: &Watched<'_>,
-    forecast: &Forecast,
-    story: &mut String,
-) -> Result<()> {
+pub fn agrees(rig: &Rig, cell: &Cell, watched: &Watched<'_>, forecast: &Forecast, story: &mut String) -> Result<()> {
     let stopper = forecast.stopper.as_deref();
     let policy = forecast.means == "refused" && stopper != Some("impossible");
     let anybody = stopper == Some("impossible");

@@ -116,13 +116,13 @@ pub const OWNERS: &[Owner] = &[
         units: &[],
         make: super::units::editor,
     },
+    Owner { name: "part of a unit", user: "watson", make: |rig, cell| super::units::with_parts(rig, cell), ..SYSTEM },
     Owner {
-        name: "part of a unit",
-        user: "watson",
-        make: |rig, cell| super::units::with_parts(rig, cell),
+        name: "idle socket's port",
+        units: &["NAME.socket"],
+        make: |r, c| super::units::socket(r, c, false),
         ..SYSTEM
     },
-    Owner { name: "idle socket's port", units: &["NAME.socket"], make: |r, c| super::units::socket(r, c, false), ..SYSTEM },
     Owner {
         name: "busy socket's port",
         units: &["NAME.service", "NAME.socket"],
@@ -156,8 +156,18 @@ pub const OWNERS: &[Owner] = &[
     },
     Owner { name: "transient unit", make: super::units::transient, ..SYSTEM },
     Owner { name: "oneshot that remains", make: super::units::oneshot, ..SYSTEM },
-    Owner { name: "the bus", units: &["dbus.service"], make: |r, c| Ok(super::units::subject(r, c, "dbus.service")), ..SYSTEM },
-    Owner { name: "a slice", units: &["system.slice"], make: |r, c| Ok(super::units::subject(r, c, "system.slice")), ..SYSTEM },
+    Owner {
+        name: "the bus",
+        units: &["dbus.service"],
+        make: |r, c| Ok(super::units::subject(r, c, "dbus.service")),
+        ..SYSTEM
+    },
+    Owner {
+        name: "a slice",
+        units: &["system.slice"],
+        make: |r, c| Ok(super::units::subject(r, c, "system.slice")),
+        ..SYSTEM
+    },
     Owner { name: "PID 1", kind: "system-unit", make: |rig, _| of_process(rig, 1, None, Keep::Nothing), ..BARE },
 ];
 
