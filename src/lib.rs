@@ -15,8 +15,8 @@
 //! * [`observe`]: reads the host into [`model::Facts`]; changes nothing.
 //! * [`decide`]: facts and a request in, a plan out; pure.
 //! * [`act`]: carries plans out; holds no policy.
-//! * [`probe`]: whether a service answers; known servers as data.
-//! * [`ensure`], [`wait`]: probing until something is so, and starting what is missing.
+//! * [`mod@probe`]: whether a service answers; known servers as data.
+//! * [`mod@ensure`], [`wait`]: probing until something is so, and starting what is missing.
 //! * [`registry`]: the durable record of what provost started.
 //! * [`cli`]: the command line.
 //! * `systemd`, `polkit`, `sys`: the D-Bus client, the terminal agent, the only unsafe code.
