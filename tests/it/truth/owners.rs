@@ -224,6 +224,16 @@ pub(super) fn wait_for_start(rig: &Rig, log: &str) -> Result<u32> {
     Ok(pid.unwrap_or_default())
 }
 
+/// Removes the files of a cell's units: with hundreds of them systemd takes seconds to list its unit files.
+pub(super) fn remove_files(rig: &Rig, cell: &Cell) {
+    for suffix in [".service", ".socket", "@.service"] {
+        let file = format!("{}{suffix}", cell.name());
+        for folder in ["/etc/systemd/system", "/run/systemd/system", "/home/watson/.config/systemd/user"] {
+            let _ = rig.remove(&format!("{folder}/{file}"));
+        }
+    }
+}
+
 /// Ends the units of these cells.
 pub(super) fn remove_all(rig: &Rig, cells: &[Cell]) -> Result<()> {
     let Some(tag) = cells.first().map(|c| c.tag) else { return Ok(()) };
