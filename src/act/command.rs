@@ -14,6 +14,7 @@ pub(super) async fn run(argv: &[String], action: Action) -> Result<Done, ActErro
     };
     #[expect(clippy::disallowed_methods, reason = "the plan names the program")]
     let mut command = Command::new(program);
+    tracing::info!(?argv, "running");
     let output = command
         .args(arguments)
         .stdin(Stdio::null())

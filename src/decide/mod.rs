@@ -3,6 +3,7 @@
 //! Pure: the same facts and the same request always give the same plan. Nothing here reads the
 //! host or changes it. Each kind of owner has its file; [`protect`] comes before all of them.
 
+mod ask;
 mod container;
 mod polkit_rule;
 mod process;
@@ -10,6 +11,12 @@ mod protect;
 mod unit;
 mod words;
 
+#[cfg(test)]
+mod arbitrary;
+#[cfg(test)]
+mod golden;
+#[cfg(test)]
+mod grants;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
@@ -26,20 +33,14 @@ pub fn decide(facts: &Facts, owner: &OwnerFacts, request: &Request) -> Plan {
     if let Some(refusal) = protect::check(&ctx) {
         return refusal;
     }
-    if request.only_process {
-        return process::only_process(&ctx);
-    }
     match &owner.owner {
         Owner::Kernel => ctx.refuse(Stopper::NotPermitted, "it is a thread of the kernel, which takes no signals"),
-        Owner::Container { container, .. } => container::decide(&ctx, container),
-        Owner::SystemUnit { unit } | Owner::UserUnit { unit, .. } => {
-            // A scope is somebody else's unless it was named or holds nothing but the target.
-            if unit.kind() == UnitKind::Scope && !owner.named && !owner.includes_main {
-                process::decide(&ctx)
-            } else {
-                unit::decide(&ctx, unit)
-            }
+        _ if request.only_process => process::only_process(&ctx),
+        Owner::Container { container, unit } => container::decide(&ctx, container, unit.as_ref().map(|(m, _)| *m)),
+        Owner::SystemUnit { unit } | Owner::UserUnit { unit, .. } if !ctx.in_scope_of_others() => {
+            unit::decide(&ctx, unit)
         }
+        Owner::SystemUnit { .. } | Owner::UserUnit { .. } => process::decide(&ctx),
         Owner::Session { .. } | Owner::Bare { .. } | Owner::OwnService { .. } => process::decide(&ctx),
     }
 }
@@ -58,6 +59,13 @@ struct Ctx<'a> {
 }
 
 impl Ctx<'_> {
+    /// The target is in a scope that is somebody else's (a terminal's, an editor's): neither
+    /// named nor all that is in it. Such a scope is never acted on; the processes in it may be.
+    fn in_scope_of_others(&self) -> bool {
+        let scope = self.owner.owner.unit().is_some_and(|(_, unit)| unit.kind() == UnitKind::Scope);
+        scope && !self.owner.named && !self.owner.includes_main
+    }
+
     fn plan(&self, means: Means, verdict: Verdict, reason: impl Into<String>) -> Plan {
         Plan {
             action: self.request.action,
@@ -103,9 +111,11 @@ impl PlanExt for Plan {
         self
     }
 
-    fn unlock_if(mut self, how: Option<String>) -> Plan {
-        self.unlock = how;
-        self
+    fn unlock_if(self, how: Option<String>) -> Plan {
+        match how {
+            Some(how) => self.unlock(how),
+            None => self,
+        }
     }
 
     fn warn(mut self, what: impl Into<String>) -> Plan {

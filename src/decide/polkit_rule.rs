@@ -1,12 +1,13 @@
-//! The rule that an administrator can install: exactly this caller, this unit, these verbs.
+//! What an administrator can install: exactly this caller, this unit, these verbs.
 
 use crate::model::{Caller, UnitFacts};
+use crate::text::{escape, shell_quote};
 
 /// A polkit rule (JavaScript, polkit 0.106 and later) that allows `caller` to stop and restart
 /// the unit, after comment lines with the command that installs it.
 ///
-/// `start` is in it only for a unit with a unit file: without one, the caller could start a
-/// transient unit of that name, with any command, as root. So it must go when the unit goes.
+/// `start` and `restart` are in it only for a unit with a unit file: without one, the caller could
+/// start a transient unit of that name, with any command, as root. So it must go when the unit goes.
 pub fn polkit_rule(caller: &Caller, unit: &UnitFacts) -> String {
     let id = unit.id.as_str();
     let verbs = verbs(unit);
@@ -15,12 +16,12 @@ pub fn polkit_rule(caller: &Caller, unit: &UnitFacts) -> String {
     let list: Vec<String> = verbs.iter().map(|v| quote(v)).collect();
     let mut out = String::new();
     out.push_str(&format!(
-        "// install: provost inspect unit:{} --polkit-rule | sudo tee /etc/polkit-1/rules.d/{file}\n",
-        crate::text::shell_quote(id)
+        "// install: provost inspect {} --polkit-rule | sudo tee /etc/polkit-1/rules.d/{file}\n",
+        shell_quote(&format!("unit:{id}"))
     ));
     out.push_str(&format!(
         "// {} may {} {id}, and nothing else. Remove this file together with the unit.\n",
-        crate::text::escape(&caller.user),
+        escape(&caller.user),
         verbs.join(", ")
     ));
     if !start {
@@ -47,23 +48,41 @@ pub(super) fn verbs(unit: &UnitFacts) -> Vec<&'static str> {
 
 /// The same right as a sudoers line, where polkit knows no rules or is absent.
 pub fn sudoers_line(caller: &Caller, unit: &UnitFacts, systemctl: &str) -> String {
-    // sudoers takes , : = \ and spaces only escaped.
-    let escape = |s: &str| {
-        s.chars().fold(String::new(), |mut out, c| {
-            if ",:=\\ *?[]!".contains(c) {
-                out.push('\\');
-            }
-            out.push(c);
-            out
-        })
-    };
-    let id = escape(unit.id.as_str());
-    let commands: Vec<String> = verbs(unit).iter().map(|v| format!("{systemctl} {v} {id}")).collect();
+    let id = unit.id.as_str();
+    if id.starts_with('-') {
+        return format!("# systemctl would take {id} for an option, so that no line can allow it\n");
+    }
+    let verbs = verbs(unit);
+    let commands: Vec<String> = verbs.iter().map(|v| format!("{systemctl} {v} {}", sudoers_word(id))).collect();
     format!(
-        "# install: sudo visudo -f /etc/sudoers.d/provost, and add this line; then use provost with --sudo\n{} ALL=(root) NOPASSWD: {}\n",
+        "# install: sudo visudo -f /etc/sudoers.d/provost, and add this line; then use provost with --sudo\n# {} may {} {id}, and nothing else. Remove the line together with the unit.\n{} ALL=(root) NOPASSWD: {}\n",
         escape(&caller.user),
+        verbs.join(", "),
+        sudoers_user(caller),
         commands.join(", ")
     )
+}
+
+/// The user by name where the name cannot be taken for anything else (a group, an alias, a
+/// keyword, two words), and by number where it could.
+fn sudoers_user(caller: &Caller) -> String {
+    let name = caller.user.as_str();
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-.".contains(&b);
+    let first = name.bytes().next().is_some_and(|b| b.is_ascii_lowercase() || b == b'_');
+    if first && name.bytes().all(plain) { name.to_owned() } else { format!("#{}", caller.uid) }
+}
+
+/// A unit's name as an argument in sudoers. What sudoers separates by is escaped once; a
+/// backslash twice, for sudoers and for the pattern that sudo takes the argument for.
+fn sudoers_word(id: &str) -> String {
+    id.chars().fold(String::new(), |mut out, c| {
+        match c {
+            '\\' => out.push_str("\\\\\\\\"),
+            ':' => out.push_str("\\:"),
+            c => out.push(c),
+        }
+        out
+    })
 }
 
 /// A string literal of JavaScript.

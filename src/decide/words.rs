@@ -1,7 +1,7 @@
 //! The sentences of reasons and unlocks that several rules share.
 
-use super::Ctx;
-use crate::model::{Action, Polkit, UnitFacts};
+use super::{Ctx, PlanExt};
+use crate::model::{Action, Manager, Plan, Polkit, Process, SignalAnswer, UnitFacts};
 use crate::text::shell_quote;
 
 /// Whose password it usually is. Nothing that an ordinary user can read says it for certain.
@@ -27,22 +27,23 @@ pub(super) fn no_password_here(ctx: &Ctx<'_>) -> Option<&'static str> {
 
 /// What an administrator can do so that it works without a password; nothing for what the rule
 /// that provost prints does not cover.
-pub(super) fn standing_permission(ctx: &Ctx<'_>, unit: &UnitFacts, action: Action) -> Option<String> {
-    let user = &ctx.facts.caller.user;
-    let exact = shell_quote(&ctx.owner.unit_form());
-    let verbs = super::polkit_rule::verbs(unit);
-    if !verbs.contains(&action.verb()) {
+pub(super) fn standing_permission(ctx: &Ctx<'_>, manager: Manager, facts: &UnitFacts) -> Option<String> {
+    let caller = &ctx.facts.caller;
+    let verbs = super::polkit_rule::verbs(facts);
+    // polkit decides about the units of the system, and root needs no rule.
+    if manager != Manager::System || caller.is_root() || !verbs.contains(&ctx.request.action.verb()) {
         return None;
     }
-    let (verbs, unit) = (verbs.join(", "), &unit.id);
+    let print = format!("provost inspect {} --polkit-rule", shell_quote(&ctx.owner.unit_form()));
+    let what = format!("for {} on {} of {}", caller.user, verbs.join(", "), facts.id);
     Some(match &ctx.facts.host.polkit {
-        Polkit::Absent => format!(
-            "there is no polkit here; root can allow {user} with a sudoers line for systemctl {verbs} of {unit}: provost inspect {exact} --polkit-rule"
-        ),
-        polkit if polkit.has_rules() == Some(false) => format!(
-            "polkit here is older than 0.106 and knows no rules; a sudoers line for {user}: provost inspect {exact} --polkit-rule"
-        ),
-        _ => format!("a polkit rule for {user} on {verbs} of {unit}: provost inspect {exact} --polkit-rule"),
+        Polkit::Absent => format!("there is no polkit here; a sudoers line {what}, to use with --sudo: {print}"),
+        polkit if polkit.has_rules() == Some(false) => {
+            format!(
+                "polkit here is older than 0.106 and knows no rules; a sudoers line {what}, to use with --sudo: {print}"
+            )
+        }
+        _ => format!("a polkit rule {what}: {print}"),
     })
 }
 
@@ -52,5 +53,44 @@ pub(super) fn run_as_others(ctx: &Ctx<'_>) -> String {
     match &ctx.owner.user {
         Some(user) if user != caller => format!("it runs as {user}, you are {caller}"),
         _ => format!("the kernel does not let {caller} signal it"),
+    }
+}
+
+/// Tells that systemd starts the unit again, and how sure that is.
+pub(super) fn warn_if_comes_again(plan: Plan, unit: &UnitFacts) -> Plan {
+    let (id, restart) = (&unit.id, &unit.restart);
+    if !unit.restarts() {
+        plan
+    } else if restart == "always" {
+        plan.warn(format!("systemd starts {id} again when it ends (Restart=always)"))
+    } else {
+        plan.warn(format!("systemd may start {id} again when it ends (Restart={restart})"))
+    }
+}
+
+/// A process in a sentence.
+pub(super) fn process(process: &Process) -> String {
+    format!("{} {}", process.pid(), crate::text::clip(&process.command()))
+}
+
+/// What to choose from where the target is a part of something: the `whole`, or the part.
+pub(super) fn choices(ctx: &Ctx<'_>, whole: &str) -> String {
+    let denied = ctx.owner.matched.iter().any(|pid| ctx.owner.signal_answer(*pid) == Some(SignalAnswer::Denied));
+    match ctx.request.action {
+        Action::Stop | Action::Kill if denied => {
+            format!("choose: {whole}; --only-process is for this part alone, which you may not signal")
+        }
+        Action::Stop | Action::Kill => format!("choose: {whole}, or --only-process for this part alone"),
+        _ => whole.to_owned(),
+    }
+}
+
+/// A target that leads to the whole unit: its name, or the main process of a unit that belongs to
+/// the manager of another user, which `user-unit:` does not reach.
+pub(super) fn all_of_it(ctx: &Ctx<'_>) -> String {
+    let foreign = matches!(ctx.owner.owner.unit(), Some((Manager::User(uid), _)) if uid != ctx.facts.caller.uid);
+    match ctx.owner.unit.as_ref().and_then(|u| u.main_pid) {
+        Some(main) if foreign => format!("pid:{main}"),
+        _ => shell_quote(&ctx.owner.unit_form()),
     }
 }

@@ -20,6 +20,8 @@ pub enum Reach {
 pub enum Polkit {
     /// Its version, as "122" or "0.105".
     Version(String),
+    /// It answered through systemd, and nothing points to a version so old that it knows no rules.
+    WithRules,
     /// It is not there: systemd then allows root only.
     Absent,
     /// It was not asked.
@@ -29,7 +31,7 @@ pub enum Polkit {
 impl Polkit {
     /// Whether it reads JavaScript rules, which came with 0.106. `None` if the version is unknown.
     pub fn has_rules(&self) -> Option<bool> {
-        let Self::Version(version) = self else { return None };
+        let Self::Version(version) = self else { return (*self == Self::WithRules).then_some(true) };
         let mut parts = version.split('.').map(|p| p.parse::<u32>().ok());
         match (parts.next()??, parts.next().flatten()) {
             (0, Some(minor)) => Some(minor >= 106),

@@ -17,6 +17,9 @@ mod target;
 mod unit;
 mod unit_facts;
 
+#[cfg(test)]
+mod fuzz;
+
 pub use action::{Action, Request, Whom};
 pub use availability::{Availability, AvailabilityState};
 pub use caller::{Caller, Session};

@@ -65,7 +65,8 @@ impl FromStr for Signal {
         let name = upper.strip_prefix("SIG").unwrap_or(&upper);
         let realtime = |base: i32, rest: &str, sign: i32| -> Option<Self> {
             let offset = if rest.is_empty() { 0 } else { rest.get(1..)?.parse::<i32>().ok()? };
-            Some(base + sign * offset).filter(|n| (RTMIN..=RTMAX).contains(n)).map(Self)
+            let number = base.checked_add(sign.checked_mul(offset)?)?;
+            Some(number).filter(|n| (RTMIN..=RTMAX).contains(n)).map(Self)
         };
         if let Some(rest) = name.strip_prefix("RTMIN").filter(|r| r.is_empty() || r.starts_with('+')) {
             return realtime(RTMIN, rest, 1).ok_or_else(wrong);
@@ -191,7 +192,7 @@ mod tests {
         for (word, number) in [("term", 15), ("SIGHUP", 1), ("9", 9), ("RTMIN", 34), ("RTMIN+3", 37), ("rtmax-1", 63)] {
             assert_eq!(word.parse::<Signal>().unwrap().number(), number, "{word}");
         }
-        for word in ["0", "99", "-1", "32", "TERMINATE", "", "RTMIN+99", "RTMAX-40", "RTMINé"] {
+        for word in ["0", "99", "-1", "32", "TERMINATE", "", "RTMIN+99", "RTMIN+2147483647", "RTMAX-2147483648", "RTMAX-40", "RTMINé"] {
             assert!(word.parse::<Signal>().is_err(), "{word}");
         }
     }

@@ -35,7 +35,9 @@ impl FromStr for ServiceId {
     type Err = Malformed;
 
     fn from_str(s: &str) -> Result<Self, Malformed> {
-        let glob = |b: u8| b"*?[]!".contains(&b);
+        // What a set of characters is made of counts only where there is one.
+        let set = s.contains('[');
+        let glob = |b: u8| b"*?".contains(&b) || set && b"[]!".contains(&b);
         let tail = |b: u8| b.is_ascii_alphanumeric() || b"_.-".contains(&b) || glob(b);
         let head = |b: u8| b.is_ascii_alphanumeric() || glob(b);
         if (1..=63).contains(&s.len()) && s.bytes().next().is_some_and(head) && s.bytes().all(tail) {

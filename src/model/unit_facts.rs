@@ -74,12 +74,8 @@ pub struct UnitFacts {
     pub invocation_id: String,
     /// `ActiveEnterTimestamp`.
     pub active_since: Option<SystemTime>,
-    /// `Result`: success, exit-code, signal…; empty for kinds without it.
-    pub result: String,
     /// A job of the unit is queued or runs.
     pub job_pending: bool,
-    /// `ExecStart`'s program, where there is one.
-    pub exec_start: Option<String>,
     /// What the manager answered for each action; an action that was not asked is absent.
     pub answers: BTreeMap<Action, Answer>,
 }

@@ -28,6 +28,16 @@ pub(crate) fn user_name(uid: u32) -> String {
     if uid == 0 {
         return "root".to_owned();
     }
+    // Nearly every name is found here, without the name service switch and its daemons.
+    let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let named = passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next().filter(|name| !name.is_empty())?;
+        (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
+    });
+    if let Some(name) = named {
+        return name;
+    }
     nix::unistd::User::from_uid(uid.into()).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name)
 }
 

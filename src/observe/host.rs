@@ -56,3 +56,10 @@ pub(crate) async fn polkit(bus: &Bus) -> Polkit {
         None => Polkit::Absent,
     }
 }
+
+/// Whether polkit may be older than 0.106: those versions keep their authorisations here.
+pub(super) fn may_be_old() -> bool {
+    ["/etc/polkit-1/localauthority", "/var/lib/polkit-1/localauthority"]
+        .iter()
+        .any(|dir| std::path::Path::new(dir).exists())
+}

@@ -100,8 +100,8 @@ impl Observer {
         let mut host = self.host.clone();
         host.system_bus = self.bus.system_reach();
         host.user_manager = self.bus.user_reach().await;
-        if !self.caller.is_root() && owners.iter().any(asks_polkit) {
-            host.polkit = self.polkit().await;
+        if !self.caller.is_root() {
+            host.polkit = self.polkit(&owners).await;
         }
         Facts { target, caller: self.caller.clone(), host, owners }
     }
@@ -142,9 +142,21 @@ impl Observer {
         }
     }
 
-    /// polkit's version, asked once; meant to be asked while the manager asks polkit itself.
-    pub(super) async fn polkit(&self) -> Polkit {
-        self.polkit.get_or_init(|| host::polkit(&self.bus)).await.clone()
+    /// What polkit is, as far as it matters for what is said about these owners. Its version is
+    /// asked for only where it may be absent or old: polkit answers slowly.
+    async fn polkit(&self, owners: &[OwnerFacts]) -> Polkit {
+        let answers = owners.iter().flat_map(|o| &o.unit).flat_map(|u| u.answers.values());
+        let mut polkit = Polkit::NotAsked;
+        for answer in answers {
+            match answer {
+                Answer::NeedsPassword if !host::may_be_old() => polkit = Polkit::WithRules,
+                Answer::NeedsPassword | Answer::Denied(_) | Answer::Unknown(_) => {
+                    return self.polkit.get_or_init(|| host::polkit(&self.bus)).await.clone();
+                }
+                Answer::Allowed | Answer::Refused(_) => {}
+            }
+        }
+        polkit
     }
 
     /// The version of systemd, asked once and only where it matters (see `units::ask`).
@@ -212,12 +224,6 @@ impl Observer {
     pub(super) fn place_of_path(&self, path: &str) -> Place {
         cgroup::place(&CgroupPath::new(path), &self.root)
     }
-}
-
-/// Whether polkit's version matters for what is said about this owner.
-fn asks_polkit(owner: &OwnerFacts) -> bool {
-    let answers = owner.unit.iter().flat_map(|u| u.answers.values());
-    answers.into_iter().any(|a| matches!(a, Answer::NeedsPassword | Answer::Denied(_) | Answer::Unknown(_)))
 }
 
 /// Adds the servers of a file, if there is one.

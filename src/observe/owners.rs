@@ -228,16 +228,13 @@ async fn unit_owner(
     listening::fill(observer, &mut owner, group.as_deref());
     let ask = async {
         let (Ok(client), Some(facts)) = (&client, &owner.unit) else { return None };
-        let polkit = async {
-            // Only its wording depends on it, so it is asked at the same time.
-            if manager == Manager::System && !observer.caller().is_root() && !want.actions.is_empty() {
-                observer.polkit().await;
-            }
-        };
-        let (answers, triggers, ()) = tokio::join!(
+        // A scope of others is never acted on, whatever its manager would say.
+        if unit.kind() == UnitKind::Scope && !owner.named && !owner.includes_main {
+            return None;
+        }
+        let (answers, triggers) = tokio::join!(
             units::ask(client, manager, facts, &want.actions, observer.caller(), systemd.as_deref(), &asked),
             units::active_triggers(client, facts),
-            polkit
         );
         Some((answers, triggers))
     };

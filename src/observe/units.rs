@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The properties of the interface of the unit's kind that are needed. All of them together cost
 /// the manager more than everything else, because it reads the accounting of the cgroup for them.
-const OF_KINDS: [&str; 7] = ["MainPID", "ControlPID", "User", "Restart", "ControlGroup", "Result", "ExecStart"];
+const OF_KINDS: [&str; 5] = ["MainPID", "ControlPID", "User", "Restart", "ControlGroup"];
 
 /// The same, and the questions that are nearly always worth asking are under way meanwhile.
 pub(crate) async fn read_and_ask(
@@ -71,9 +71,7 @@ fn facts(all: &Properties, asked: &UnitName) -> UnitFacts {
         control_group: all.string("ControlGroup"),
         invocation_id: all.hex("InvocationID"),
         active_since: all.time("ActiveEnterTimestamp"),
-        result: all.string("Result"),
         job_pending: all.job().is_some(),
-        exec_start: all.first_program("ExecStart"),
         answers: BTreeMap::new(),
         id,
     }

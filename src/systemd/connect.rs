@@ -15,12 +15,19 @@ use super::CallError;
 /// answers nobody for some seconds.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long a bus may take to say hello. The socket of a user's bus is in the user's hands, and must
+/// not hold up root for ever.
+const HELLO: Duration = Duration::from_secs(5);
+
 /// The system bus.
 pub(crate) async fn connect_system() -> Result<Connection, CallError> {
-    Builder::system().method_timeout(TIMEOUT).build().await.map_err(|error| match error {
-        zbus::Error::Connection(error, address) => CallError::Lost(format!("{address}: {error}")),
-        other => CallError::from(other),
-    })
+    let connect = Builder::system().method_timeout(TIMEOUT).build();
+    match tokio::time::timeout(HELLO, connect).await {
+        Ok(Ok(connection)) => Ok(connection),
+        Ok(Err(zbus::Error::Connection(error, address))) => Err(CallError::Lost(format!("{address}: {error}"))),
+        Ok(Err(other)) => Err(other.into()),
+        Err(_) => Err(CallError::Timeout),
+    }
 }
 
 /// Where the bus of a user is: the runtime folder that the caller's environment names, if it is
@@ -37,8 +44,18 @@ pub(crate) fn user_bus_path(uid: u32, runtime_dir: Option<&str>) -> PathBuf {
 /// user's effective ids.
 pub(crate) async fn connect_user(path: &Path, uid: u32, caller_uid: u32) -> Result<Connection, CallError> {
     let lost = |error: io::Error| CallError::Lost(format!("{}: {error}", path.display()));
-    let stream = if uid == caller_uid { UnixStream::connect(path) } else { connect_as(path, uid) }.map_err(lost)?;
-    Ok(Builder::unix_stream(stream).user_id(uid).method_timeout(TIMEOUT).build().await?)
+    let stream = if uid == caller_uid { connect(path) } else { connect_as(path, uid) }.map_err(lost)?;
+    let hello = Builder::unix_stream(stream).user_id(uid).method_timeout(TIMEOUT).build();
+    Ok(tokio::time::timeout(HELLO, hello).await.map_err(|_| CallError::Timeout)??)
+}
+
+/// Connects without waiting for whoever should accept.
+fn connect(path: &Path) -> io::Result<UnixStream> {
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)?;
+    Ok(socket.into())
 }
 
 /// Connects in a thread that takes the user's effective ids. Real and saved ids stay, so that the
@@ -48,12 +65,12 @@ fn connect_as(path: &Path, uid: u32) -> io::Result<UnixStream> {
     let user = nix::unistd::User::from_uid(uid.into()).ok().flatten();
     let gid = user.map_or(uid, |u| u.gid.as_raw());
     std::thread::scope(|scope| {
-        let connect = || {
+        let as_user = || {
             rustix::thread::set_thread_groups(&[])?;
             rustix::thread::set_thread_res_gid(None, Some(Gid::from_raw(gid)), None)?;
             rustix::thread::set_thread_res_uid(None, Some(Uid::from_raw(uid)), None)?;
-            UnixStream::connect(path)
+            connect(path)
         };
-        scope.spawn(connect).join().unwrap_or_else(|_| Err(io::Error::other("the connecting thread panicked")))
+        scope.spawn(as_user).join().unwrap_or_else(|_| Err(io::Error::other("the connecting thread panicked")))
     })
 }

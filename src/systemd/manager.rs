@@ -75,6 +75,7 @@ impl Manager {
         B: serde::Serialize + zbus::DynamicType,
         R: for<'d> zbus::wire::DynamicDeserialize<'d>,
     {
+        tracing::info!(method, interactive, "asking systemd");
         if !interactive {
             return self.call(method, body).await;
         }

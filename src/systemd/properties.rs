@@ -51,12 +51,4 @@ impl Properties {
         let zbus::Variant::Structure(job) = &**self.0.get("Job")? else { return None };
         job.fields().first().and_then(|v| u32::try_from(v).ok()).filter(|id| *id != 0)
     }
-
-    /// The program of the first command of an `Exec…` property, of type a(sasbttttuii).
-    pub(crate) fn first_program(&self, name: &str) -> Option<String> {
-        let zbus::Variant::Array(commands) = &**self.0.get(name)? else { return None };
-        let first = commands.inner().first()?;
-        let zbus::Variant::Structure(command) = first else { return None };
-        command.fields().first().and_then(|v| <&str>::try_from(v).ok()).map(ToOwned::to_owned)
-    }
 }

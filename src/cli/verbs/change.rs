@@ -104,7 +104,7 @@ fn report(ctx: &Context<'_>, args: &Changing, action: Action, results: &[Result1
             code = error.exit_code();
         }
         if !ctx.say.json {
-            people(ctx, args, action, result);
+            people(ctx, action, result);
         }
     }
     if ctx.say.json {
@@ -117,7 +117,7 @@ fn report(ctx: &Context<'_>, args: &Changing, action: Action, results: &[Result1
     ExitCode::from(code)
 }
 
-fn people(ctx: &Context<'_>, args: &Changing, action: Action, result: &Result1) {
+fn people(ctx: &Context<'_>, action: Action, result: &Result1) {
     let target = crate::text::clip(&result.target);
     match (&result.done, &result.plan) {
         (Ok(None), Some(plan)) => ctx.say.text(&render::plan(&result.target, plan)),
