@@ -192,7 +192,19 @@ mod tests {
         for (word, number) in [("term", 15), ("SIGHUP", 1), ("9", 9), ("RTMIN", 34), ("RTMIN+3", 37), ("rtmax-1", 63)] {
             assert_eq!(word.parse::<Signal>().unwrap().number(), number, "{word}");
         }
-        for word in ["0", "99", "-1", "32", "TERMINATE", "", "RTMIN+99", "RTMIN+2147483647", "RTMAX-2147483648", "RTMAX-40", "RTMINé"] {
+        for word in [
+            "0",
+            "99",
+            "-1",
+            "32",
+            "TERMINATE",
+            "",
+            "RTMIN+99",
+            "RTMIN+2147483647",
+            "RTMAX-2147483648",
+            "RTMAX-40",
+            "RTMINé",
+        ] {
             assert!(word.parse::<Signal>().is_err(), "{word}");
         }
     }

@@ -3,18 +3,10 @@
 use std::time::Duration;
 
 use crate::rig::{self, PASSWORD};
-use crate::trial::Trials;
+use crate::trial::{Trials, expect};
 
 const SLEEP: &str = "[Service]\nExecStart=/usr/local/bin/sleeper\n";
 const LONG: Duration = Duration::from_secs(15);
-
-macro_rules! expect {
-    ($condition:expr, $($shown:tt)+) => {
-        if !$condition {
-            return Err(format!("{}: {}", stringify!($condition), format!($($shown)+)).into());
-        }
-    };
-}
 
 pub fn register(trials: &mut Trials) {
     trials.rig("rig::boots", |rig| {

@@ -42,8 +42,8 @@ use std::sync::{Mutex, OnceLock, RwLock};
 pub use host::missing;
 #[allow(unused_imports, reason = "names for the trials to come")]
 pub use {
-    identity::Identity,
     containers::Container,
+    identity::Identity,
     output::Output,
     polkit::PolkitRule,
     process::Process,

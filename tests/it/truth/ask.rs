@@ -56,7 +56,12 @@ pub fn provost(rig: &Rig, cell: &Cell, args: &[&str], password: bool) -> Result<
 }
 
 /// `inspect`: the kind of the owner and the forecast for the action, or the exit code.
-pub fn inspect(rig: &Rig, cell: &Cell, target: &str, story: &mut String) -> Result<std::result::Result<(String, Forecast), i32>> {
+pub fn inspect(
+    rig: &Rig,
+    cell: &Cell,
+    target: &str,
+    story: &mut String,
+) -> Result<std::result::Result<(String, Forecast), i32>> {
     let mut args = vec!["-q", "inspect", target, "-o", "json", "--no-probe"];
     args.extend(cell.caller.flags);
     let said = provost(rig, cell, &args, false)?;

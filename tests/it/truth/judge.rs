@@ -1,20 +1,13 @@
 //! One cell: the question, the act, and whether the answer was true.
 
 use crate::rig::{Result, Rig, eventually, words};
+use crate::trial::expect;
 
 use super::Outcome;
 use super::ask::{self, Plan};
-use super::cells::Cell;
+use super::cells::{self, Cell};
 use super::look::{Look, Object, Watched};
 use super::{oracle, owners};
-
-macro_rules! expect {
-    ($condition:expr, $($shown:tt)+) => {
-        if !$condition {
-            return Err(format!($($shown)+).into());
-        }
-    };
-}
 
 /// Runs one cell.
 pub fn cell(rig: &Rig, cell: &Cell) -> Outcome {
@@ -100,14 +93,18 @@ fn judge(cell: &Cell, watched: &Watched<'_>, before: &Look, plan: &Plan, code: i
         ("needs-password", Some("not-permitted")) if !cell.caller.knows_password() => return nothing(4),
         ("needs-password", None) if !cell.caller.knows_password() => return nothing(4),
         ("allowed" | "needs-password", None) => {}
+        ("unknown-until-asked", _) if cell.caller.name != cells::MAY_BE_UNKNOWN => {
+            return Err("nothing is known, and it should be".into());
+        }
         ("unknown-until-asked", None) if code != 0 => return nothing(4).map(|_| true),
         ("unknown-until-asked", None) => {}
         other => return Err(format!("a plan that makes no sense: {other:?}").into()),
     }
+    let kill = cell.action == "kill";
     let means = match (cell.only_process, cell.caller.name) {
         (true, _) => "signal",
-        (false, "sudo") if cell.action != "kill" => "sudo",
-        _ => cell.owner.means,
+        (false, "sudo") if !kill => "sudo",
+        _ => cell.owner.kill.filter(|_| kill).unwrap_or(cell.owner.means),
     };
     expect!(forecast.means == means, "by means of {} in place of {means}", forecast.means);
     expect!(code == 0, "exit {code} in place of 0");

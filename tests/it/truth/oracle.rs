@@ -9,13 +9,7 @@ use super::look::{Object, Watched};
 /// Tries what is said not to work, or not to work without a password.
 ///
 /// What provost does not want to do although it would work (a part of a unit, a protected unit) is not tried.
-pub fn agrees(
-    rig: &Rig,
-    cell: &Cell,
-    watched: &Watched<'_>,
-    forecast: &Forecast,
-    story: &mut String,
-) -> Result<()> {
+pub fn agrees(rig: &Rig, cell: &Cell, watched: &Watched<'_>, forecast: &Forecast, story: &mut String) -> Result<()> {
     let stopper = forecast.stopper.as_deref();
     let policy = forecast.means == "refused" && stopper != Some("impossible");
     let anybody = stopper == Some("impossible");
@@ -29,7 +23,8 @@ pub fn agrees(
         (_, _, Object::Process(process)) => return signal(rig, cell, process.pid, story),
         (_, _, Object::Unit(Some(_), _)) | (_, "probe", _) if !anybody => {
             // That the process alone can be signalled must at least be said.
-            let pid = watched.log.as_ref().filter(|_| !forecast.names_only_process);
+            let by_signal = matches!(cell.action, "stop" | "kill") && !forecast.names_only_process;
+            let pid = watched.log.as_ref().filter(|_| by_signal);
             let pid = pid.and_then(|log| last_start(rig, log));
             return pid.map_or(Ok(()), |pid| signal(rig, cell, pid, story));
         }

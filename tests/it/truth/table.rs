@@ -15,7 +15,10 @@ pub fn print(name: &str, outcomes: &[Outcome], took: Duration) -> Result<()> {
         let process = if outcome.cell.only_process { " --only-process" } else { "" };
         let words = format!("{}{process}: {}", outcome.cell.action, outcome.words);
         match rows.last_mut() {
-            Some((row, all)) if row.cell.owner.name == outcome.cell.owner.name && row.cell.caller.name == outcome.cell.caller.name => {
+            Some((row, all))
+                if row.cell.owner.name == outcome.cell.owner.name
+                    && row.cell.caller.name == outcome.cell.caller.name =>
+            {
                 all.push(words);
             }
             _ => rows.push((outcome, vec![words])),
