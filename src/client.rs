@@ -20,13 +20,13 @@ pub struct Client {
 
 impl Client {
     /// Looks at the host and at the caller; asks nobody yet.
-    pub fn new() -> Result<Self, Error> {
-        Self::with_units(Units::Both)
+    pub async fn new() -> Result<Self, Error> {
+        Self::with_units(Units::Both).await
     }
 
     /// The same; bare words are looked up among these units only.
-    pub fn with_units(units: Units) -> Result<Self, Error> {
-        Ok(Self { observer: Observer::new(units)? })
+    pub async fn with_units(units: Units) -> Result<Self, Error> {
+        Ok(Self { observer: Observer::new(units).await? })
     }
 
     /// What reads the host.

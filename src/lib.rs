@@ -61,10 +61,10 @@ use model::{Availability, InspectReport, Target};
 
 /// Who owns the target, what it serves, and what the caller may do with it.
 pub async fn inspect(target: &Target) -> Result<InspectReport, Error> {
-    Client::new()?.inspect(target).await
+    Client::new().await?.inspect(target).await
 }
 
 /// Whether the target answers, within five seconds.
 pub async fn probe(target: &Target) -> Result<Availability, Error> {
-    Client::new()?.probe(target, std::time::Duration::from_secs(5)).await
+    Client::new().await?.probe(target, std::time::Duration::from_secs(5)).await
 }

@@ -51,7 +51,7 @@ async fn run(cli: Cli) -> ExitCode {
         (_, true) => Units::System,
         _ => Units::Both,
     };
-    let client = match Client::with_units(units) {
+    let client = match Client::with_units(units).await {
         Ok(client) => client,
         Err(error) => return say.error(&error),
     };

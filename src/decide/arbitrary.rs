@@ -51,6 +51,7 @@ fn answer() -> impl Strategy<Value = Answer> {
         1 => text().prop_map(Answer::Refused),
         2 => text().prop_map(Answer::Denied),
         1 => text().prop_map(Answer::Unknown),
+        1 => text().prop_map(Answer::WouldPrompt),
     ]
 }
 

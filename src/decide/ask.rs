@@ -26,7 +26,7 @@ fn by_manager(ctx: &Ctx<'_>, manager: Manager, facts: &UnitFacts, answer: Answer
     let request = ctx.request;
     let (means, unit) = (means_of(manager), facts.id.clone());
     let no_password = words::no_password_here(ctx);
-    let may_prompt = matches!(answer, Answer::NeedsPassword | Answer::Unknown(_));
+    let may_prompt = matches!(answer, Answer::NeedsPassword | Answer::Unknown(_) | Answer::WouldPrompt(_));
     let interactive = may_prompt && no_password.is_none();
     let step = match request.action {
         Action::Kill => Step::KillUnit { manager, unit, whom: request.whom, signal: request.signal, interactive },
@@ -48,7 +48,13 @@ fn by_manager(ctx: &Ctx<'_>, manager: Manager, facts: &UnitFacts, answer: Answer
         Answer::Denied(message) => {
             (Verdict::Denied, format!("systemd does not let {} do it: {message}", ctx.facts.caller.user))
         }
-        Answer::Refused(message) | Answer::Unknown(message) => {
+        Answer::WouldPrompt(message) if !request.ask_password => {
+            let reason = format!("--no-ask-password forbids to ask systemd: {message}");
+            let plan = ctx.plan(means, Verdict::UnknownUntilAsked, reason);
+            let plan = Plan { stopper: Some(Stopper::NotPermitted), ..plan };
+            return plan.unlock_if(words::standing_permission(ctx, manager, facts));
+        }
+        Answer::Refused(message) | Answer::Unknown(message) | Answer::WouldPrompt(message) => {
             let reason = format!("systemd will be asked; its answer cannot be known before ({message})");
             (Verdict::UnknownUntilAsked, reason)
         }
@@ -64,7 +70,7 @@ fn answer(facts: &UnitFacts, action: Action, force: bool) -> Answer {
     let rank = |answer: &Answer| match answer {
         Answer::Allowed => 0,
         Answer::NeedsPassword => 1,
-        Answer::Unknown(_) => 2,
+        Answer::Unknown(_) | Answer::WouldPrompt(_) => 2,
         Answer::Denied(_) => 3,
         Answer::Refused(_) => 4,
     };

@@ -22,6 +22,8 @@ pub enum Answer {
     Denied(String),
     /// No answer can be had without doing it: why.
     Unknown(String),
+    /// The same, because the question itself would open a password prompt: why.
+    WouldPrompt(String),
 }
 
 /// The properties of a unit that decisions depend on. Names are systemd's, see

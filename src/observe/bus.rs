@@ -6,10 +6,30 @@ use std::sync::Arc;
 use tokio::sync::{Mutex, OnceCell};
 
 use crate::model::{Manager as Whose, Reach};
-use crate::systemd::{self, Manager};
+use crate::systemd::{self, CallError, Manager};
 
 /// What a connection attempt came to: the manager, or why there is none.
 type Attempt = Result<Manager, String>;
+
+/// A connection to the system bus that is being made. The bus takes a moment to say hello, in
+/// which the host can be read.
+#[derive(Debug)]
+pub(crate) struct Early(tokio::task::JoinHandle<Result<zbus::Connection, CallError>>);
+
+impl Early {
+    /// Says hello to the bus, if systemd is there, and comes back before the answer.
+    pub(crate) async fn connect() -> Option<Self> {
+        if !std::path::Path::new("/run/systemd/system").exists() {
+            return None;
+        }
+        let task = tokio::spawn(systemd::connect_system());
+        // Each turn brings the connection one step further: made, writable, hello sent.
+        for _ in 0..4 {
+            tokio::task::yield_now().await;
+        }
+        Some(Self(task))
+    }
+}
 
 /// Connections to the system manager and to user managers.
 #[derive(Debug)]
@@ -18,14 +38,16 @@ pub(crate) struct Bus {
     runtime_dir: Option<String>,
     has_systemd: bool,
     init: String,
+    early: Mutex<Option<Early>>,
     system: OnceCell<Attempt>,
     users: Mutex<HashMap<u32, Arc<OnceCell<Attempt>>>>,
 }
 
 impl Bus {
-    /// Nothing is connected yet. `init` is the comm of PID 1.
-    pub(crate) fn new(caller_uid: u32, runtime_dir: Option<String>, init: &str) -> Self {
+    /// Nothing is connected yet, but perhaps under way. `init` is the comm of PID 1.
+    pub(crate) fn new(caller_uid: u32, runtime_dir: Option<String>, init: &str, early: Option<Early>) -> Self {
         Self {
+            early: Mutex::new(early),
             caller_uid,
             runtime_dir,
             has_systemd: init == "systemd",
@@ -41,7 +63,11 @@ impl Bus {
             if !self.has_systemd {
                 return Err(format!("PID 1 here is {}, not systemd", crate::text::clip(&self.init)));
             }
-            let connection = systemd::connect_system().await.map_err(|e| format!("no system bus: {e}"))?;
+            let connection = match self.early.lock().await.take() {
+                Some(Early(task)) => task.await.map_err(|e| e.to_string())?,
+                None => systemd::connect_system().await,
+            };
+            let connection = connection.map_err(|e| format!("no system bus: {e}"))?;
             Manager::new(connection).await.map_err(|e| e.to_string())
         };
         self.system.get_or_init(connect).await.clone()

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::bus::Bus;
+use super::bus::{Bus, Early};
 use super::cgroup::{self, CgroupFs, CgroupPath, ManagerRoot, Place};
 use super::{ProcFs, caller, host, owners, resolve};
 use crate::error::Error;
@@ -57,13 +57,14 @@ pub struct Observer {
 }
 
 impl Observer {
-    /// Looks at the host and at the caller; asks nobody yet.
-    pub fn new(units: Units) -> Result<Self, Error> {
+    /// Looks at the host and at the caller, while the system bus is connected.
+    pub async fn new(units: Units) -> Result<Self, Error> {
+        let early = Early::connect().await;
         let proc = ProcFs::host().map_err(|source| Error::Io { what: "/proc".to_owned(), source })?;
         let caller = caller::caller(&proc);
         let host = host::host();
         let pid1 = proc.cgroup(1).ok().and_then(|text| cgroup::path_of(&text));
-        let bus = Bus::new(caller.uid, caller.runtime_dir.clone(), &host.init);
+        let bus = Bus::new(caller.uid, caller.runtime_dir.clone(), &host.init, early);
         let cgroups = CgroupFs::host().ok();
         let root = ManagerRoot::of(pid1.as_ref());
         Ok(Self {
@@ -150,7 +151,7 @@ impl Observer {
         for answer in answers {
             match answer {
                 Answer::NeedsPassword if !host::may_be_old() => polkit = Polkit::WithRules,
-                Answer::NeedsPassword | Answer::Denied(_) | Answer::Unknown(_) => {
+                Answer::NeedsPassword | Answer::Denied(_) | Answer::Unknown(_) | Answer::WouldPrompt(_) => {
                     return self.polkit.get_or_init(|| host::polkit(&self.bus)).await.clone();
                 }
                 Answer::Allowed | Answer::Refused(_) => {}

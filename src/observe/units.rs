@@ -111,7 +111,7 @@ pub(crate) async fn ask(
             return Some((action, Answer::Allowed));
         }
         if let Some(why) = prompts {
-            return Some((action, Answer::Unknown(why.to_owned())));
+            return Some((action, Answer::WouldPrompt(why.to_owned())));
         }
         if action == Action::Kill && unit.control_pid.is_some() {
             return Some((action, Answer::Unknown("a start, stop or reload command of it runs just now".to_owned())));

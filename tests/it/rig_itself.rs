@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::rig::{self, PASSWORD};
-use crate::trial::{Trials, expect};
+use crate::trial::Trials;
 
 const SLEEP: &str = "[Service]\nExecStart=/usr/local/bin/sleeper\n";
 const LONG: Duration = Duration::from_secs(15);

@@ -63,4 +63,3 @@ macro_rules! expect {
         }
     };
 }
-pub(crate) use expect;

@@ -1,7 +1,6 @@
 //! One cell: the question, the act, and whether the answer was true.
 
 use crate::rig::{Result, Rig, eventually, words};
-use crate::trial::expect;
 
 use super::Outcome;
 use super::ask::{self, Plan};

@@ -1,0 +1,93 @@
+//! Owners that are trees of processes: what stands in no unit of its own.
+
+use super::super::observer::{Observer, Want};
+use super::super::{listening, records, resolve, tree, user_name};
+use super::ask_signals;
+use crate::model::{Identity, Owner, OwnerFacts, Process};
+
+/// One owner for each tree whose root matched.
+pub(super) async fn trees(
+    observer: &Observer,
+    matched: Vec<Process>,
+    want: &Want,
+    owner: impl Fn(Identity) -> Owner,
+) -> Vec<OwnerFacts> {
+    let mut owners = Vec::new();
+    for root in resolve::roots(&matched, |pid| observer.proc().stat(pid).ok().map(|s| s.ppid)) {
+        let Some(root) = matched.iter().find(|p| p.pid() == root) else { continue };
+        let tree = tree::of(observer.proc(), &[root.pid()]);
+        let members: Vec<u32> = matched.iter().map(Process::pid).filter(|pid| tree.contains(pid)).collect();
+        let exact = format!("pid:{}", root.pid());
+        let one = of_tree(observer, owner(root.identity), exact, root.pid(), members, tree, want).await;
+        owners.push(one);
+    }
+    owners
+}
+
+/// An owner that is a tree of processes.
+async fn of_tree(
+    observer: &Observer,
+    owner: Owner,
+    exact: String,
+    root: u32,
+    matched: Vec<u32>,
+    tree: Vec<u32>,
+    want: &Want,
+) -> OwnerFacts {
+    let mut pids = tree.clone();
+    pids.sort_by_key(|pid| (*pid != root, *pid));
+    let mut processes = observer.proc().processes(&pids);
+    let uid = processes.first().and_then(Process::uid);
+    let mut facts = OwnerFacts {
+        signals: ask_signals(observer, &mut processes, &matched, &tree),
+        owner,
+        exact,
+        named: false,
+        user: uid.map(user_name),
+        uid,
+        processes,
+        matched,
+        tree,
+        includes_main: true,
+        unit: None,
+        runtime_command: None,
+        sudo: None,
+        listening: None,
+        availability: None,
+        notes: Vec::new(),
+    };
+    listening::fill(observer, &mut facts, None);
+    facts.availability = observer.availability(&facts, want).await;
+    facts
+}
+
+pub(super) async fn own_service(observer: &Observer, record: &records::Record, want: &Want) -> OwnerFacts {
+    let tree = tree::of(observer.proc(), &[record.identity.pid]);
+    let owner = Owner::OwnService { id: record.id.clone() };
+    let exact = format!("service:{}", record.id);
+    let mut facts = of_tree(observer, owner, exact, record.identity.pid, vec![record.identity.pid], tree, want).await;
+    facts.named = true;
+    facts.notes.push(format!("its output: {}", record.log.display()));
+    facts
+}
+
+pub(super) fn kernel(observer: &Observer, process: Process) -> OwnerFacts {
+    OwnerFacts {
+        owner: Owner::Kernel,
+        exact: format!("pid:{}", process.pid()),
+        named: false,
+        user: Some(user_name(0)),
+        uid: Some(0),
+        matched: vec![process.pid()],
+        tree: vec![process.pid()],
+        includes_main: true,
+        unit: None,
+        signals: Vec::new(),
+        runtime_command: None,
+        sudo: None,
+        listening: None,
+        availability: None,
+        notes: Vec::new(),
+        processes: observer.proc().processes(&[process.pid()]),
+    }
+}

@@ -1,0 +1,120 @@
+//! A unit as an owner.
+
+use super::super::observer::{Observer, Want};
+use super::super::units::Answers;
+use super::super::{listening, sudo, units, user_name};
+use super::ask_signals;
+use super::members::Members;
+use crate::model::{Manager, Owner, OwnerFacts, Process, UnitFacts, UnitKind, UnitName};
+use crate::systemd;
+
+/// A unit with its processes. `matched`: what led to it; `None` if it was named itself. `read`:
+/// its properties and the manager's answers, as far as they are known already.
+pub(super) async fn unit_owner(
+    observer: &Observer,
+    manager: Manager,
+    unit: &UnitName,
+    read: Option<(UnitFacts, Answers)>,
+    matched: Option<&[Process]>,
+    want: &Want,
+) -> OwnerFacts {
+    let mut notes = Vec::new();
+    let client = observer.bus().manager(manager).await.map_err(|why| notes.push(format!("{unit}: {why}"))).ok();
+    let (facts, asked) = match (read, &client) {
+        (Some((facts, asked)), _) => (Some(facts), asked),
+        (None, Some(client)) => {
+            let facts = units::read(client, unit).await.map_err(|e| notes.push(format!("{unit}: {e}"))).ok();
+            (facts, Answers::new())
+        }
+        (None, None) => (None, Answers::new()),
+    };
+    let unit = facts.as_ref().map_or_else(|| unit.clone(), |f| f.id.clone());
+    let mut members = Members::read(observer, client.as_ref(), &unit, facts.as_ref(), matched).await;
+    if members.hidden > 0 {
+        notes.push(format!("/proc hides {} of its processes from you (hidepid)", members.hidden));
+    }
+    let uid = members.processes.first().and_then(Process::uid);
+    let mut owner = OwnerFacts {
+        signals: ask_signals(observer, &mut members.processes, &members.matched, &members.tree),
+        owner: match manager {
+            Manager::System => Owner::SystemUnit { unit: unit.clone() },
+            Manager::User(uid) => Owner::UserUnit { uid, unit: unit.clone() },
+        },
+        exact: exact(observer, manager, &unit, &members),
+        named: matched.is_none(),
+        user: uid.map(user_name).or_else(|| user_of(manager, facts.as_ref())),
+        uid: uid.or(match manager {
+            Manager::User(uid) => Some(uid),
+            Manager::System => None,
+        }),
+        processes: members.processes,
+        matched: members.matched,
+        tree: members.tree,
+        includes_main: members.includes_main,
+        unit: facts,
+        runtime_command: None,
+        sudo: None,
+        listening: None,
+        availability: None,
+        notes,
+    };
+    listening::fill(observer, &mut owner, members.group.as_deref());
+    ask(observer, client.as_ref(), manager, asked, &mut owner, want).await;
+    owner
+}
+
+/// The target that leads to this owner and no other.
+fn exact(observer: &Observer, manager: Manager, unit: &UnitName, members: &Members) -> String {
+    match (manager, members.matched.first()) {
+        // A part of a scope of others is reached by its own pid only.
+        (_, Some(pid)) if unit.kind() == UnitKind::Scope && !members.includes_main => format!("pid:{pid}"),
+        (Manager::User(uid), Some(pid)) if uid != observer.caller().uid => format!("pid:{pid}"),
+        (Manager::System, _) => format!("unit:{unit}"),
+        (Manager::User(_), _) => format!("user-unit:{unit}"),
+    }
+}
+
+/// As whom a unit runs that has no process now.
+fn user_of(manager: Manager, facts: Option<&UnitFacts>) -> Option<String> {
+    match manager {
+        Manager::User(uid) => Some(user_name(uid)),
+        Manager::System => facts.map(|f| if f.user.is_empty() { "root".to_owned() } else { f.user.clone() }),
+    }
+}
+
+/// Everything that somebody has to be asked for, at once: the manager, the service itself, sudo.
+async fn ask(
+    observer: &Observer,
+    client: Option<&systemd::Manager>,
+    manager: Manager,
+    asked: Answers,
+    owner: &mut OwnerFacts,
+    want: &Want,
+) {
+    let verdicts = async {
+        let (client, facts) = client.zip(owner.unit.as_ref())?;
+        // A scope of others is never acted on, whatever its manager would say.
+        if facts.id.kind() == UnitKind::Scope && !owner.named && !owner.includes_main {
+            return None;
+        }
+        let version = observer.systemd_version(client).await;
+        Some(tokio::join!(
+            units::ask(client, manager, facts, &want.actions, observer.caller(), version.as_deref(), &asked),
+            units::active_triggers(client, facts),
+        ))
+    };
+    let unit = owner.owner.unit().map(|(_, unit)| unit);
+    let sudo = async {
+        match unit {
+            Some(unit) => sudo::allowed(observer, manager, unit, want).await,
+            None => None,
+        }
+    };
+    let (verdicts, availability, sudo) = tokio::join!(verdicts, observer.availability(owner, want), sudo);
+    owner.availability = availability;
+    owner.sudo = sudo;
+    if let (Some((answers, triggers)), Some(facts)) = (verdicts, owner.unit.as_mut()) {
+        facts.answers = answers;
+        facts.active_triggers = triggers;
+    }
+}
