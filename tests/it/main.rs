@@ -6,11 +6,12 @@
 // Tests start programs, read the environment and wait: that is what they are for.
 #![allow(clippy::disallowed_methods, missing_docs, unreachable_pub)]
 
+#[macro_use]
+mod trial;
 #[path = "../rig/mod.rs"]
 #[allow(dead_code, reason = "a helper is there for the trials to come, too")]
 mod rig;
 mod rig_itself;
-mod trial;
 mod truth;
 
 use std::process::ExitCode;

@@ -8,14 +8,6 @@ use crate::trial::Trials;
 const SLEEP: &str = "[Service]\nExecStart=/usr/local/bin/sleeper\n";
 const LONG: Duration = Duration::from_secs(15);
 
-macro_rules! expect {
-    ($condition:expr, $($shown:tt)+) => {
-        if !$condition {
-            return Err(format!("{}: {}", stringify!($condition), format!($($shown)+)).into());
-        }
-    };
-}
-
 pub fn register(trials: &mut Trials) {
     trials.rig("rig::boots", |rig| {
         let state = rig.as_root().run(["systemctl", "is-system-running"])?.stdout;

@@ -54,3 +54,12 @@ impl Trials {
         (self.all, self.missing.map(|reason| (count, reason)))
     }
 }
+
+/// Fails the trial, in words, unless the condition holds.
+macro_rules! expect {
+    ($condition:expr, $($shown:tt)+) => {
+        if !$condition {
+            return Err(format!("{}: {}", stringify!($condition), format!($($shown)+)).into());
+        }
+    };
+}

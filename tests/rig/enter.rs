@@ -18,6 +18,10 @@ impl As<'_> {
         command.arg(format!("--target={}", self.rig.leader)).args(["-m", "-u", "-i", "-n", "-p", "-C", "--"]);
         command.env_clear().env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
         command.env("LANG", "C.UTF-8").env("USER", &self.user).env("LOGNAME", &self.user);
+        if self.desktop {
+            // What pam_systemd tells logind.
+            command.env("XDG_SESSION_TYPE", "wayland").env("XDG_SESSION_CLASS", "user");
+        }
         self.separate(&mut command);
         if terminal {
             command.env("TERM", "xterm").args(["setsid", "--ctty", "--"]);

@@ -21,6 +21,7 @@ pub struct As<'r> {
     pub(super) folder: Option<String>,
     pub(super) cap_kill: bool,
     pub(super) session: bool,
+    pub(super) desktop: bool,
     pub(super) user_manager: bool,
     pub(super) hidden: Vec<String>,
     pub(super) hidepid: bool,
@@ -43,6 +44,7 @@ impl Rig {
             folder: None,
             cap_kill: false,
             session: false,
+            desktop: false,
             user_manager: true,
             hidden: Vec::new(),
             hidepid: false,
@@ -78,6 +80,12 @@ impl As<'_> {
     /// In a login session of logind's, as `su -l` makes one.
     pub fn in_session(mut self) -> Self {
         self.session = true;
+        self
+    }
+
+    /// In a login session that says to be a graphical one.
+    pub fn in_desktop_session(mut self) -> Self {
+        (self.session, self.desktop) = (true, true);
         self
     }
 

@@ -45,6 +45,7 @@ pub const CALLERS: &[Caller] = &[
     Caller { name: "owner-right", who: Who::Owner, terminal: Some(PASSWORD), ..EVE },
     Caller { name: "login-right", terminal: Some(PASSWORD), how: |a| a.in_session(), ..EVE },
     Caller { name: "login-wrong", terminal: Some(WRONG), how: |a| a.in_session(), ..EVE },
+    Caller { name: "desktop", how: |a| a.in_desktop_session(), ..EVE },
     Caller { name: "sudo", flags: &["--sudo"], ..EVE },
     Caller { name: "cap-kill", how: |a| a.cap_kill(), ..EVE },
     Caller { name: "no-manager", who: Who::Owner, how: |a| a.no_user_manager(), ..EVE },
@@ -97,7 +98,8 @@ pub fn authorise<'r>(rig: &'r Rig, cells: &[Cell]) -> Result<Authorised<'r>> {
                 table.push_str(&format!("{:?}: {answer:?}, ", format!("{user} {unit} {verb}")));
             }
             if cell.caller.name == "sudo" {
-                let unit = unit.replace('\\', "\\\\");
+                // Once for the reader of the file, once for the pattern that the argument is.
+                let unit = unit.replace('\\', "\\\\\\\\");
                 sudoers.push_str(&format!("{user} ALL=(root) NOPASSWD: /usr/bin/systemctl {verb} {unit}\n"));
             }
         }

@@ -48,6 +48,9 @@ impl Cell {
 /// Owners (all of these), callers, actions; `+process` after an action is `--only-process`.
 type Pairs = &'static [(&'static [&'static str], &'static str, &'static str)];
 
+/// Systemd 252 would ask for the password on the desktop's screen, so that nothing can be known beforehand.
+pub const MAY_BE_UNKNOWN: &str = "desktop";
+
 const UNIT: &str = "stop restart reload kill";
 const PROCESS: &str = "stop kill";
 
@@ -57,7 +60,7 @@ pub const PAIRS: Pairs = &[
         "root owner stranger no-ask rule-yes rule-no right wrong sudo cap-kill no-bus root-no-bus",
         UNIT,
     ),
-    (&["unit of ollama"], "login-right login-wrong hidepid", "stop kill"),
+    (&["unit of ollama"], "login-right login-wrong desktop hidepid", "stop kill"),
     (&["unit of ollama"], "root stranger no-bus", "start"),
     (&["unit of ollama"], "root stranger owner cap-kill", "stop+process kill+process"),
     (&["unit of ollama, by pid", "unit of ollama, by word"], "root owner stranger rule-yes", "stop kill restart"),

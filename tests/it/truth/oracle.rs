@@ -23,7 +23,8 @@ pub fn agrees(rig: &Rig, cell: &Cell, watched: &Watched<'_>, forecast: &Forecast
         (_, _, Object::Process(process)) => return signal(rig, cell, process.pid, story),
         (_, _, Object::Unit(Some(_), _)) | (_, "probe", _) if !anybody => {
             // That the process alone can be signalled must at least be said.
-            let pid = watched.log.as_ref().filter(|_| !forecast.names_only_process);
+            let by_signal = matches!(cell.action, "stop" | "kill") && !forecast.names_only_process;
+            let pid = watched.log.as_ref().filter(|_| by_signal);
             let pid = pid.and_then(|log| last_start(rig, log));
             return pid.map_or(Ok(()), |pid| signal(rig, cell, pid, story));
         }

@@ -10,9 +10,12 @@ pub struct Owner {
     pub name: &'static str,
     /// As whom it runs.
     pub user: &'static str,
-    /// What `inspect` must call it, and the means by which it is controlled where anything is allowed.
+    /// What `inspect` must call it.
     pub kind: &'static str,
+    /// The means by which it is controlled where anything is allowed.
     pub means: &'static str,
+    /// The same for kill, where it is another one.
+    pub kill: Option<&'static str>,
     /// Its units; `NAME` stands for the cell's name.
     pub units: &'static [&'static str],
     pub make: for<'r> fn(&'r Rig, &Cell) -> Result<Subject<'r>>,
@@ -38,6 +41,7 @@ const SYSTEM: Owner = Owner {
     user: "root",
     kind: "system-unit",
     means: "system-unit",
+    kill: None,
     units: &["NAME.service"],
     make: |rig, cell| super::units::running(rig, cell, ""),
 };
@@ -98,8 +102,8 @@ pub const OWNERS: &[Owner] = &[
         user: "watson",
         kind: "container",
         means: "container",
-        units: &[],
         make: container,
+        ..BARE
     },
     Owner {
         name: "child in an editor's scope",
@@ -113,8 +117,10 @@ pub const OWNERS: &[Owner] = &[
         user: "watson",
         kind: "user-unit",
         means: "user-unit",
-        units: &[],
+        // A scope has no main process.
+        kill: Some("signal"),
         make: super::units::editor,
+        ..BARE
     },
     Owner { name: "part of a unit", user: "watson", make: |rig, cell| super::units::with_parts(rig, cell), ..SYSTEM },
     Owner {
@@ -234,9 +240,21 @@ pub(super) fn wait_for_start(rig: &Rig, log: &str) -> Result<u32> {
     Ok(pid.unwrap_or_default())
 }
 
+/// Removes the files of a cell's units: with hundreds of them systemd takes seconds to list its unit files.
+pub(super) fn remove_files(rig: &Rig, cell: &Cell) {
+    for suffix in [".service", ".socket", "@.service"] {
+        let file = format!("{}{suffix}", cell.name());
+        for folder in ["/etc/systemd/system", "/run/systemd/system", "/home/watson/.config/systemd/user"] {
+            let _ = rig.remove(&format!("{folder}/{file}"));
+        }
+    }
+}
+
 /// Ends the units of these cells.
 pub(super) fn remove_all(rig: &Rig, cells: &[Cell]) -> Result<()> {
     let Some(tag) = cells.first().map(|c| c.tag) else { return Ok(()) };
+    // Their files are gone: after this nothing of them refuses to be stopped.
+    rig.systemctl(["daemon-reload"])?;
     let globs = [format!("{tag}-*.service"), format!("{tag}-*.socket")];
     for verb in ["stop", "reset-failed"] {
         rig.systemctl([verb].into_iter().chain(globs.iter().map(String::as_str)))?;
