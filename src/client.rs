@@ -66,6 +66,15 @@ impl Client {
         act::carry_out(&self.observer, plan, options).await
     }
 
+    /// Plans and carries out, for each owner of the target; the first error ends it.
+    pub async fn change(&self, target: &Target, request: &Request) -> Result<Vec<Done>, Error> {
+        let mut done = Vec::new();
+        for (_, plan) in self.plan(target, request, false).await? {
+            done.push(self.act(&plan, act::Options::default()).await?);
+        }
+        Ok(done)
+    }
+
     /// Whether the target answers. The first owner counts, or the first that is available.
     pub async fn probe(&self, target: &Target, timeout: Duration) -> Result<Availability, Error> {
         let facts = self.facts(target, &Want::default()).await?;

@@ -15,8 +15,8 @@
 //! * [`observe`]: reads the host into [`model::Facts`]; changes nothing.
 //! * [`decide`]: facts and a request in, a plan out; pure.
 //! * [`act`]: carries plans out; holds no policy.
-//! * [`probe`]: whether a service answers; known servers as data.
-//! * [`ensure`], [`wait`]: probing until something is so, and starting what is missing.
+//! * [`mod@probe`]: whether a service answers; known servers as data.
+//! * [`mod@ensure`], [`wait`]: probing until something is so, and starting what is missing.
 //! * [`registry`]: the durable record of what provost started.
 //! * [`cli`]: the command line.
 //! * `systemd`, `polkit`, `sys`: the D-Bus client, the terminal agent, the only unsafe code.
@@ -57,7 +57,8 @@ pub mod wait;
 pub use client::Client;
 pub use error::Error;
 
-use model::{Availability, InspectReport, Target};
+use act::Done;
+use model::{Action, Availability, InspectReport, Request, Signal, Target};
 
 /// Who owns the target, what it serves, and what the caller may do with it.
 pub async fn inspect(target: &Target) -> Result<InspectReport, Error> {
@@ -67,4 +68,35 @@ pub async fn inspect(target: &Target) -> Result<InspectReport, Error> {
 /// Whether the target answers, within five seconds.
 pub async fn probe(target: &Target) -> Result<Availability, Error> {
     Client::new().await?.probe(target, std::time::Duration::from_secs(5)).await
+}
+
+/// Starts the target. Like all that change something: by the means that [`decide`] chooses, with
+/// the defaults of the command line, and a password asked for on the terminal where that is needed.
+pub async fn start(target: &Target) -> Result<Vec<Done>, Error> {
+    Client::new().await?.change(target, &Request::new(Action::Start)).await
+}
+
+/// Stops the target: its unit, or its processes with all that they started.
+pub async fn stop(target: &Target) -> Result<Vec<Done>, Error> {
+    Client::new().await?.change(target, &Request::new(Action::Stop)).await
+}
+
+/// Stops and starts the target.
+pub async fn restart(target: &Target) -> Result<Vec<Done>, Error> {
+    Client::new().await?.change(target, &Request::new(Action::Restart)).await
+}
+
+/// Has the target read its configuration again.
+pub async fn reload(target: &Target) -> Result<Vec<Done>, Error> {
+    Client::new().await?.change(target, &Request::new(Action::Reload)).await
+}
+
+/// Sends a signal to the target's main process, or to the processes that it names.
+pub async fn kill(target: &Target, signal: Signal) -> Result<Vec<Done>, Error> {
+    Client::new().await?.change(target, &Request { signal, ..Request::new(Action::Kill) }).await
+}
+
+/// Makes sure that the target is available.
+pub async fn ensure(target: &Target, options: &ensure::Options) -> Result<ensure::Ensured, Error> {
+    ensure::ensure(&Client::new().await?, target, options).await
 }

@@ -1,7 +1,7 @@
 //! Facts and a request in, a plan out: who may do what, by what means, and why.
 //!
 //! Pure: the same facts and the same request always give the same plan. Nothing here reads the
-//! host or changes it. Each kind of owner has its file; [`protect`] comes before all of them.
+//! host or changes it. Each kind of owner has its file; `protect` comes before all of them.
 
 mod ask;
 mod container;

@@ -38,6 +38,21 @@ pub struct Options {
     pub command: Vec<String>,
 }
 
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(60),
+            load_timeout: Duration::from_secs(600),
+            restart: false,
+            dry_run: false,
+            sudo: false,
+            ask_password: true,
+            probe: None,
+            command: Vec::new(),
+        }
+    }
+}
+
 /// How it ended: the JSON of `ensure`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Ensured {

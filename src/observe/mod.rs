@@ -28,6 +28,7 @@ pub(crate) mod stat;
 mod sudo;
 pub(crate) mod tree;
 mod units;
+mod verdicts;
 
 pub(crate) use bus::Bus;
 pub(crate) use caller::user_name;

@@ -6,7 +6,7 @@ use super::containers;
 use super::observer::Observer;
 use super::resolve::Found;
 use super::sockets::{self, Listener};
-use super::units::Answers;
+use super::verdicts::Asking;
 use crate::act::ActError;
 use crate::error::Error;
 use crate::model::{Manager, UnitName};
@@ -49,7 +49,7 @@ async fn behind(observer: &Observer, listener: &Listener, port: u16) -> Result<F
     let place = path.as_deref().map(|p| observer.place_of_path(p));
     let mut holders = holders(observer, listener, path.as_deref());
     if let Some((manager, unit, note)) = socket_unit(observer, place.as_ref(), &holders, port).await {
-        return Ok(Found::Unit { manager, unit, facts: None, answers: Answers::new(), note: Some(note) });
+        return Ok(Found::Unit { manager, unit, facts: None, asking: Asking::default(), note: Some(note) });
     }
     let processes = observer.proc().processes(&holders);
     let served = || processes.iter().find_map(|p| containers::served(observer.proc(), p, listener.addr));

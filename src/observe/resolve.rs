@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::cgroup::Place;
 use super::observer::{Observer, Units, Want};
-use super::units::Answers;
+use super::verdicts::{Asking, Between};
 use super::{find, ports, records, units};
 use crate::error::Error;
 use crate::model::{Manager, Process, ServiceId, Target, UnitFacts, UnitName, UnitPattern};
@@ -20,8 +20,8 @@ pub(super) enum Found {
         unit: UnitName,
         /// Its properties, if they were read on the way.
         facts: Option<Box<UnitFacts>>,
-        /// What the manager was asked already, while it was read.
-        answers: Answers,
+        /// What the manager was asked already.
+        asking: Asking,
         /// What to tell besides.
         note: Option<String>,
     },
@@ -89,24 +89,31 @@ async fn by_pattern(
             let listed = client.list(&[], &[glob]).await.map_err(|e| Error::Unreachable(e.to_string()))?;
             let there = listed.into_iter().filter(|u| u.load_state != "not-found");
             return Ok(there
-                .map(|u| Found::Unit { manager, unit: u.name, facts: None, answers: Answers::new(), note: None })
+                .map(|u| Found::Unit { manager, unit: u.name, facts: None, asking: Asking::default(), note: None })
                 .collect());
         }
     };
     if name.is_template() {
-        return Ok(vec![Found::Unit { manager, unit: name.clone(), facts: None, answers: Answers::new(), note: None }]);
+        return Ok(vec![Found::Unit {
+            manager,
+            unit: name.clone(),
+            facts: None,
+            asking: Asking::default(),
+            note: None,
+        }]);
     }
-    let (facts, answers) = units::read_and_ask(&client, manager, name, &want.actions, observer.caller()).await;
-    let facts = facts.map_err(|e| Error::Unreachable(format!("{name}: {e}")))?;
-    Ok(exists(&facts).then(|| named(manager, facts, answers)).into_iter().collect())
+    let between = Between { manager: &client, whose: manager, caller: observer.caller(), systemd: None };
+    let asking = Asking::early(between, name, &want.actions);
+    let facts = units::read(&client, name).await.map_err(|e| Error::Unreachable(format!("{name}: {e}")))?;
+    Ok(exists(&facts).then(|| named(manager, facts, asking)).into_iter().collect())
 }
 
 fn exists(facts: &UnitFacts) -> bool {
     facts.load_state != "not-found" || facts.is_active()
 }
 
-fn named(manager: Manager, facts: UnitFacts, answers: Answers) -> Found {
-    Found::Unit { manager, unit: facts.id.clone(), facts: Some(Box::new(facts)), answers, note: None }
+fn named(manager: Manager, facts: UnitFacts, asking: Asking) -> Found {
+    Found::Unit { manager, unit: facts.id.clone(), facts: Some(Box::new(facts)), asking, note: None }
 }
 
 /// A service id, a unit, processes: everything that the word can mean.
@@ -136,7 +143,7 @@ async fn unit_by_word(observer: &Observer, manager: Option<Manager>, name: &Unit
     let client = observer.bus().manager(manager).await.ok()?;
     // Most words are no units: what does not exist is not asked about.
     let facts = units::read(&client, name).await.ok()?;
-    exists(&facts).then(|| named(manager, facts, Answers::new()))
+    exists(&facts).then(|| named(manager, facts, Asking::default()))
 }
 
 fn own(observer: &Observer, id: &ServiceId) -> Vec<Found> {

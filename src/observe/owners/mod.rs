@@ -11,7 +11,7 @@ mod unit;
 use super::cgroup::Place;
 use super::observer::{Observer, Want};
 use super::resolve::{self, Found};
-use super::units::Answers;
+use super::verdicts::Asking;
 use super::{container_owner, records};
 use crate::model::{Manager, Owner, OwnerFacts, Process, UnitKind};
 pub(super) use signals::ask_signals;
@@ -21,8 +21,8 @@ use unit::unit_owner;
 /// Reads everything about what was found; one found thing can have several owners.
 pub(super) async fn describe(observer: &Observer, found: Found, want: &Want) -> Vec<OwnerFacts> {
     match found {
-        Found::Unit { manager, unit, facts, answers, note } => {
-            let read = facts.map(|facts| (*facts, answers));
+        Found::Unit { manager, unit, facts, asking, note } => {
+            let read = facts.map(|facts| (*facts, asking));
             let mut owner = unit_owner(observer, manager, &unit, read, None, want).await;
             owner.notes.extend(note);
             vec![owner]
@@ -100,7 +100,7 @@ async fn at_place(observer: &Observer, place: Place, matched: Vec<Process>, want
         let mut parts = Vec::new();
         for root in resolve::roots(&matched, |pid| observer.proc().stat(pid).ok().map(|s| s.ppid)) {
             let alone: Vec<Process> = matched.iter().filter(|p| p.pid() == root).cloned().collect();
-            let read = whole.unit.clone().map(|facts| (facts, Answers::new()));
+            let read = whole.unit.clone().map(|facts| (facts, Asking::default()));
             parts.push(unit_owner(observer, manager, &unit, read, Some(&alone), want).await);
         }
         return parts;

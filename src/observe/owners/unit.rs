@@ -1,7 +1,7 @@
 //! A unit as an owner.
 
 use super::super::observer::{Observer, Want};
-use super::super::units::Answers;
+use super::super::verdicts::{Asking, Between};
 use super::super::{listening, sudo, units, user_name};
 use super::ask_signals;
 use super::members::Members;
@@ -14,24 +14,42 @@ pub(super) async fn unit_owner(
     observer: &Observer,
     manager: Manager,
     unit: &UnitName,
-    read: Option<(UnitFacts, Answers)>,
+    read: Option<(UnitFacts, Asking)>,
     matched: Option<&[Process]>,
     want: &Want,
 ) -> OwnerFacts {
     let mut notes = Vec::new();
     let client = observer.bus().manager(manager).await.map_err(|why| notes.push(format!("{unit}: {why}"))).ok();
-    let (facts, asked) = match (read, &client) {
-        (Some((facts, asked)), _) => (Some(facts), asked),
+    let (facts, mut asking) = match (read, &client) {
+        (Some((facts, asking)), _) => (Some(facts), asking),
         (None, Some(client)) => {
             let facts = units::read(client, unit).await.map_err(|e| notes.push(format!("{unit}: {e}"))).ok();
-            (facts, Answers::new())
+            (facts, Asking::default())
         }
-        (None, None) => (None, Answers::new()),
+        (None, None) => (None, Asking::default()),
     };
     let unit = facts.as_ref().map_or_else(|| unit.clone(), |f| f.id.clone());
+    let version = match &client {
+        Some(client) => observer.systemd_version(client).await,
+        None => None,
+    };
+    let between = client.as_ref().map(|client| Between {
+        manager: client,
+        whose: manager,
+        caller: observer.caller(),
+        systemd: version.as_deref(),
+    });
+    // A scope of others is never acted on, whatever its manager would say: first see whose it is.
+    let later = unit.kind() == UnitKind::Scope && matched.is_some();
+    if let Some((between, facts)) = between.zip(facts.as_ref()).filter(|_| !later) {
+        asking.complete(between, facts, &want.actions).await;
+    }
     let mut members = Members::read(observer, client.as_ref(), &unit, facts.as_ref(), matched).await;
     if members.hidden > 0 {
         notes.push(format!("/proc hides {} of its processes from you (hidepid)", members.hidden));
+    }
+    if let Some((between, facts)) = between.zip(facts.as_ref()).filter(|_| later && members.includes_main) {
+        asking.complete(between, facts, &want.actions).await;
     }
     let uid = members.processes.first().and_then(Process::uid);
     let mut owner = OwnerFacts {
@@ -59,7 +77,7 @@ pub(super) async fn unit_owner(
         notes,
     };
     listening::fill(observer, &mut owner, members.group.as_deref());
-    ask(observer, client.as_ref(), manager, asked, &mut owner, want).await;
+    gather(observer, client.as_ref(), manager, asking, &mut owner, want).await;
     owner
 }
 
@@ -82,26 +100,19 @@ fn user_of(manager: Manager, facts: Option<&UnitFacts>) -> Option<String> {
     }
 }
 
-/// Everything that somebody has to be asked for, at once: the manager, the service itself, sudo.
-async fn ask(
+/// Waits for everything that somebody was or is asked for, at once: the manager, the service
+/// itself, sudo.
+async fn gather(
     observer: &Observer,
     client: Option<&systemd::Manager>,
     manager: Manager,
-    asked: Answers,
+    asking: Asking,
     owner: &mut OwnerFacts,
     want: &Want,
 ) {
     let verdicts = async {
         let (client, facts) = client.zip(owner.unit.as_ref())?;
-        // A scope of others is never acted on, whatever its manager would say.
-        if facts.id.kind() == UnitKind::Scope && !owner.named && !owner.includes_main {
-            return None;
-        }
-        let version = observer.systemd_version(client).await;
-        Some(tokio::join!(
-            units::ask(client, manager, facts, &want.actions, observer.caller(), version.as_deref(), &asked),
-            units::active_triggers(client, facts),
-        ))
+        Some(tokio::join!(asking.answers(facts), units::active_triggers(client, facts)))
     };
     let unit = owner.owner.unit().map(|(_, unit)| unit);
     let sudo = async {
