@@ -1,5 +1,8 @@
 //! What the verbs do on a real system, one file an area; the rights that they need are in the truth table.
 
+mod ensure;
+mod ports;
+mod probes;
 pub mod reuse;
 mod trees;
 mod waits;
@@ -12,6 +15,9 @@ use crate::rig::{As, Output, Result};
 use crate::trial::Trials;
 
 pub fn register(trials: &mut Trials) {
+    ensure::register(trials);
+    ports::register(trials);
+    probes::register(trials);
     reuse::register(trials);
     trees::register(trials);
     waits::register(trials);

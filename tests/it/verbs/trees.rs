@@ -117,7 +117,8 @@ fn growing(rig: &Rig) -> Result<()> {
     let script = format!("ulimit -u 400; {script}");
     rig.write("/tmp/trees-growing", format!("#!/bin/bash\n{script}\n"), 0o755)?;
     let process = rig.as_user("eve").in_unit("/trees-growing").spawn(["/tmp/trees-growing"])?;
-    let output = provost(&rig.as_user("eve"), ["stop", &format!("pid:{}", process.pid), "--signals", "TERM:100ms,KILL"])?;
+    let output =
+        provost(&rig.as_user("eve"), ["stop", &format!("pid:{}", process.pid), "--signals", "TERM:100ms,KILL"])?;
     let left = rig.cgroup_pids("/trees-growing")?;
     let left: Vec<_> = left.into_iter().filter_map(|pid| rig.identity(pid)).collect();
     expect!(output.code() == 0 && left.is_empty(), "{left:?} {output:?}");

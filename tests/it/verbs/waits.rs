@@ -115,7 +115,8 @@ fn already(rig: &Rig) -> Result<()> {
 }
 
 fn times_out(rig: &Rig) -> Result<()> {
-    for (target, state) in [("unit:dbus.service", "gone"), ("name:wait-never", "running"), ("name:wait-never", "available")]
+    for (target, state) in
+        [("unit:dbus.service", "gone"), ("name:wait-never", "running"), ("name:wait-never", "available")]
     {
         let (answer, code) = json(&rig.as_user("eve"), ["wait", target, "--for", state, "--timeout", "300ms"])?;
         expect!(code == 7 && answer["reached"] == false, "{target}: {code} {answer}");
