@@ -41,7 +41,7 @@ impl Client {
 
     /// Who owns the target, what it serves, and what the caller may do with it.
     pub async fn inspect(&self, target: &Target) -> Result<InspectReport, Error> {
-        let want = Want { actions: Action::ALL.to_vec(), probe: true, sudo: false };
+        let want = Want { actions: Action::ALL.to_vec(), probe: true, sudo: false, suggest: true };
         let facts = self.facts(target, &want).await?;
         let like = Request::new(Action::Stop);
         let plans: Vec<Vec<Plan>> = facts.owners.iter().map(|o| decide_all(&facts, o, &like)).collect();
@@ -52,7 +52,7 @@ impl Client {
     /// bare word that leads to several owners is [`Error::Ambiguous`], unless `all` is set.
     pub async fn plan(&self, target: &Target, request: &Request, all: bool) -> Result<Vec<(String, Plan)>, Error> {
         let actions = if request.force { vec![request.action, Action::Kill] } else { vec![request.action] };
-        let facts = self.facts(target, &Want { actions, probe: false, sudo: request.sudo }).await?;
+        let facts = self.facts(target, &Want { actions, probe: false, sudo: request.sudo, suggest: true }).await?;
         if facts.owners.len() > 1 && !all && !is_glob(target) {
             let choices = facts.owners.iter().map(|o| (o.exact.clone(), what(o))).collect();
             return Err(Error::Ambiguous { target: crate::text::clip(&facts.target), choices });
@@ -77,7 +77,7 @@ impl Client {
 
     /// Whether the target answers. The first owner counts, or the first that is available.
     pub async fn probe(&self, target: &Target, timeout: Duration) -> Result<Availability, Error> {
-        let facts = self.facts(target, &Want::default()).await?;
+        let facts = self.facts(target, &Want { suggest: true, ..Want::default() }).await?;
         let options = probe::Options { timeout, ..probe::Options::default() };
         let mut first = None;
         for owner in &facts.owners {

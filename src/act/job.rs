@@ -4,6 +4,7 @@ use super::{ActError, Done, Outcome};
 use crate::model::{Action, Manager as Whose, Signal, UnitName, Whom};
 use crate::observe::Observer;
 use crate::polkit::Agent;
+use crate::sys::pidfd::PidFd;
 use crate::systemd::{CallError, Jobs, Manager};
 
 /// A job to run.
@@ -18,6 +19,8 @@ pub(super) struct Job<'a> {
 /// Queues the job and waits for its end and the state that it leaves.
 pub(super) async fn run(observer: &Observer, job: &Job<'_>, no_block: bool) -> Result<Done, ActError> {
     let manager = manager(observer, job.whose).await?;
+    let before =
+        if job.action == Action::Stop { Before::look(observer, &manager, job).await } else { Before::default() };
     let jobs = if no_block { None } else { Some(Jobs::listen(&manager).await.map_err(explain)?) };
     let agent = agent(observer, job.interactive).await?;
     let queued = manager.queue(job.unit, job.action, job.interactive).await;
@@ -31,7 +34,7 @@ pub(super) async fn run(observer: &Observer, job: &Job<'_>, no_block: bool) -> R
     let path = queued.map_err(explain)?;
     match killed {
         // The stop was faster.
-        Err(error) if error.short_name() != "NoSuchProcess" => return Err(explain(error)),
+        Err(error) if !matches!(error.short_name(), "NoSuchProcess" | "NoSuchUnit") => return Err(explain(error)),
         _ => {}
     }
     let Some(jobs) = jobs else {
@@ -41,7 +44,49 @@ pub(super) async fn run(observer: &Observer, job: &Job<'_>, no_block: bool) -> R
     if !outcome.is_success() {
         return Err(failed(&manager, job, &outcome.0).await);
     }
-    finished(&manager, job).await
+    before.after(finished(&manager, job).await?, job)
+}
+
+/// The processes of a unit before it is stopped, held so that it can be seen what is left of them.
+#[derive(Default)]
+struct Before {
+    main: Option<u32>,
+    processes: Vec<(u32, PidFd)>,
+}
+
+impl Before {
+    async fn look(observer: &Observer, manager: &Manager, job: &Job<'_>) -> Self {
+        let Ok(unit) = manager.unit_properties(job.unit, &["ControlGroup", "MainPID"]).await else {
+            return Self::default();
+        };
+        let group = observer.group_of(job.whose, &unit.string("ControlGroup"));
+        let pids = group.map(|g| observer.pids_in(&g)).unwrap_or_default();
+        let processes = pids.into_iter().filter_map(|pid| Some((pid, PidFd::open(pid).ok()?))).collect();
+        Self { main: unit.pid("MainPID"), processes }
+    }
+
+    /// What the manager says is believed, and looked at.
+    fn after(&self, mut done: Done, job: &Job<'_>) -> Result<Done, ActError> {
+        let alive = self.processes.iter().filter(|(_, fd)| fd.is_alive());
+        let left: Vec<u32> = alive.map(|(pid, _)| *pid).collect();
+        if left.iter().any(|pid| Some(*pid) == self.main) {
+            let why = format!("{} is said to be stopped, but its main process still runs", job.unit);
+            return Err(ActError::Failed(why));
+        }
+        let list: Vec<String> = left.iter().take(8).map(ToString::to_string).collect();
+        match left.len() {
+            0 => {}
+            1 => done.state.push_str(&format!("; 1 process of it is left: {}", list.join(", "))),
+            n => done.state.push_str(&format!("; {n} processes of it are left: {}", list.join(", "))),
+        }
+        Ok(done)
+    }
+}
+
+/// How the log of the unit is read.
+fn journalctl(job: &Job<'_>) -> String {
+    let user = if matches!(job.whose, Whose::User(_)) { " --user" } else { "" };
+    format!("journalctl{user} -u {}", job.unit)
 }
 
 /// Sends a signal through the manager.
@@ -93,10 +138,10 @@ async fn finished(manager: &Manager, job: &Job<'_>) -> Result<Done, ActError> {
     let starts = matches!(job.action, Action::Start | Action::Restart);
     if starts && active == "failed" {
         return Err(ActError::Failed(format!(
-            "{} was started and failed at once ({}); its log: journalctl -u {}",
+            "{} was started and failed at once ({}); its log: {}",
             job.unit,
             unit.string("Result"),
-            job.unit
+            journalctl(job)
         )));
     }
     Ok(Done { outcome, state })
@@ -114,7 +159,7 @@ async fn failed(manager: &Manager, job: &Job<'_>, result: &str) -> ActError {
         },
         other => format!("the job ended as {other}"),
     };
-    ActError::Failed(format!("{action} of {unit} failed: {why}; its log: journalctl -u {unit}"))
+    ActError::Failed(format!("{action} of {unit} failed: {why}; its log: {}", journalctl(job)))
 }
 
 /// What an error of the call means for a person.

@@ -1,7 +1,7 @@
 //! Carries plans out. Holds no policy: what may not be done, [`crate::decide`] did not plan.
 //!
-//! Every effect looks once more, right before it, whether its object is still the one that the
-//! plan speaks of.
+//! Before a signal, the process is opened and looked at once more, so that no other one is hit.
+//! A unit is a name: its manager acts on whatever bears it when the call arrives.
 
 mod command;
 mod end;

@@ -147,7 +147,7 @@ fn directly(ctx: &Ctx<'_>, mut plan: Plan) -> Plan {
         plan.reason.push_str(&format!("; a direct signal is not permitted: {}", words::run_as_others(ctx)));
         plan
     } else if answers.contains(&SignalAnswer::Allowed) {
-        plan.warn("--only-process signals it directly, without asking systemd")
+        plan.unlock("--only-process signals it directly, without asking systemd")
     } else {
         plan
     }

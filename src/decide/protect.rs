@@ -38,6 +38,11 @@ const BY_NAME_ONLY: [(&str, &str); 15] = [
     ("display-manager.service", "holds every graphical session"),
 ];
 
+/// Whether provost never acts on the unit of this owner, whoever asks.
+pub(super) fn is_protected(unit: &UnitName) -> bool {
+    unit.kind() == UnitKind::Slice || NEVER.iter().any(|(name, _)| *name == unit.as_str())
+}
+
 /// A refusal, if the request touches a unit that must not be touched.
 pub(super) fn check(ctx: &Ctx<'_>) -> Option<Plan> {
     let (manager, unit) = ctx.owner.owner.unit()?;
@@ -57,12 +62,13 @@ pub(super) fn check(ctx: &Ctx<'_>) -> Option<Plan> {
         return refuse("it is the unit that provost itself runs in")
             .map(|plan| plan.unlock("run provost from elsewhere, another terminal say"));
     }
-    if ctx.owner.named {
+    if ctx.owner.named && !ctx.owner.by_pattern {
         return None;
     }
     let by_name = BY_NAME_ONLY.iter().find(|(n, _)| *n == name).map(|(_, holds)| *holds);
     let holds = by_name.or_else(|| name.starts_with("user@").then_some("holds every unit of that user"))?;
-    let reason = format!("it is a process of {name}, which {holds}");
+    let what = if ctx.owner.named { "the pattern matches" } else { "it is a process of" };
+    let reason = format!("{what} {name}, which {holds}");
     Some(ctx.refuse(Stopper::Choose, reason).unlock(format!(
         "if you mean all of that: provost {} {}",
         ctx.request.action,

@@ -93,6 +93,7 @@ pub(super) fn owner(owner: Owner, user: &str, processes: Vec<Process>) -> OwnerF
         exact: pids.first().map(|pid| format!("pid:{pid}")).unwrap_or_default(),
         owner,
         named: false,
+        by_pattern: false,
         user: Some(user.to_owned()),
         uid: processes.first().and_then(Process::uid),
         matched: pids.first().copied().into_iter().collect(),
@@ -157,6 +158,7 @@ pub(super) fn ollama(answer: &Answer, direct: SignalAnswer) -> OwnerFacts {
     let facts = OwnerFacts {
         exact: "unit:ollama.service".to_owned(),
         named: true,
+        by_pattern: false,
         unit: Some(facts),
         ..owner(name, "ollama", processes)
     };

@@ -89,10 +89,14 @@ fn running_already(ctx: &Ctx<'_>, manager: Manager, facts: &UnitFacts) -> Option
 
 /// The target is a part of the unit only: the rest is not touched unasked.
 fn part(ctx: &Ctx<'_>, facts: &UnitFacts) -> Option<Plan> {
-    if ctx.owner.named || ctx.owner.includes_main {
+    let action = ctx.request.action;
+    // A signal for the main process must not stand in for one to a worker that runs its program.
+    let another = action == Action::Kill
+        && ctx.request.whom == Whom::Main
+        && facts.main_pid.is_some_and(|main| !ctx.owner.matched.is_empty() && !ctx.owner.matched.contains(&main));
+    if ctx.owner.named || (ctx.owner.includes_main && !another) {
         return None;
     }
-    let action = ctx.request.action;
     let main = facts.main_pid.and_then(|pid| ctx.owner.process(pid));
     let all = words::all_of_it(ctx);
     let (does, whole) = match (action, ctx.request.whom, main) {
@@ -140,13 +144,17 @@ fn impossible(ctx: &Ctx<'_>, facts: &UnitFacts) -> Option<Plan> {
     let no = |reason: String| Some(ctx.refuse(Stopper::Impossible, reason));
     if starts && facts.load_state == "masked" {
         return no(format!("{id} is masked: it cannot be started before it is unmasked"))
-            .map(|p| p.unlock(format!("an administrator can: systemctl unmask {id}")));
+            .map(|p| p.unlock(format!("{}: {} unmask {id}", words::who_may_change(ctx), words::systemctl(ctx))));
     }
     if starts && facts.load_state == "not-found" {
         return no(format!("{id} runs, but its unit file is gone: systemd cannot start it again"));
     }
     if starts && !matches!(facts.load_state.as_str(), "loaded" | "merged" | "stub") {
-        return no(format!("systemd could not load {id} ({}): systemctl status {id} says why", facts.load_state));
+        return no(format!(
+            "systemd could not load {id} ({}): {} status {id} says why",
+            facts.load_state,
+            words::systemctl(ctx)
+        ));
     }
     // restart is refused for either, whether it runs or not.
     if starts && facts.refuse_manual_start {

@@ -94,3 +94,19 @@ pub(super) fn all_of_it(ctx: &Ctx<'_>) -> String {
         _ => shell_quote(&ctx.owner.unit_form()),
     }
 }
+
+/// systemctl, as it speaks to the manager of the owner's unit.
+pub(super) fn systemctl(ctx: &Ctx<'_>) -> &'static str {
+    match ctx.owner.owner.unit() {
+        Some((Manager::User(_), _)) => "systemctl --user",
+        _ => "systemctl",
+    }
+}
+
+/// Who may change what the manager loads.
+pub(super) fn who_may_change(ctx: &Ctx<'_>) -> &'static str {
+    match ctx.owner.owner.unit() {
+        Some((Manager::User(_), _)) => "its user can",
+        _ => "an administrator can",
+    }
+}

@@ -28,7 +28,7 @@ impl Run<'_> {
     /// `ask`: also ask the manager what the caller may do.
     pub(super) async fn look(&self, ask: bool) -> Result<Seen, Error> {
         let actions = if ask { vec![Action::Start, Action::Restart] } else { Vec::new() };
-        let want = Want { actions, probe: false, sudo: self.options.sudo && ask };
+        let want = Want { actions, probe: false, sudo: self.options.sudo && ask, suggest: ask };
         let facts = match self.client.facts(self.target, &want).await {
             Ok(facts) => facts,
             Err(error @ Error::NotFound { .. }) => return self.look_at_nothing(error).await,

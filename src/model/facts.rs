@@ -42,6 +42,9 @@ pub struct OwnerFacts {
     /// The owner was named itself (`unit:`, `user-unit:`, `service:`, or a word that is a unit's
     /// name), not found through one of its processes.
     pub named: bool,
+    /// It was named by a pattern, which is not the same as meaning it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_pattern: bool,
     /// The user as whom it runs, by name, where known.
     pub user: Option<String>,
     /// The same as a number.

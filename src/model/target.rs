@@ -158,7 +158,7 @@ mod tests {
         for word in [
             "service:llm",
             "unit:ollama.service",
-            "unit:ollama*",
+            "unit:ollama*.service",
             "user-unit:a.service",
             "pid:12",
             "name:python3",

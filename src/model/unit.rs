@@ -172,8 +172,9 @@ impl FromStr for UnitPattern {
         if s.len() > MAX || s.contains(['/', '\0']) || s.chars().any(char::is_control) {
             return Err(Malformed(format!("'{}' is no pattern for unit names", crate::text::clip(s))));
         }
-        let has_suffix = s.rsplit_once('.').is_some();
-        Ok(Self::Glob(if has_suffix || s.ends_with('*') { s.to_owned() } else { format!("{s}.service") }))
+        // As with a name: without a suffix, services are meant.
+        let has_suffix = s.rsplit_once('.').is_some_and(|(_, suffix)| UnitKind::from_suffix(suffix).is_some());
+        Ok(Self::Glob(if has_suffix { s.to_owned() } else { format!("{s}.service") }))
     }
 }
 

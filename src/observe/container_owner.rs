@@ -27,6 +27,7 @@ pub(super) async fn owner(
         exact: matched.first().map(|pid| format!("pid:{pid}")).unwrap_or_default(),
         owner: Owner::Container { container, unit },
         named: false,
+        by_pattern: false,
         user: uid.map(user_name),
         uid,
         processes,

@@ -17,7 +17,7 @@ pub(super) async fn names(observer: &Observer, target: &Target) -> Vec<String> {
     };
     let mut known: Vec<String> = Vec::new();
     if !matches!(target, Target::Name(_)) {
-        let user = matches!(target, Target::UserUnit(_));
+        let user = matches!(target, Target::UserUnit(_)) || observer.units() == super::Units::User;
         let manager =
             if user { observer.bus().user(observer.caller().uid).await } else { observer.bus().system().await };
         if let Ok(manager) = manager {

@@ -8,7 +8,7 @@ use super::cgroup::{self, CgroupFs, CgroupPath, ManagerRoot, Place};
 use super::{ProcFs, caller, host, owners, resolve};
 use crate::error::Error;
 use crate::model::{
-    Action, Answer, Availability, AvailabilityState, Caller, Facts, Host, OwnerFacts, Polkit, Process, Target,
+    Action, Answer, Availability, AvailabilityState, Caller, Facts, Host, Manager, OwnerFacts, Polkit, Process, Target,
 };
 use crate::probe::{self, Known};
 
@@ -33,6 +33,8 @@ pub struct Want {
     pub probe: bool,
     /// What sudo allows without a password.
     pub sudo: bool,
+    /// If nothing is found: what is near it.
+    pub suggest: bool,
 }
 
 impl Want {
@@ -86,8 +88,11 @@ impl Observer {
         let mut all: Vec<OwnerFacts> = Vec::with_capacity(found.len());
         for one in found {
             for owner in owners::describe(self, one, want).await {
-                // An alias and the name that it stands for are one.
-                match all.iter_mut().find(|o| o.owner == owner.owner) {
+                // An alias and the name that it stands for are one; parts of one scope are not.
+                let same = |o: &&mut OwnerFacts| {
+                    o.owner == owner.owner && (o.named || owner.named || o.matched == owner.matched)
+                };
+                match all.iter_mut().find(same) {
                     Some(same) => same.named |= owner.named,
                     None => all.push(owner),
                 }
@@ -219,6 +224,24 @@ impl Observer {
             },
             None => Place::Root,
         }
+    }
+
+    /// The cgroup that a manager names for a unit, if it can be its own: a user's manager is in the
+    /// user's hands, and may say what it likes.
+    pub(crate) fn group_of(&self, whose: Manager, control_group: &str) -> Option<String> {
+        let own = match whose {
+            Manager::System => true,
+            Manager::User(uid) => {
+                let service = format!("user@{uid}.service");
+                control_group.split('/').any(|part| part == service) && !control_group.contains("..")
+            }
+        };
+        (own && !control_group.is_empty()).then(|| control_group.to_owned())
+    }
+
+    /// The processes in a cgroup and below it.
+    pub(crate) fn pids_in(&self, group: &str) -> Vec<u32> {
+        self.cgroups.as_ref().map(|fs| fs.pids_in(group)).unwrap_or_default()
     }
 
     /// The place that a path in the cgroup tree means.

@@ -49,7 +49,14 @@ async fn behind(observer: &Observer, listener: &Listener, port: u16) -> Result<F
     let place = path.as_deref().map(|p| observer.place_of_path(p));
     let mut holders = holders(observer, listener, path.as_deref());
     if let Some((manager, unit, note)) = socket_unit(observer, place.as_ref(), &holders, port).await {
-        return Ok(Found::Unit { manager, unit, facts: None, asking: Asking::default(), note: Some(note) });
+        return Ok(Found::Unit {
+            manager,
+            unit,
+            facts: None,
+            asking: Asking::default(),
+            by_pattern: false,
+            note: Some(note),
+        });
     }
     let processes = observer.proc().processes(&holders);
     let served = || processes.iter().find_map(|p| containers::served(observer.proc(), p, listener.addr));

@@ -22,6 +22,8 @@ pub(super) enum Found {
         facts: Option<Box<UnitFacts>>,
         /// What the manager was asked already.
         asking: Asking,
+        /// A pattern matched it.
+        by_pattern: bool,
         /// What to tell besides.
         note: Option<String>,
     },
@@ -52,7 +54,8 @@ pub(super) async fn resolve(observer: &Observer, target: &Target, want: &Want) -
         Target::Name(_) | Target::Exe(_) | Target::Cmd(_) => by_match(observer, target),
     };
     if found.is_empty() {
-        let nearest = super::nearest::names(observer, target).await;
+        // Costly to find, and of no use to who only asks again and again.
+        let nearest = if want.suggest { super::nearest::names(observer, target).await } else { Vec::new() };
         return Err(Error::NotFound { what: nothing(target), nearest });
     }
     Ok(found)
@@ -62,6 +65,12 @@ pub(super) async fn resolve(observer: &Observer, target: &Target, want: &Want) -
 fn nothing(target: &Target) -> String {
     use crate::text::clip;
     match target {
+        Target::Word(word) if word.contains(['*', '?']) => {
+            format!("nothing here is called {0}; for units that match it: 'unit:{0}'", clip(word))
+        }
+        Target::Word(word) if word.parse::<std::net::SocketAddr>().is_ok() => {
+            format!("nothing here is called {0}; for an address: provost probe tcp:{0}", clip(word))
+        }
         Target::Word(word) => format!("nothing here is called {}", clip(word)),
         Target::Service(id) => format!("provost started no service {}", clip(id.as_str())),
         Target::Unit(UnitPattern::Glob(glob)) => format!("no unit of the system matches {}", clip(glob)),
@@ -89,7 +98,14 @@ async fn by_pattern(
             let listed = client.list(&[], &[glob]).await.map_err(|e| Error::Unreachable(e.to_string()))?;
             let there = listed.into_iter().filter(|u| u.load_state != "not-found");
             return Ok(there
-                .map(|u| Found::Unit { manager, unit: u.name, facts: None, asking: Asking::default(), note: None })
+                .map(|u| Found::Unit {
+                    manager,
+                    unit: u.name,
+                    facts: None,
+                    asking: Asking::default(),
+                    by_pattern: true,
+                    note: None,
+                })
                 .collect());
         }
     };
@@ -99,6 +115,7 @@ async fn by_pattern(
             unit: name.clone(),
             facts: None,
             asking: Asking::default(),
+            by_pattern: false,
             note: None,
         }]);
     }
@@ -113,15 +130,19 @@ fn exists(facts: &UnitFacts) -> bool {
 }
 
 fn named(manager: Manager, facts: UnitFacts, asking: Asking) -> Found {
-    Found::Unit { manager, unit: facts.id.clone(), facts: Some(Box::new(facts)), asking, note: None }
+    Found::Unit { manager, unit: facts.id.clone(), facts: Some(Box::new(facts)), asking, by_pattern: false, note: None }
 }
 
 /// A service id, a unit, processes: everything that the word can mean.
 async fn by_word(observer: &Observer, word: &str) -> Vec<Found> {
     let mut found = word.parse::<ServiceId>().map(|id| own(observer, &id)).unwrap_or_default();
-    if let Ok(name) = UnitName::from_word(word)
-        && !name.is_template()
-    {
+    if let Ok(name) = UnitName::from_word(word) {
+        if name.is_template() {
+            let asking = Asking::default();
+            let (manager, unit) = (Manager::System, name);
+            found.push(Found::Unit { manager, unit, facts: None, asking, by_pattern: false, note: None });
+            return found;
+        }
         let user = Manager::User(observer.caller().uid);
         let (system, own) = match observer.units() {
             Units::Both => (true, true),

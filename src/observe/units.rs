@@ -47,10 +47,13 @@ fn facts(all: &Properties, asked: &UnitName) -> UnitFacts {
     }
 }
 
+/// More than this many triggers no real unit has; a list of a hostile manager could be any length.
+const MOST_TRIGGERS: usize = 32;
+
 /// Which of the triggers are active and so would start the unit again.
 pub(crate) async fn active_triggers(manager: &Manager, unit: &UnitFacts) -> Vec<UnitName> {
     let mut active = Vec::new();
-    for trigger in &unit.triggered_by {
+    for trigger in unit.triggered_by.iter().take(MOST_TRIGGERS) {
         if manager.active_state(trigger).await.is_ok_and(|state| state == "active") {
             active.push(trigger.clone());
         }

@@ -15,6 +15,9 @@ use super::CallError;
 /// answers nobody for some seconds.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
+/// The same on the bus of another user, who may want to keep root waiting.
+const OTHERS: Duration = Duration::from_secs(3);
+
 /// How long a bus may take to say hello. The socket of a user's bus is in the user's hands, and must
 /// not hold up root for ever.
 const HELLO: Duration = Duration::from_secs(5);
@@ -45,7 +48,8 @@ pub(crate) fn user_bus_path(uid: u32, runtime_dir: Option<&str>) -> PathBuf {
 pub(crate) async fn connect_user(path: &Path, uid: u32, caller_uid: u32) -> Result<Connection, CallError> {
     let lost = |error: io::Error| CallError::Lost(format!("{}: {error}", path.display()));
     let stream = if uid == caller_uid { connect(path) } else { connect_as(path, uid) }.map_err(lost)?;
-    let hello = Builder::unix_stream(stream).user_id(uid).method_timeout(TIMEOUT).build();
+    let timeout = if uid == caller_uid { TIMEOUT } else { OTHERS };
+    let hello = Builder::unix_stream(stream).user_id(uid).method_timeout(timeout).build();
     Ok(tokio::time::timeout(HELLO, hello).await.map_err(|_| CallError::Timeout)??)
 }
 

@@ -62,7 +62,12 @@ enum Document {
 }
 
 async fn one(ctx: &Context<'_>, args: &Inspect, target: &Target) -> Result<(Facts, Vec<Vec<Plan>>), Error> {
-    let want = Want { actions: Action::ALL.to_vec(), probe: !args.no_probe && !args.polkit_rule, sudo: args.sudo };
+    let want = Want {
+        actions: Action::ALL.to_vec(),
+        probe: !args.no_probe && !args.polkit_rule,
+        sudo: args.sudo,
+        suggest: true,
+    };
     let words = format!("looking at {target}");
     let facts = progress::while_waiting(ctx.say.quiet, &words, ctx.client.facts(target, &want)).await?;
     let like = Request { sudo: args.sudo, ask_password: ctx.ask_password, ..Request::new(Action::Stop) };

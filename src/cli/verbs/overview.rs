@@ -26,7 +26,7 @@ pub(in crate::cli) async fn run(ctx: &Context<'_>) -> ExitCode {
 
 /// One row for each owner of a known server or own service.
 pub(super) async fn rows(ctx: &Context<'_>) -> Vec<OverviewRow> {
-    let want = Want { actions: Action::ALL.to_vec(), probe: true, sudo: false };
+    let want = Want { actions: Action::ALL.to_vec(), probe: true, sudo: false, suggest: false };
     let found = match ctx.client.observer().servers(&want).await {
         Ok(found) => found,
         Err(error) => {

@@ -2,7 +2,7 @@
 
 use super::super::observer::Observer;
 use super::super::{ReadError, interpreter, tree};
-use crate::model::{Process, UnitFacts, UnitKind, UnitName};
+use crate::model::{Manager, Process, UnitFacts, UnitKind, UnitName};
 use crate::systemd;
 
 /// The processes of a unit.
@@ -25,12 +25,12 @@ impl Members {
     /// Reads the processes of a unit. `matched`: what led to it; `None` if it was named itself.
     pub(super) async fn read(
         observer: &Observer,
-        client: Option<&systemd::Manager>,
+        (manager, client): (Manager, Option<&systemd::Manager>),
         unit: &UnitName,
         facts: Option<&UnitFacts>,
         matched: Option<&[Process]>,
     ) -> Self {
-        let group = facts.map(|f| f.control_group.clone()).filter(|g| !g.is_empty());
+        let group = facts.and_then(|f| observer.group_of(manager, &f.control_group));
         let mut group = group.or_else(|| matched?.first().and_then(|p| group_of_unit(p, unit)));
         let mut pids = pids_of(observer, client, unit, facts, group.as_deref()).await;
         for process in matched.into_iter().flatten() {
@@ -39,7 +39,9 @@ impl Members {
             }
         }
         let meant: Option<Vec<u32>> = matched.map(|all| all.iter().map(Process::pid).collect());
-        let tree = meant.as_ref().map(|meant| tree::of(observer.proc(), meant));
+        // Everything descends from PID 1, and nothing of it is meant by its name.
+        let tree_of = |meant: &Vec<u32>| if *meant == [1] { vec![1] } else { tree::of(observer.proc(), meant) };
+        let tree = meant.as_ref().map(tree_of);
         // Of a scope that holds more than the target, the rest is none of our business.
         let scope = unit.kind() == UnitKind::Scope;
         if let Some(tree) = tree.as_ref().filter(|tree| scope && pids.iter().any(|pid| !tree.contains(pid))) {
@@ -72,7 +74,7 @@ async fn pids_of(
     facts: Option<&UnitFacts>,
     group: Option<&str>,
 ) -> Vec<u32> {
-    let pids = group.and_then(|g| Some(observer.cgroups()?.pids_in(g))).unwrap_or_default();
+    let pids = group.map(|g| observer.pids_in(g)).unwrap_or_default();
     match client.filter(|_| pids.is_empty() && facts.is_some_and(UnitFacts::is_active)) {
         Some(client) => {
             let listed = client.unit_processes(unit).await.unwrap_or_default();

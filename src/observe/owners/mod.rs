@@ -21,9 +21,10 @@ use unit::unit_owner;
 /// Reads everything about what was found; one found thing can have several owners.
 pub(super) async fn describe(observer: &Observer, found: Found, want: &Want) -> Vec<OwnerFacts> {
     match found {
-        Found::Unit { manager, unit, facts, asking, note } => {
+        Found::Unit { manager, unit, facts, asking, by_pattern, note } => {
             let read = facts.map(|facts| (*facts, asking));
             let mut owner = unit_owner(observer, manager, &unit, read, None, want).await;
+            owner.by_pattern = by_pattern;
             owner.notes.extend(note);
             vec![owner]
         }

@@ -44,7 +44,7 @@ pub(super) async fn unit_owner(
     if let Some((between, facts)) = between.zip(facts.as_ref()).filter(|_| !later) {
         asking.complete(between, facts, &want.actions).await;
     }
-    let mut members = Members::read(observer, client.as_ref(), &unit, facts.as_ref(), matched).await;
+    let mut members = Members::read(observer, (manager, client.as_ref()), &unit, facts.as_ref(), matched).await;
     if members.hidden > 0 {
         notes.push(format!("/proc hides {} of its processes from you (hidepid)", members.hidden));
     }
@@ -60,6 +60,7 @@ pub(super) async fn unit_owner(
         },
         exact: exact(observer, manager, &unit, &members),
         named: matched.is_none(),
+        by_pattern: false,
         user: uid.map(user_name).or_else(|| user_of(manager, facts.as_ref())),
         uid: uid.or(match manager {
             Manager::User(uid) => Some(uid),
