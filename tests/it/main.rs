@@ -13,10 +13,14 @@ mod trial;
 mod rig;
 mod rig_itself;
 mod truth;
+mod verbs;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    if std::env::var_os(verbs::reuse::ROLE).is_some() {
+        return verbs::reuse::driver();
+    }
     if let Some(code) = rig::fakes::main() {
         return code;
     }
@@ -26,6 +30,7 @@ fn main() -> ExitCode {
     let args = libtest_mimic::Arguments::from_args();
     let mut trials = trial::Trials::new();
     rig_itself::register(&mut trials);
+    verbs::register(&mut trials);
     truth::register(&mut trials);
     let (trials, not_run) = trials.into_parts();
     let conclusion = libtest_mimic::run(&args, trials);

@@ -14,6 +14,7 @@ for f in $(ldd /usr/local/bin/sleeper | grep -o '/[^ ]*'); do
   cp -L "$f" "$to"
 done
 cp -L /usr/local/bin/sleeper "$1/usr/local/bin/"
+ln "$1/usr/local/bin/sleeper" "$1/usr/local/bin/llama-server"
 "#;
 
 /// A running container; it is removed when this is dropped.
@@ -34,6 +35,17 @@ impl Rig {
     ///
     /// What happens to it is written to [`Container::log`].
     pub fn container(&self, user: &str, name: &str) -> Result<std::result::Result<Container<'_>, &'static str>> {
+        self.container_of(user, name, "none", &["/usr/local/bin/sleeper", "--log", &format!("/tmp/{name}.log")])
+    }
+
+    /// The same with another program, in this network (`none`, `host`).
+    pub fn container_of(
+        &self,
+        user: &str,
+        name: &str,
+        network: &str,
+        argv: &[&str],
+    ) -> Result<std::result::Result<Container<'_>, &'static str>> {
         static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
         let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(|e| e.into_inner());
         if !self.exists("/usr/bin/podman") {
@@ -48,19 +60,27 @@ impl Rig {
             ids.ok()?;
             self.as_root().run(["chown", "-R", user, &root])?.ok()?;
         }
-        let mut words = vec!["podman", "run", "--detach", "--name", name, "--network=none", "--log-driver=none"];
+        let mut words = vec!["podman", "run", "--detach", "--name", name, "--log-driver=none"];
+        let network = format!("--network={network}");
+        words.push(&network);
         // There are no controllers, and where root lacks CAP_SYS_RESOURCE no limit can be raised.
         words.extend(["--pids-limit=0", "--ulimit=memlock=65536:65536"]);
         words.extend(["--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024", "--rootfs", &root]);
-        let inside = format!("/tmp/{name}.log");
         let podman = self.as_user(user);
-        let started = podman.run(words.into_iter().chain(["/usr/local/bin/sleeper", "--log", inside.as_str()]))?;
+        let started = podman.run(words.into_iter().chain(argv.iter().copied()))?;
         if started.stderr.contains("setrlimit (RLIM_MEMLOCK)") {
             return Ok(Err("this crun wants CAP_SYS_RESOURCE, and root lacks it on this machine"));
         }
         let id = started.ok()?;
         let pid = podman.run(["podman", "inspect", "--format", "{{.State.Pid}}", name])?.ok()?.parse()?;
-        Ok(Ok(Container { rig: self, user: user.into(), name: name.into(), id, pid, log: format!("{root}{inside}") }))
+        Ok(Ok(Container {
+            rig: self,
+            user: user.into(),
+            name: name.into(),
+            id,
+            pid,
+            log: format!("{root}/tmp/{name}.log"),
+        }))
     }
 }
 

@@ -51,4 +51,11 @@ impl Rig {
         let folder = self.cgroup.join(path.trim_start_matches('/'));
         Ok(std::fs::DirBuilder::new().recursive(true).mode(0o755).create(folder)?)
     }
+
+    /// The processes in a cgroup of the rig's tree, as the rig sees them.
+    pub fn cgroup_pids(&self, path: &str) -> Result<Vec<u32>> {
+        let folder = self.cgroup.join(path.trim_start_matches('/'));
+        let text = std::fs::read_to_string(folder.join("cgroup.procs"))?;
+        Ok(text.lines().filter_map(|pid| super::process::inner_pid(pid.parse().ok()?)).collect())
+    }
 }

@@ -95,10 +95,10 @@ fn innermost(pid: u32) -> Option<(u32, String)> {
     Some((inner_pid(pid)?, read(pid, "comm")?.trim_end().to_owned()))
 }
 
-/// The id that a process has in its own pid namespace.
-fn inner_pid(pid: u32) -> Option<u32> {
+/// The id that a process has in its own pid namespace; none for those that stand outside, as nsenter does.
+pub(super) fn inner_pid(pid: u32) -> Option<u32> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    status.lines().find_map(|l| l.strip_prefix("NSpid:"))?.split_whitespace().next_back()?.parse().ok()
+    status.lines().find_map(|l| l.strip_prefix("NSpid:"))?.split_whitespace().skip(1).last()?.parse().ok()
 }
 
 pub(super) fn pidfd(child: &Child) -> Result<OwnedFd> {

@@ -12,8 +12,10 @@ use super::{Result, flag, value, wait};
 /// What `sleeper` can be told:
 ///
 /// * `--ignore TERM` (or another signal; may be repeated): the signal has no effect
-/// * `--child`, `--session-child`, `--daemon-child`: a child `sleeper` of its own group, of its own session, or one whose
-///   parent is gone; what follows `--` is its arguments
+/// * `--child`, `--session-child`, `--orphan-child`, `--daemon-child`: a child `sleeper` of its own group, of its own
+///   session, one of its own group whose parent is gone, or of its own session whose parent is gone; what follows `--` is
+///   its arguments
+/// * `--setsid`: makes a session of its own first
 /// * `--seteuid UID`: takes that effective uid and keeps root as its real and saved one, as some daemons do
 /// * `--pid-file PATH`: writes its process id there once all of that is done
 /// * `--comm NAME`: takes that name, which may be hostile
@@ -35,6 +37,9 @@ pub fn main(args: &[String]) -> Result<()> {
     if let Some(uid) = value(own, "--seteuid") {
         nix::unistd::seteuid(uid.parse::<u32>()?.into())?;
     }
+    if flag(own, "--setsid") {
+        rustix::process::setsid()?;
+    }
     let mut children = Vec::new();
     if flag(own, "--child") {
         children.push(child(rest).process_group(0).spawn()?);
@@ -42,14 +47,12 @@ pub fn main(args: &[String]) -> Result<()> {
     if flag(own, "--session-child") {
         children.push(child(&[&["--setsid".to_owned()], rest].concat()).spawn()?);
     }
-    if flag(own, "--daemon-child") {
-        // The one in between ends at once.
-        child(&[&["--for".to_owned(), "0".to_owned(), "--session-child".to_owned(), "--".to_owned()], rest].concat())
-            .spawn()?
-            .wait()?;
-    }
-    if flag(own, "--setsid") {
-        rustix::process::setsid()?;
+    for (lost, kind) in [("--orphan-child", "--child"), ("--daemon-child", "--session-child")] {
+        if flag(own, lost) {
+            // The one in between ends at once.
+            let between = ["--for", "0", kind, "--"].map(str::to_owned);
+            child(&[&between, rest].concat()).spawn()?.wait()?;
+        }
     }
     if let Some(path) = value(own, "--pid-file") {
         std::fs::write(path, std::process::id().to_string())?;
