@@ -1,4 +1,7 @@
 //! Ends processes and all that descends from them: signals with waits between, by events.
+//!
+//! One that may not be signalled (a setuid child) does not keep the others from their end, and
+//! what was stopped before a SIGKILL that then is refused is continued.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +11,15 @@ use crate::model::{Aim, Ladder, ProcState, Rung, Signal};
 use crate::observe::{ProcFs, tree};
 use crate::sys::pidfd::PidFd;
 
+/// Sends one signal; `false` to a process that has ended.
+type Send = dyn Fn(&PidFd, u32, Signal) -> Result<bool, ActError> + Sync;
+
 /// The processes of a tree, each held by its pidfd. Grows while it is looked at: what a member
 /// started meanwhile belongs to it.
 struct Tree<'a> {
     proc: &'a ProcFs,
+    /// How a signal is sent: [`send_to`], but in tests.
+    by: &'a Send,
     own: u32,
     members: BTreeMap<u32, Member>,
 }
@@ -22,6 +30,16 @@ struct Member {
     start_ticks: u64,
     /// What it got last.
     last: Option<Signal>,
+    /// Why it could not get that.
+    refused: Option<ActError>,
+    /// It was stopped for a SIGKILL.
+    stopped: bool,
+}
+
+impl Member {
+    fn new(pidfd: PidFd, start_ticks: u64) -> Self {
+        Self { pidfd, start_ticks, last: None, refused: None, stopped: false }
+    }
 }
 
 impl Tree<'_> {
@@ -43,7 +61,7 @@ impl Tree<'_> {
             let Some(row) = table.iter().find(|row| row.pid == pid) else { continue };
             let same = self.proc.stat(pid).is_ok_and(|now| row.start_ticks == now.start_ticks);
             if same && pidfd.is_alive() {
-                self.members.insert(pid, Member { pidfd, start_ticks: row.start_ticks, last: None });
+                self.members.insert(pid, Member::new(pidfd, row.start_ticks));
             }
         }
     }
@@ -52,40 +70,55 @@ impl Tree<'_> {
         self.members.iter().filter(|(_, m)| m.pidfd.is_alive()).map(|(pid, m)| (*pid, m))
     }
 
-    /// Sends to every living member that has not got this signal yet.
-    fn send(&mut self, signal: Signal) -> Result<(), ActError> {
+    /// The living members that take signals from us.
+    fn left(&self) -> impl Iterator<Item = (u32, &Member)> {
+        self.alive().filter(|(_, member)| member.refused.is_none())
+    }
+
+    /// Sends to every living member that has not got this signal yet. Who cannot be signalled is
+    /// remembered, and the others get it all the same.
+    fn send(&mut self, signal: Signal) {
         for (pid, member) in &mut self.members {
             if member.last == Some(signal) || !member.pidfd.is_alive() {
                 continue;
             }
-            send_to(&member.pidfd, *pid, signal)?;
+            member.refused = (self.by)(&member.pidfd, *pid, signal).err();
             member.last = Some(signal);
-            if signal != Signal::KILL {
-                // A stopped process takes nothing but SIGKILL before it is continued.
-                send_to(&member.pidfd, *pid, Signal::CONT)?;
+            // A stopped process takes nothing but SIGKILL before it is continued; and who was
+            // stopped for a SIGKILL that it did not get must not stay so. The kernel permits
+            // SIGCONT within a session where it permits nothing else.
+            let goes_on = match &member.refused {
+                None => signal != Signal::KILL,
+                Some(_) => std::mem::take(&mut member.stopped),
+            };
+            if goes_on && let Err(error) = (self.by)(&member.pidfd, *pid, Signal::CONT) {
+                tracing::debug!(pid, %error, "not continued");
             }
         }
-        Ok(())
     }
 
-    /// Before SIGKILL everything is stopped, so that nothing forks away while it is counted.
-    fn freeze(&mut self) -> Result<(), ActError> {
+    /// Before SIGKILL everything is stopped, so that nothing forks away while it is counted. Who
+    /// cannot be stopped is left to [`Self::send`], which follows at once.
+    fn freeze(&mut self) {
         for _ in 0..16 {
             let before = self.members.len();
-            for (pid, member) in &self.members {
-                send_to(&member.pidfd, *pid, Signal::STOP)?;
+            // Who was sent a SIGKILL by an earlier rung gets no other, and so nobody to continue it.
+            for (pid, member) in self.members.iter_mut().filter(|(_, m)| m.last != Some(Signal::KILL)) {
+                match (self.by)(&member.pidfd, *pid, Signal::STOP) {
+                    Ok(sent) => member.stopped |= sent,
+                    Err(error) => tracing::debug!(pid, %error, "not stopped"),
+                }
             }
             self.grow();
             if self.members.len() == before {
                 break;
             }
         }
-        Ok(())
     }
 
-    /// Waits until one living member has ended.
+    /// Waits until one living member that takes signals has ended.
     async fn one_ended(&self) {
-        let mut waits: Vec<_> = self.alive().map(|(_, m)| Box::pin(m.pidfd.ended())).collect();
+        let mut waits: Vec<_> = self.left().map(|(_, m)| Box::pin(m.pidfd.ended())).collect();
         std::future::poll_fn(|cx| {
             if waits.is_empty() || waits.iter_mut().any(|w| w.as_mut().poll(cx).is_ready()) {
                 std::task::Poll::Ready(())
@@ -97,33 +130,36 @@ impl Tree<'_> {
     }
 
     /// One rung: the signal to all, then the wait; whoever joins meanwhile gets it too.
-    async fn rung(&mut self, rung: Rung) -> Result<(), ActError> {
+    async fn rung(&mut self, rung: Rung) {
         if rung.signal == Signal::KILL {
-            self.freeze()?;
+            self.freeze();
         }
-        self.send(rung.signal)?;
+        self.send(rung.signal);
         let wait = tokio::time::sleep(rung.wait);
         tokio::pin!(wait);
-        while self.alive().next().is_some() {
+        while self.left().next().is_some() {
             tokio::select! {
                 () = self.one_ended() => {}
-                () = &mut wait => return Ok(()),
+                () = &mut wait => return,
             }
             self.grow();
-            self.send(rung.signal)?;
+            self.send(rung.signal);
         }
-        Ok(())
     }
 }
 
 /// Ends the trees of the given processes by the rungs of the ladder.
 pub(super) async fn end(proc: &ProcFs, roots: &[Aim], ladder: &Ladder) -> Result<Done, ActError> {
-    let mut tree = Tree { proc, own: std::process::id(), members: BTreeMap::new() };
+    end_by(proc, roots, ladder, &send_to).await
+}
+
+async fn end_by(proc: &ProcFs, roots: &[Aim], ladder: &Ladder, by: &Send) -> Result<Done, ActError> {
+    let mut tree = Tree { proc, by, own: std::process::id(), members: BTreeMap::new() };
     for aim in roots {
         match open(proc, aim) {
             Ok(pidfd) => {
                 let start_ticks = aim.identity.start_ticks;
-                tree.members.insert(aim.identity.pid, Member { pidfd, start_ticks, last: None });
+                tree.members.insert(aim.identity.pid, Member::new(pidfd, start_ticks));
             }
             Err(ActError::Gone(_)) => {}
             Err(error) => return Err(error),
@@ -136,8 +172,11 @@ pub(super) async fn end(proc: &ProcFs, roots: &[Aim], ladder: &Ladder) -> Result
     let mut last = Signal::TERM;
     for rung in &ladder.0 {
         last = rung.signal;
-        tree.rung(*rung).await?;
-        if tree.alive().next().is_none() {
+        tree.rung(*rung).await;
+        if tree.left().next().is_none() {
+            if let Some(error) = refused(&tree) {
+                return Err(error);
+            }
             let n = tree.members.len();
             let state = if n == 1 { format!("ended by {last}") } else { format!("{n} processes ended by {last}") };
             return Ok(Done { outcome: Outcome::Stopped, state });
@@ -146,13 +185,27 @@ pub(super) async fn end(proc: &ProcFs, roots: &[Aim], ladder: &Ladder) -> Result
     Err(survived(&tree, last))
 }
 
+/// Who lives on because it could not be signalled, where that is anybody.
+fn refused(tree: &Tree<'_>) -> Option<ActError> {
+    let errors: Vec<&ActError> = tree.alive().filter_map(|(_, member)| member.refused.as_ref()).collect();
+    let mut text = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    match tree.members.len() - errors.len() {
+        0 => {}
+        1 => text += "; 1 other process has ended",
+        n => text += &format!("; {n} other processes have ended"),
+    }
+    let denied = errors.iter().all(|error| matches!(error, ActError::NotPermitted(_)));
+    (!errors.is_empty()).then_some(if denied { ActError::NotPermitted(text) } else { ActError::Failed(text) })
+}
+
 /// What is left after the last rung. A process in uninterruptible sleep cannot be helped.
 fn survived(tree: &Tree<'_>, last: Signal) -> ActError {
     let state = |pid| tree.proc.process(pid).map(|p| p.state);
     let left: Vec<String> = tree
         .alive()
-        .map(|(pid, _)| match state(pid) {
-            Ok(ProcState::Uninterruptible) => {
+        .map(|(pid, member)| match (&member.refused, state(pid)) {
+            (Some(error), _) => error.to_string(),
+            (None, Ok(ProcState::Uninterruptible)) => {
                 format!(
                     "{pid} cannot be killed now: it is in uninterruptible sleep (D) and ends when the kernel lets go"
                 )
@@ -161,4 +214,65 @@ fn survived(tree: &Tree<'_>, last: Signal) -> ActError {
         })
         .collect();
     ActError::Failed(format!("after {last}: {}", left.join("; ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::BufRead;
+    use std::process::{Child, Command, Stdio};
+
+    use super::*;
+
+    /// A shell with two children, and the pids of those.
+    fn family() -> (Child, Vec<u32>) {
+        let script = "sleep 600 & echo $!; sleep 600 & echo $!; wait";
+        let mut shell = Command::new("sh").args(["-c", script]).stdout(Stdio::piped()).spawn().unwrap();
+        let lines = std::io::BufReader::new(shell.stdout.take().unwrap()).lines();
+        let pids = lines.take(2).map(|line| line.unwrap().parse().unwrap()).collect();
+        (shell, pids)
+    }
+
+    /// Ends a family of whom the first child refuses these signals; afterwards it must run.
+    fn one_refuses(refuses: &'static [Signal], ladder: &str) -> ActError {
+        let proc = ProcFs::host().unwrap();
+        let (mut shell, children) = family();
+        let held = PidFd::open(children[0]).unwrap();
+        let child = children[0];
+        let by = move |pidfd: &PidFd, pid: u32, signal: Signal| {
+            if pid == child && refuses.contains(&signal) {
+                return Err(ActError::NotPermitted(format!("{signal} to {pid}: the kernel does not permit it")));
+            }
+            send_to(pidfd, pid, signal)
+        };
+        let root = Aim::from(&proc.process(shell.id()).unwrap());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let ladder = ladder.parse().unwrap();
+        let result = runtime.block_on(async { end_by(&proc, &[root], &ladder, &by).await });
+        shell.kill().unwrap();
+        shell.wait().unwrap();
+        assert!(proc.stat(children[1]).is_err() || !PidFd::open(children[1]).is_ok_and(|fd| fd.is_alive()));
+        assert!(held.is_alive(), "it was not to be ended");
+        let stat = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap();
+        assert!(!stat.contains(") T "), "it must not stay stopped: {stat}");
+        held.signal(9).unwrap();
+        let error = result.unwrap_err();
+        assert!(error.to_string().contains(&child.to_string()), "{error}");
+        error
+    }
+
+    #[test]
+    fn one_that_may_not_be_signalled_does_not_keep_the_others_from_their_end() {
+        let all: &[Signal] = &[Signal::TERM, Signal::STOP, Signal::KILL, Signal::CONT];
+        for ladder in ["KILL", "TERM:5s,KILL"] {
+            let error = one_refuses(all, ladder);
+            assert!(matches!(error, ActError::NotPermitted(_)), "{error:?}");
+            assert!(error.to_string().ends_with("; 2 other processes have ended"), "{error}");
+        }
+    }
+
+    #[test]
+    fn who_was_stopped_and_may_not_be_killed_is_continued() {
+        let error = one_refuses(&[Signal::KILL], "KILL");
+        assert!(matches!(error, ActError::NotPermitted(_)), "{error:?}");
+    }
 }

@@ -179,8 +179,9 @@ fn who() -> impl Strategy<Value = Owner> {
     ];
     let id = state(&["0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", "web", "-Hhost"]);
     let pod = select(vec![None, Some("pod-uid".to_owned())]);
-    let container = (select(runtimes), id, pod, manager, unit()).prop_map(|(runtime, id, pod, manager, unit)| {
-        Owner::Container { container: Container { runtime, id, pod }, unit: Some((manager, unit)) }
+    let around = proptest::option::of(unit());
+    let container = (select(runtimes), id, pod, manager, around).prop_map(|(runtime, id, pod, manager, unit)| {
+        Owner::Container { container: Container { runtime, id, pod }, manager, unit }
     });
     let root = samples::process(100, 1, 0, "x").identity;
     prop_oneof![

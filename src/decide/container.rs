@@ -6,8 +6,8 @@ use crate::model::{
     Action, Container, Manager, Means, Plan, Process, Runtime, SignalAnswer, Step, Stopper, Verdict, Whom,
 };
 
-/// Decides for an owner that is a container; `manager` is that of the unit around it.
-pub(super) fn decide(ctx: &Ctx<'_>, container: &Container, manager: Option<Manager>) -> Plan {
+/// Decides for an owner that is a container; `manager` says in whose part of the tree it stands.
+pub(super) fn decide(ctx: &Ctx<'_>, container: &Container, manager: Manager) -> Plan {
     let name = container.runtime.name();
     let short = short(container);
     let action = ctx.request.action;
@@ -35,7 +35,7 @@ pub(super) fn decide(ctx: &Ctx<'_>, container: &Container, manager: Option<Manag
             let command =
                 format!("{} {}", program(container.runtime), arguments.join(" ").replace(&container.id, short));
             let whose = match manager {
-                Some(Manager::User(uid)) if !is_ours(ctx, manager) => format!(" of uid {uid}"),
+                Manager::User(uid) if !is_ours(ctx, manager) => format!(" of uid {uid}"),
                 _ => String::new(),
             };
             let reason = format!(
@@ -71,11 +71,11 @@ fn short(container: &Container) -> &str {
     container.id.get(..12).filter(|_| hex).unwrap_or(&container.id)
 }
 
-/// A user may name the cgroups below their own manager as they like. What stands there is not
-/// believed to be a container of anybody else's runtime, so that nobody can have root stop the
-/// containers of others by such a name.
-fn is_ours(ctx: &Ctx<'_>, manager: Option<Manager>) -> bool {
-    !matches!(manager, Some(Manager::User(uid)) if uid != ctx.facts.caller.uid)
+/// A user may name the cgroups below their own manager as they like, with or without a unit. What
+/// stands there is not believed to be a container of anybody else's runtime, so that nobody can
+/// have root stop the containers of others by such a name.
+fn is_ours(ctx: &Ctx<'_>, manager: Manager) -> bool {
+    !matches!(manager, Manager::User(uid) if uid != ctx.facts.caller.uid)
 }
 
 fn holds_provost(ctx: &Ctx<'_>) -> Option<Plan> {

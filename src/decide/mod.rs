@@ -36,7 +36,7 @@ pub fn decide(facts: &Facts, owner: &OwnerFacts, request: &Request) -> Plan {
     match &owner.owner {
         Owner::Kernel => ctx.refuse(Stopper::NotPermitted, "it is a thread of the kernel, which takes no signals"),
         _ if request.only_process => process::only_process(&ctx),
-        Owner::Container { container, unit } => container::decide(&ctx, container, unit.as_ref().map(|(m, _)| *m)),
+        Owner::Container { container, manager, .. } => container::decide(&ctx, container, *manager),
         Owner::SystemUnit { unit } | Owner::UserUnit { unit, .. } if !ctx.in_scope_of_others() => {
             unit::decide(&ctx, unit)
         }

@@ -146,12 +146,12 @@ proptest! {
                     prop_assert!(request.action != Action::Kill && !(request.force && request.action == Action::Stop));
                 }
                 Step::Command { argv } => {
-                    let Owner::Container { container, unit } = &owner.owner else { panic!("{plan:?}") };
+                    let Owner::Container { container, manager, .. } = &owner.owner else { panic!("{plan:?}") };
                     let command = owner.runtime_command.as_deref().expect("access to the runtime");
                     prop_assert_eq!(&argv[..command.len()], command);
                     prop_assert_eq!(argv.last(), Some(&container.id));
                     prop_assert!(!container.id.starts_with('-') && !container.id.is_empty());
-                    let foreign = matches!(unit, Some((Manager::User(uid), _)) if *uid != facts.caller.uid);
+                    let foreign = matches!(manager, Manager::User(uid) if *uid != facts.caller.uid);
                     prop_assert!(!foreign, "a name that another user chose: {:?}", plan);
                 }
                 Step::Signal { .. } | Step::End { .. } => {

@@ -200,10 +200,10 @@ pub(super) fn bare(uid: u32, user: &str, direct: SignalAnswer) -> OwnerFacts {
 }
 
 /// A process that is the first one of a container, its worker beside it.
-pub(super) fn in_container(runtime: Runtime, id: &str, around: Option<(Manager, UnitName)>) -> OwnerFacts {
+pub(super) fn in_container(runtime: Runtime, id: &str, manager: Manager, unit: Option<UnitName>) -> OwnerFacts {
     let processes = vec![process(7100, 1, 0, "/bin/ollama serve"), process(7200, 7100, 0, "/bin/ollama runner")];
     let container = Container { runtime, id: id.to_owned(), pod: None };
-    signals(owner(Owner::Container { container, unit: around }, "root", processes), SignalAnswer::Denied)
+    signals(owner(Owner::Container { container, manager, unit }, "root", processes), SignalAnswer::Denied)
 }
 
 /// What was read for one owner.

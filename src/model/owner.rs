@@ -91,8 +91,11 @@ pub enum Owner {
     Container {
         /// Which one.
         container: Container,
-        /// The unit that holds it, and whose manager that is.
-        unit: Option<(Manager, UnitName)>,
+        /// Whose runtime it would be: a user's, where it stands in the part of the cgroup tree
+        /// that is that user's, whatever the names there say.
+        manager: Manager,
+        /// The unit that holds it, where its cgroup is one.
+        unit: Option<UnitName>,
     },
     /// Nobody: a process in no unit of its own.
     Bare {

@@ -149,7 +149,7 @@ impl InspectReport {
 impl OwnerReport {
     fn new(facts: &OwnerFacts, plans: &[Plan]) -> Self {
         let around = match &facts.owner {
-            Owner::Container { unit: Some((manager, unit)), .. } => Some((*manager, unit)),
+            Owner::Container { manager, unit: Some(unit), .. } => Some((*manager, unit)),
             owner => owner.unit(),
         };
         let unit = facts.unit.as_ref();

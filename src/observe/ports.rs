@@ -114,15 +114,32 @@ async fn socket_unit(
     };
     let client = observer.bus().manager(manager).await.ok()?;
     let socket = socket_on_port(&client, port).await?;
-    let triggers = super::units::read(&client, &socket).await.ok()?.triggers;
-    for service in triggers {
+    let facts = client.unit_properties(&socket, &["Accept"]).await.ok()?;
+    let mut active = Vec::new();
+    for service in facts.units("Triggers") {
         let state = client.active_state(&service).await.unwrap_or_default();
         if matches!(state.as_str(), "active" | "activating" | "reloading") {
-            let note = format!("{socket} holds port {port} and starts {service} when somebody connects");
-            return Some((manager, service, note));
+            active.push(service);
         }
     }
-    Some((manager, socket, format!("nothing runs behind port {port} now; a connection starts it")))
+    let (unit, note) = behind_socket(socket, facts.bool("Accept"), active, port);
+    Some((manager, unit, note))
+}
+
+/// Which unit answers for the port of a socket unit, by what that starts and what of it is
+/// active. With `Accept=yes` each connection has an instance of its own, and none is the server.
+fn behind_socket(socket: UnitName, accept: bool, active: Vec<UnitName>, port: u16) -> (UnitName, String) {
+    if accept {
+        let note = format!("each connection to port {port} starts an instance of its own; {} active now", active.len());
+        return (socket, note);
+    }
+    match active.into_iter().next() {
+        Some(service) => {
+            let note = format!("{socket} holds port {port} and starts {service} when somebody connects");
+            (service, note)
+        }
+        None => (socket, format!("nothing runs behind port {port} now; a connection starts it")),
+    }
 }
 
 async fn socket_on_port(client: &systemd::Manager, port: u16) -> Option<UnitName> {
@@ -136,4 +153,26 @@ async fn socket_on_port(client: &systemd::Manager, port: u16) -> Option<UnitName
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_answers_for_a_socket_unit() {
+        let unit = |name: &str| name.parse::<UnitName>().unwrap();
+        let behind = |accept, active: &[&str]| {
+            let active = active.iter().map(|name| unit(name)).collect();
+            let (unit, note) = behind_socket(unit("x.socket"), accept, active, 22);
+            (unit.to_string(), note)
+        };
+        let (unit, note) = behind(false, &["x.service"]);
+        assert_eq!((unit.as_str(), note.contains("x.socket holds port 22")), ("x.service", true));
+        assert_eq!(behind(false, &[]).0, "x.socket");
+        let (unit, note) = behind(true, &["x@1.service", "x@2.service"]);
+        assert_eq!(unit, "x.socket", "one connection is not the server");
+        assert!(note.ends_with("; 2 active now") && !note.contains("x@1"), "{note}");
+        assert!(behind(true, &[]).1.ends_with("; 0 active now"));
+    }
 }

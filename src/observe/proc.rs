@@ -114,7 +114,7 @@ impl ProcFs {
             sid: stat.sid,
             uids: status.map(|s| s.uids),
             exe: entry.exe(),
-            cmdline: entry.read("cmdline").map(|content| stat::nul_separated(&content)).unwrap_or_default(),
+            cmdline: entry.read("cmdline").map(|content| stat::command_line(&content)).unwrap_or_default(),
             started_at: self.started_at(stat.start_ticks),
             comm: stat.comm,
             state: stat.state,
@@ -134,9 +134,9 @@ impl ProcFs {
         Ok(stat::lossy(content.strip_suffix(b"\n").unwrap_or(&content)))
     }
 
-    /// The command line; empty for zombies and kernel threads.
+    /// The beginning of the command line; empty for zombies and kernel threads.
     pub(crate) fn cmdline(&self, pid: u32) -> Result<Vec<String>, ReadError> {
-        Ok(stat::nul_separated(&self.entry(pid)?.read("cmdline")?))
+        Ok(stat::command_line(&self.entry(pid)?.read("cmdline")?))
     }
 
     /// The text of /proc/PID/cgroup, for [`super::cgroup::path_of`].

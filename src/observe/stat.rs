@@ -119,9 +119,39 @@ pub(crate) fn btime(content: &[u8]) -> Option<u64> {
 /// Splits a NUL-separated file (cmdline, environ). Titles that a process writes over its own
 /// arguments are padded with NULs, so empty strings at the end are dropped.
 pub(crate) fn nul_separated(content: &[u8]) -> Vec<String> {
+    words(unpadded(content))
+}
+
+/// The most that is kept of a command line, in bytes and in words: each word costs an allocation
+/// of its own, and a process may have a hundred thousand.
+const KEPT_BYTES: usize = 4096;
+const KEPT_WORDS: usize = 256;
+
+/// A command line as it is kept: its beginning, whose last word ends with `…` where more follows.
+pub(crate) fn command_line(content: &[u8]) -> Vec<String> {
+    let whole = unpadded(content);
+    let nuls = whole.iter().enumerate().filter(|(_, b)| **b == 0);
+    let mut end = nuls.map(|(at, _)| at).nth(KEPT_WORDS - 1).unwrap_or(whole.len()).min(KEPT_BYTES);
+    // Not within a character of UTF-8, which has three such bytes at most.
+    for _ in 0..3 {
+        end -= usize::from(end > 0 && whole.get(end).is_some_and(|b| b & 0xc0 == 0x80));
+    }
+    let mut kept = words(whole.get(..end).unwrap_or(whole));
+    if end < whole.len()
+        && let Some(last) = kept.last_mut()
+    {
+        last.push('…');
+    }
+    kept
+}
+
+fn unpadded(content: &[u8]) -> &[u8] {
     let end = content.iter().rposition(|b| *b != 0).map_or(0, |last| last + 1);
-    let Some(content) = content.get(..end).filter(|c| !c.is_empty()) else { return Vec::new() };
-    content.split(|b| *b == 0).map(lossy).collect()
+    content.get(..end).unwrap_or_default()
+}
+
+fn words(content: &[u8]) -> Vec<String> {
+    if content.is_empty() { Vec::new() } else { content.split(|b| *b == 0).map(lossy).collect() }
 }
 
 #[cfg(test)]
@@ -171,10 +201,32 @@ mod tests {
         assert!(nul_separated(b"").is_empty() && nul_separated(b"\0\0").is_empty());
     }
 
+    #[test]
+    fn of_a_long_command_line_the_beginning_is_kept() {
+        let short = b"a\0b c\0\0d\0\0";
+        assert_eq!(command_line(short), nul_separated(short));
+        let many = command_line(&b"a\0".repeat(130_000));
+        assert_eq!((many.len(), many[0].as_str(), many[255].as_str()), (256, "a", "a…"));
+        let all = command_line(&b"a\0".repeat(256));
+        assert_eq!((all.len(), all[255].as_str()), (256, "a"), "nothing is left out");
+        let long = command_line(&[b"x\0", "ä".repeat(200_000).as_bytes()].concat());
+        assert_eq!(long, ["x".to_owned(), format!("{}…", "ä".repeat(2047))]);
+        assert_eq!(command_line(&[b'x'; 4096])[0].len(), 4096);
+    }
+
     proptest! {
         #[test]
         fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
             let _ = (Stat::parse(&bytes), Status::parse(&bytes), btime(&bytes), nul_separated(&bytes));
+            prop_assert_eq!(command_line(&bytes).len(), nul_separated(&bytes).len().min(KEPT_WORDS));
+        }
+
+        #[test]
+        fn a_command_line_is_kept_small(bytes in proptest::collection::vec(prop_oneof![Just(0), any::<u8>()], 3900..4400)) {
+            let kept = command_line(&bytes);
+            prop_assert!(kept.len() <= KEPT_WORDS);
+            // A byte that is no UTF-8 takes three in its place.
+            prop_assert!(kept.iter().map(String::len).sum::<usize>() <= 3 * KEPT_BYTES + '…'.len_utf8());
         }
 
         #[test]

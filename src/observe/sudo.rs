@@ -20,13 +20,13 @@ pub(super) async fn allowed(
     }
     let sudo = crate::sys::find_program("sudo")?;
     // That a command may be run says nothing about the password: listing needs none as soon as one
-    // rule of the user needs none. So the rules are read, unless no rule (or no longer) wants one.
-    let free = ask(&sudo, &["-v"]).await.is_some();
+    // rule of the user needs none. So the rules are read. Whether a password was given not long ago
+    // is not asked: to ask is to prolong it.
     let rules = ask(&sudo, &["-ll"]).await.unwrap_or_default();
     let mut verbs = Vec::new();
     for action in want.actions.iter().filter(|a| **a != Action::Kill) {
         let Some(command) = ask(&sudo, &["-l", "systemctl", action.verb(), unit.as_str()]).await else { continue };
-        if free || wants_no_password(&rules, command.trim()) {
+        if wants_no_password(&rules, command.trim()) {
             verbs.push(action.verb().to_owned());
         }
     }
@@ -42,25 +42,69 @@ async fn ask(sudo: &Path, arguments: &[&str]) -> Option<String> {
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Whether the rule that decides about the command has `NOPASSWD`. In the long list each rule has
-/// its options (`!authenticate`) and commands; the last rule that matches decides (sudoers(5)).
+/// Whether the rule that decides about the command, run as root, has `NOPASSWD`. In the long list
+/// each rule has its users (`RunAsUsers`), options (`!authenticate`) and commands; the last rule
+/// that matches decides (sudoers(5)). A rule that cannot be read and may match says no.
 fn wants_no_password(rules: &str, command: &str) -> bool {
     let mut decides = false;
-    for rule in rules.split("Sudoers entry").skip(1) {
-        let (head, commands) = rule.split_once("Commands:").unwrap_or((rule, ""));
-        let options = head.lines().find_map(|l| l.trim().strip_prefix("Options:")).unwrap_or_default();
-        let free = options.split(',').any(|o| o.trim() == "!authenticate");
+    for rule in entries(rules) {
+        let (head, commands) = rule.split_once("Commands:").unwrap_or((&rule, ""));
+        let line = |key: &str| head.lines().find_map(|l| l.trim().strip_prefix(key));
+        let free = line("Options:").unwrap_or_default().split(',').any(|o| o.trim() == "!authenticate");
+        let as_root = runs_as_root(line("RunAsUsers:").unwrap_or_default());
         for pattern in commands.lines().map(str::trim).filter(|l| !l.is_empty()) {
-            if matches(pattern, command) {
-                decides = free;
+            match as_root {
+                Some(false) => {}
+                Some(true) if matches(pattern, command) => decides = free,
+                // What it matches is not known; that it wants a password is.
+                Some(true) if !free && !is_plain(pattern) => decides = false,
+                Some(true) => {}
+                None if matches(pattern, command) || !is_plain(pattern) => decides = false,
+                None => {}
             }
         }
     }
     decides
 }
 
+/// The rules of the long list: each begins with a line that is not indented, as the text before
+/// them does, which names no commands.
+fn entries(rules: &str) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    for line in rules.lines() {
+        match all.last_mut() {
+            Some(entry) if line.is_empty() || line.starts_with([' ', '\t']) => {
+                entry.push_str(line);
+                entry.push('\n');
+            }
+            _ => all.push(format!("{line}\n")),
+        }
+    }
+    all
+}
+
+/// Whether a rule for these users is one for root; `None` where it cannot be told: for groups,
+/// numbers, exceptions, aliases.
+fn runs_as_root(users: &str) -> Option<bool> {
+    let mut root = false;
+    for user in users.split(',').map(str::trim) {
+        match user {
+            "root" | "ALL" => root = true,
+            _ if user.starts_with(|c: char| c.is_ascii_lowercase() || c == '_') => {}
+            _ => return None,
+        }
+    }
+    Some(root)
+}
+
+/// Whether a pattern is a path with arguments and nothing more.
+fn is_plain(pattern: &str) -> bool {
+    let special = |c: char| matches!(c, '*' | '?' | '[' | ']' | '^' | '!' | '$' | ':');
+    !pattern.contains(special) && !pattern.ends_with('/')
+}
+
 /// `ALL`, the command itself, or its program with any arguments. A pattern that is more than that
-/// is taken for no match: then a password is expected, and nothing is claimed.
+/// is taken for no match, as [`wants_no_password`] considers.
 fn matches(pattern: &str, command: &str) -> bool {
     let plain = pattern.replace('\\', "");
     plain == "ALL" || plain == command || command.split_once(' ').is_some_and(|(program, _)| plain == program)
@@ -74,7 +118,34 @@ mod tests {
 
     fn rule(options: &str, commands: &[&str]) -> String {
         let commands: Vec<String> = commands.iter().map(|c| format!("\t{c}\n")).collect();
-        format!("\nSudoers entry:\n    RunAsUsers: root\n{options}    Commands:\n{}", commands.concat())
+        format!("\nSudoers entry: /etc/sudoers\n    RunAsUsers: root\n{options}    Commands:\n{}", commands.concat())
+    }
+
+    #[test]
+    fn only_rules_for_root_count() {
+        let free = rule("    Options: !authenticate\n", &["ALL"]);
+        let of = |users: &str| free.replace("RunAsUsers: root", &format!("RunAsUsers: {users}"));
+        assert!(wants_no_password(&of("ALL"), STOP) && wants_no_password(&of("eve, root"), STOP));
+        for users in ["eve", "eve, adm", "ALL, !root", "%wheel", "#0", "OPS", "", "eve,"] {
+            assert!(!wants_no_password(&of(users), STOP), "{users}");
+        }
+        let wants = rule("", &["ALL"]);
+        assert!(!wants_no_password(&format!("{wants}{}", of("eve")), STOP), "the rule for root decides");
+        assert!(wants_no_password(&format!("{free}{}", wants.replace(": root", ": eve")), STOP));
+        assert!(!wants_no_password(&format!("{free}{}", wants.replace(": root", ": OPS")), STOP));
+        let none = free.replace("    RunAsUsers: root\n", "");
+        assert!(!wants_no_password(&none, STOP));
+        let role = wants.replace("Sudoers entry: /etc/sudoers", "LDAP Role: x").replace(": root", ": eve");
+        assert!(!wants_no_password(&format!("{}{role}", rule("    Options: !authenticate\n", &["/bin/true"])), STOP));
+    }
+
+    #[test]
+    fn a_rule_that_may_match_and_wants_a_password_is_not_overlooked() {
+        let free = rule("    Options: !authenticate\n", &["ALL"]);
+        for pattern in ["/usr/bin/systemctl stop *", "/usr/bin/", "^/usr/bin/.*$"] {
+            assert!(!wants_no_password(&format!("{free}{}", rule("", &[pattern])), STOP), "{pattern}");
+        }
+        assert!(wants_no_password(&format!("{free}{}", rule("", &["/usr/bin/true"])), STOP));
     }
 
     #[test]

@@ -59,9 +59,9 @@ pub(in crate::cli) fn owner_line(owner: &OwnerFacts, now: SystemTime) -> String 
             format!("{unit}, a unit of the user manager of {}", crate::observe::user_name(*uid))
         }
         Owner::Session { id, .. } => format!("login session {id} of {}", user_or("somebody")),
-        Owner::Container { container, unit } => {
+        Owner::Container { container, manager, unit } => {
             let short: String = container.id.chars().take(12).collect();
-            let around = unit.as_ref().map(|(manager, unit)| match manager {
+            let around = unit.as_ref().map(|unit| match manager {
                 Manager::System => format!(", in {unit}"),
                 Manager::User(uid) => format!(", in {unit} of {}", crate::observe::user_name(*uid)),
             });

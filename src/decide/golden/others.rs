@@ -9,17 +9,17 @@ const ID: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1
 fn docker(access: bool) -> OwnerFacts {
     let scope = unit_name(&format!("docker-{ID}.scope"));
     let runtime_command = access.then(|| vec!["docker".to_owned()]);
-    OwnerFacts { runtime_command, ..in_container(Runtime::Docker, ID, Some((Manager::System, scope))) }
+    OwnerFacts { runtime_command, ..in_container(Runtime::Docker, ID, Manager::System, Some(scope)) }
 }
 
 fn rootless_podman(uid: u32) -> OwnerFacts {
     let scope = unit_name(&format!("libpod-{ID}.scope"));
-    let owner = in_container(Runtime::Podman, ID, Some((Manager::User(uid), scope)));
+    let owner = in_container(Runtime::Podman, ID, Manager::User(uid), Some(scope));
     OwnerFacts { runtime_command: (uid == 1000).then(|| vec!["podman".to_owned()]), ..owner }
 }
 
 fn pod() -> Facts {
-    let mut owner = in_container(Runtime::Containerd, ID, None);
+    let mut owner = in_container(Runtime::Containerd, ID, Manager::System, None);
     if let Owner::Container { container, .. } = &mut owner.owner {
         container.pod = Some("7c1f4b0a-2d53-4c1e-9a55-0b7d1f4b2a11".to_owned());
     }
@@ -29,7 +29,7 @@ fn pod() -> Facts {
 
 fn nspawn() -> Facts {
     let service = unit_name("systemd-nspawn@web.service");
-    let mut owner = in_container(Runtime::Nspawn, "web", Some((Manager::System, service)));
+    let mut owner = in_container(Runtime::Nspawn, "web", Manager::System, Some(service));
     owner.runtime_command = Some(vec!["machinectl".to_owned()]);
     facts(root(), owner)
 }

@@ -94,12 +94,12 @@ pub(super) fn leading(names: &[&str], slices: &[&str]) -> Option<Container> {
     plain.or_else(|| one(below, pod))
 }
 
-/// The container that the subgroups of a unit name. A machine is not believed there: its names
-/// are too ordinary for a folder that anybody may make.
+/// The container that the subgroups of a unit name. A machine is not believed there, of whatever
+/// kind: its names are too ordinary for a folder that anybody may make.
 pub(super) fn nested(names: &[&str]) -> Option<Container> {
     let first = leading(names, &[]);
     let any = || names.iter().find_map(|name| one(name, None).or_else(|| colons(name)));
-    first.or_else(any).filter(|container| container.runtime != Runtime::Machine)
+    first.or_else(any).filter(|container| !matches!(container.runtime, Runtime::Machine | Runtime::Nspawn))
 }
 
 fn one(name: &str, pod: Option<String>) -> Option<Container> {

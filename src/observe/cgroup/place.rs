@@ -2,11 +2,14 @@
 //!
 //! The rules are systemd's (cg_path_get_unit and its kin): slices in front are skipped, the next
 //! name is the unit, and what stands below it is the unit's own business. The outermost unit is
-//! the host's; nobody but root can make a path that claims another one.
+//! the host's, and root's to name. What stands below it may be named by whoever it was delegated
+//! to: a user owns the tree below `user@UID.service` and makes folders of any name there. So what
+//! is found in a user's part of the tree is that user's ([`Manager::User`]), whatever it is called,
+//! and what a user's manager cannot have (a machine, a container of LXC) is not seen there.
 
 use super::container::{is_daemon, leading, nested};
 use super::{CgroupPath, ManagerRoot};
-use crate::model::{Container, Manager, UnitKind, UnitName};
+use crate::model::{Container, Manager, Runtime, UnitKind, UnitName};
 
 /// Where a process stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,8 +46,10 @@ pub(crate) enum Place {
     Container {
         /// Which.
         container: Container,
-        /// The unit that holds it.
-        unit: Option<(Manager, UnitName)>,
+        /// In whose part of the tree it stands; so nobody else's runtime knows it.
+        manager: Manager,
+        /// The unit that holds it, where its cgroup is one.
+        unit: Option<UnitName>,
     },
     /// Outside of the tree that can be seen: nothing can be concluded.
     Foreign,
@@ -57,16 +62,17 @@ pub(crate) fn place(path: &CgroupPath, root: &ManagerRoot) -> Place {
     };
     let names: Vec<&str> = below.split('/').filter(|n| !n.is_empty()).collect();
     let (slices, names) = skip_slices(&names);
+    let owner = slices.iter().find_map(|slice| number(slice, "user-", ".slice"));
+    let manager = owner.map_or(Manager::System, Manager::User);
     if let Some(container) = leading(names, slices) {
-        return Place::Container { container, unit: held(Manager::System, names) };
+        return Place::Container { container, manager, unit: held(names) };
     }
     let Some((unit, rest)) = unit(names) else { return Place::Root };
-    let owner = slices.iter().find_map(|slice| number(slice, "user-", ".slice"));
     if let Some(uid) = number(unit.as_str(), "user@", ".service") {
         return in_user_manager(uid, rest).unwrap_or_else(|| Place::SystemUnit { unit, subgroup: joined(rest) });
     }
     if let Some(container) = guest(&unit, rest) {
-        return Place::Container { container, unit: Some((Manager::System, unit)) };
+        return Place::Container { container, manager, unit: Some(unit) };
     }
     match session_id(unit.as_str()) {
         Some(id) => Place::Session { id: id.to_owned(), uid: owner, scope: unit },
@@ -78,15 +84,15 @@ pub(crate) fn place(path: &CgroupPath, root: &ManagerRoot) -> Place {
 fn in_user_manager(uid: u32, names: &[&str]) -> Option<Place> {
     let manager = Manager::User(uid);
     let (slices, names) = skip_slices(names);
-    if let Some(container) = leading(names, slices) {
-        return Some(Place::Container { container, unit: held(manager, names) });
+    if let Some(container) = leading(names, slices).filter(is_rootless) {
+        return Some(Place::Container { container, manager, unit: held(names) });
     }
     let (unit, rest) = unit(names)?;
     if unit.as_str() == "init.scope" {
         return None;
     }
-    Some(match guest(&unit, rest) {
-        Some(container) => Place::Container { container, unit: Some((manager, unit)) },
+    Some(match guest(&unit, rest).filter(is_rootless) {
+        Some(container) => Place::Container { container, manager, unit: Some(unit) },
         None => Place::UserUnit { uid, subgroup: joined(rest), unit },
     })
 }
@@ -98,8 +104,14 @@ fn guest(unit: &UnitName, rest: &[&str]) -> Option<Container> {
 }
 
 /// The unit of a container, where its cgroup is one.
-fn held(manager: Manager, names: &[&str]) -> Option<(Manager, UnitName)> {
-    unit(names).map(|(unit, _)| (manager, unit))
+fn held(names: &[&str]) -> Option<UnitName> {
+    unit(names).map(|(unit, _)| unit)
+}
+
+/// Whether a user's manager can hold such a container. Machines are registered with the system
+/// alone, and LXC's names are those of root's containers too.
+fn is_rootless(container: &Container) -> bool {
+    !matches!(container.runtime, Runtime::Lxc | Runtime::Nspawn | Runtime::Machine)
 }
 
 fn unit<'n, 's>(names: &'n [&'s str]) -> Option<(UnitName, &'n [&'s str])> {

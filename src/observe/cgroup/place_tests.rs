@@ -3,7 +3,6 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::Runtime;
 
 const HEX: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
@@ -72,71 +71,119 @@ fn user_units_and_sessions() {
 fn containers() {
     let user = "/user.slice/user-1000.slice/user@1000.service";
     let hex = HEX;
-    for (path, runtime, id, unit) in [
-        ("/system.slice/docker-HEX.scope", Runtime::Docker, hex, Some((Manager::System, "docker-HEX.scope"))),
-        ("/docker/HEX/init.scope", Runtime::Docker, hex, None),
-        ("/system.slice/docker.service/docker/HEX", Runtime::Docker, hex, Some((Manager::System, "docker.service"))),
-        ("/docker/HEX/docker/0000", Runtime::Docker, hex, None),
-        (
-            "/machine.slice/libpod-HEX.scope/container",
-            Runtime::Podman,
-            hex,
-            Some((Manager::System, "libpod-HEX.scope")),
-        ),
+    for (path, runtime, id, manager, unit) in [
+        ("/system.slice/docker-HEX.scope", Runtime::Docker, hex, Manager::System, Some("docker-HEX.scope")),
+        ("/docker/HEX/init.scope", Runtime::Docker, hex, Manager::System, None),
+        ("/system.slice/docker.service/docker/HEX", Runtime::Docker, hex, Manager::System, Some("docker.service")),
+        ("/docker/HEX/docker/0000", Runtime::Docker, hex, Manager::System, None),
+        ("/machine.slice/libpod-HEX.scope/container", Runtime::Podman, hex, Manager::System, Some("libpod-HEX.scope")),
         (
             "/machine.slice/libpod-conmon-HEX.scope",
             Runtime::Podman,
             hex,
-            Some((Manager::System, "libpod-conmon-HEX.scope")),
+            Manager::System,
+            Some("libpod-conmon-HEX.scope"),
         ),
-        ("/libpod_parent/libpod-HEX/ctr", Runtime::Podman, hex, None),
+        ("/libpod_parent/libpod-HEX/ctr", Runtime::Podman, hex, Manager::System, None),
         (
             "USER/user.slice/libpod-HEX.scope/container",
             Runtime::Podman,
             hex,
-            Some((Manager::User(1000), "libpod-HEX.scope")),
+            Manager::User(1000),
+            Some("libpod-HEX.scope"),
         ),
         (
             "USER/user.slice/user-libpod_pod_ab.slice/libpod-HEX.scope",
             Runtime::Podman,
             hex,
-            Some((Manager::User(1000), "libpod-HEX.scope")),
+            Manager::User(1000),
+            Some("libpod-HEX.scope"),
         ),
-        ("/lxc.payload.web/system.slice/x.service", Runtime::Lxc, "web", None),
-        ("/lxc.monitor.web", Runtime::Lxc, "web", None),
-        ("/lxc/web/x", Runtime::Lxc, "web", None),
+        ("/lxc.payload.web/system.slice/x.service", Runtime::Lxc, "web", Manager::System, None),
+        ("/lxc.monitor.web", Runtime::Lxc, "web", Manager::System, None),
+        ("/lxc/web/x", Runtime::Lxc, "web", Manager::System, None),
         (
             "/user.slice/user-1000.slice/session-2.scope/lxc.payload.c",
             Runtime::Lxc,
             "c",
-            Some((Manager::System, "session-2.scope")),
+            Manager::User(1000),
+            Some("session-2.scope"),
         ),
-        ("USER/app.slice/run-1.scope/lxc.payload.c", Runtime::Lxc, "c", Some((Manager::User(1000), "run-1.scope"))),
+        (
+            "USER/app.slice/run-1.scope/libpod_parent/libpod-HEX",
+            Runtime::Podman,
+            hex,
+            Manager::User(1000),
+            Some("run-1.scope"),
+        ),
+        ("USER/docker/HEX", Runtime::Docker, hex, Manager::User(1000), None),
+        ("USER/app.slice/docker.service/docker/HEX", Runtime::Docker, hex, Manager::User(1000), Some("docker.service")),
         (
             r"/machine.slice/machine-qemu\x2d1\x2dvm.scope/libvirt/emulator",
             Runtime::Machine,
             "qemu-1-vm",
-            Some((Manager::System, r"machine-qemu\x2d1\x2dvm.scope")),
+            Manager::System,
+            Some(r"machine-qemu\x2d1\x2dvm.scope"),
         ),
         (
             "/machine.slice/machine-deb.scope/payload/init.scope",
             Runtime::Nspawn,
             "deb",
-            Some((Manager::System, "machine-deb.scope")),
+            Manager::System,
+            Some("machine-deb.scope"),
         ),
         (
             r"/machine.slice/systemd-nspawn@my\x2dbox.service/payload/system.slice/ssh.service",
             Runtime::Nspawn,
             "my-box",
-            Some((Manager::System, r"systemd-nspawn@my\x2dbox.service")),
+            Manager::System,
+            Some(r"systemd-nspawn@my\x2dbox.service"),
         ),
-        ("/system.slice/nerdctl-HEX.scope", Runtime::Containerd, hex, Some((Manager::System, "nerdctl-HEX.scope"))),
+        ("/system.slice/nerdctl-HEX.scope", Runtime::Containerd, hex, Manager::System, Some("nerdctl-HEX.scope")),
     ] {
         let expected = Place::Container {
             container: Container { runtime, id: id.to_owned(), pod: None },
-            unit: unit.map(|(manager, unit)| (manager, name(unit))),
+            manager,
+            unit: unit.map(name),
         };
         assert_eq!(at(&path.replace("USER", user), ""), expected, "{path}");
+    }
+}
+
+#[test]
+fn a_users_folders_claim_no_machine_and_no_container_of_root() {
+    let user = "/user.slice/user-1001.slice/user@1001.service";
+    for below in [
+        "machine/victim",
+        "machine-victim.scope",
+        "machine-victim.scope/payload",
+        "systemd-nspawn@victim.service/payload",
+        "lxc/victim",
+        "lxc.payload.victim",
+        "app.slice/lxc.payload/victim",
+        "run-1.scope/lxc.payload.victim",
+        "run-1.scope/machine-victim.scope/payload",
+        "docker/HEX",
+        "app.slice/docker-HEX.scope",
+        "libpod_parent/libpod-HEX",
+        "kubepods/pod1/HEX",
+        "app.slice/run-1.scope/docker/HEX",
+        "user-0.slice/libpod-HEX.scope",
+    ] {
+        match at(&format!("{user}/{below}"), "") {
+            Place::Container { container, manager, .. } => {
+                assert_eq!(manager, Manager::User(1001), "{below}");
+                assert!(is_rootless(&container), "{below}");
+            }
+            Place::UserUnit { uid, .. } => assert_eq!(uid, 1001, "{below}"),
+            Place::SystemUnit { unit, .. } => assert_eq!(unit.as_str(), "user@1001.service", "{below}"),
+            other => panic!("{below}: {other:?}"),
+        }
+    }
+    for path in
+        ["/system.slice/run-1.scope/machine-v.scope/payload", "/system.slice/run-1.scope/systemd-nspawn@v.service"]
+    {
+        assert!(matches!(at(path, ""), Place::SystemUnit { .. }), "a delegated scope: {path}");
     }
 }
 
@@ -162,7 +209,7 @@ fn pods() {
         ),
     ] {
         let container = Container { runtime, id: HEX.to_owned(), pod: Some("1a-2b".to_owned()) };
-        let expected = Place::Container { container, unit: unit.map(|u| (Manager::System, name(u))) };
+        let expected = Place::Container { container, manager: Manager::System, unit: unit.map(name) };
         assert_eq!(at(&path, ""), expected, "{path}");
     }
 }
@@ -222,9 +269,9 @@ proptest! {
                 prop_assert!(reads(&unit));
                 prop_assert_ne!(unit.kind(), UnitKind::Slice);
             }
-            Place::Container { container, unit } => {
+            Place::Container { container, unit, .. } => {
                 prop_assert!(!container.id.is_empty());
-                prop_assert!(unit.is_none_or(|(_, unit)| reads(&unit) && unit.kind() != UnitKind::Slice));
+                prop_assert!(unit.is_none_or(|unit| reads(&unit) && unit.kind() != UnitKind::Slice));
             }
             Place::Root => prop_assert!(!path.split('/').any(|c| c == "..")),
             Place::Foreign => {}

@@ -11,8 +11,8 @@ use crate::model::{Container, Manager, Process};
 pub(super) struct Inside {
     pub(super) pid: u32,
     pub(super) container: Container,
-    /// Whose unit holds the container, where one does.
-    pub(super) manager: Option<Manager>,
+    /// In whose part of the tree the container stands.
+    pub(super) manager: Manager,
     /// It belongs to the runtime and runs outside, as conmon does.
     pub(super) helper: bool,
 }
@@ -23,9 +23,9 @@ pub(super) fn all(proc: &ProcFs) -> Vec<Inside> {
     let root = ManagerRoot::of(path(1).as_ref());
     let inside = |pid: u32| {
         let path = path(pid)?;
-        let Place::Container { container, unit } = place(&path, &root) else { return None };
+        let Place::Container { container, manager, .. } = place(&path, &root) else { return None };
         let helper = ["conmon-", "lxc.monitor", "/supervisor"].iter().any(|part| path.as_str().contains(part));
-        Some(Inside { pid, container, manager: unit.map(|(manager, _)| manager), helper })
+        Some(Inside { pid, container, manager, helper })
     };
     proc.pids().unwrap_or_default().into_iter().filter_map(inside).collect()
 }

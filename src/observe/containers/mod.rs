@@ -96,8 +96,8 @@ fn among(proc: &ProcFs, process: &Process, row: &Proxy, addr: SocketAddr, all: &
 fn is_same_user(process: &Process, inside: &Inside) -> bool {
     let uid = process.uids.map(|uids| uids.real);
     match inside.manager {
-        Some(Manager::User(owner)) => uid == Some(owner),
-        Some(Manager::System) | None => uid == Some(0),
+        Manager::User(owner) => uid == Some(owner),
+        Manager::System => uid == Some(0),
     }
 }
 

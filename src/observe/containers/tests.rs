@@ -22,7 +22,7 @@ fn process(pid: u32, uid: u32, line: &str) -> Process {
     }
 }
 
-fn inside(pid: u32, id: &str, manager: Option<Manager>, helper: bool) -> Inside {
+fn inside(pid: u32, id: &str, manager: Manager, helper: bool) -> Inside {
     let container = Container { runtime: Runtime::Podman, id: id.to_owned(), pod: None };
     Inside { pid, container, manager, helper }
 }
@@ -42,7 +42,7 @@ fn what_is_no_proxy_serves_nothing() {
 
 #[test]
 fn by_the_id_on_the_command_line() {
-    let system = Some(Manager::System);
+    let system = Manager::System;
     let all = [inside(5, ID, system, true), inside(6, ID, system, false), inside(9, "other", system, false)];
     let line = format!("/usr/bin/conmon --api-version 1 -c {ID} -u {ID} -r /usr/bin/crun");
     assert_eq!(found(&process(5, 0, &line), &all), Serves::Container(6));
@@ -59,7 +59,7 @@ fn by_the_id_on_the_command_line() {
 
 #[test]
 fn only_containers_of_the_same_user() {
-    let all = [inside(6, ID, Some(Manager::User(1000)), false)];
+    let all = [inside(6, ID, Manager::User(1000), false)];
     let line = format!("conmon -c {ID}");
     assert_eq!(found(&process(5, 1000, &line), &all), Serves::Container(6));
     assert!(matches!(found(&process(5, 1001, &line), &all), Serves::Unknown(_)));
@@ -70,9 +70,9 @@ fn only_containers_of_the_same_user() {
 fn by_the_address_in_the_containers_network() {
     let own = std::process::id();
     let line = "docker-proxy -proto tcp -host-ip 0.0.0.0 -host-port 8080 -container-ip 127.0.0.1 -container-port 80";
-    let one = inside(own, "one", None, false);
+    let one = inside(own, "one", Manager::System, false);
     assert_eq!(found(&process(5, 0, line), std::slice::from_ref(&one)), Serves::Container(own));
-    let both = [one, inside(own, "two", None, false)];
+    let both = [one, inside(own, "two", Manager::System, false)];
     let Serves::Unknown(reason) = found(&process(5, 0, line), &both) else { panic!("two have the address") };
     assert!(reason.contains("several") && reason.contains("publish=8080"), "{reason}");
     assert!(matches!(found(&process(5, 0, &line.replace("127.0.0.1", "203.0.113.9")), &both), Serves::Unknown(_)));
@@ -116,7 +116,7 @@ fn by_the_network_namespace() {
     if let Ok(pid) = line.trim().parse::<u32>() {
         let uid = rustix::process::getuid().as_raw();
         let manager = if uid == 0 { Manager::System } else { Manager::User(uid) };
-        let all = [inside(std::process::id(), "host", Some(manager), false), inside(pid, ID, Some(manager), false)];
+        let all = [inside(std::process::id(), "host", manager, false), inside(pid, ID, manager, false)];
         let proxy = process(child.id(), uid, "rootlessport");
         assert_eq!(found(&proxy, &all), Serves::Container(pid));
         assert!(matches!(found(&process(std::process::id(), uid, "pasta"), &all[..1]), Serves::Unknown(_)));

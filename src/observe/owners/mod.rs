@@ -81,8 +81,8 @@ async fn at_place(observer: &Observer, place: Place, matched: Vec<Process>, want
     let (manager, unit) = match place {
         Place::SystemUnit { unit, .. } => (Manager::System, unit),
         Place::UserUnit { uid, unit, .. } => (Manager::User(uid), unit),
-        Place::Container { container, unit } => {
-            return vec![container_owner::owner(observer, container, unit, matched, want).await];
+        Place::Container { container, manager, unit } => {
+            return vec![container_owner::owner(observer, (container, manager, unit), matched, want).await];
         }
         Place::Session { id, uid, .. } => {
             return trees(observer, matched, want, |root| Owner::Session { id: id.clone(), uid, root }).await;
