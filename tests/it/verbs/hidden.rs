@@ -43,7 +43,8 @@ fn hidepid_everywhere(rig: &Rig) -> Result<()> {
         let (seen, code) = json(&rig.as_user("eve"), ["inspect", "unit:hidden-e.service"])?;
         let stop = &seen["owners"][0]["actions"]["stop"];
         expect!(code == 0 && stop["verdict"] == "needs-password", "{seen}");
-        let own = rig.as_user("eve").in_unit("/hidden-e").run(["sh", "-c", "sleep 100 & provost stop pid:$!; echo $?"])?;
+        let own =
+            rig.as_user("eve").in_unit("/hidden-e").run(["sh", "-c", "sleep 100 & provost stop pid:$!; echo $?"])?;
         expect!(own.stdout.ends_with("0\n"), "{own:?}");
         Ok(())
     };

@@ -2,9 +2,12 @@
 
 mod ensure;
 mod hidden;
+mod jobs;
 mod ports;
 mod probes;
 pub mod reuse;
+mod rights;
+mod stuck;
 mod trees;
 mod waits;
 mod words;
@@ -19,9 +22,12 @@ use crate::trial::Trials;
 pub fn register(trials: &mut Trials) {
     ensure::register(trials);
     hidden::register(trials);
+    jobs::register(trials);
     ports::register(trials);
     probes::register(trials);
     reuse::register(trials);
+    rights::register(trials);
+    stuck::register(trials);
     trees::register(trials);
     waits::register(trials);
     words::register(trials);
