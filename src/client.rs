@@ -53,7 +53,7 @@ impl Client {
     pub async fn plan(&self, target: &Target, request: &Request, all: bool) -> Result<Vec<(String, Plan)>, Error> {
         let actions = if request.force { vec![request.action, Action::Kill] } else { vec![request.action] };
         let facts = self.facts(target, &Want { actions, probe: false, sudo: request.sudo, suggest: true }).await?;
-        if facts.owners.len() > 1 && !all && !is_glob(target) {
+        if facts.owners.len() > 1 && !all && !target.is_pattern() {
             let choices = facts.owners.iter().map(|o| (o.exact.clone(), what(o))).collect();
             return Err(Error::Ambiguous { target: crate::text::clip(&facts.target), choices });
         }
@@ -88,15 +88,6 @@ impl Client {
             first.get_or_insert(found);
         }
         Ok(first.unwrap_or_else(|| Availability::unknown("nothing runs")))
-    }
-}
-
-/// Whether the user named several on purpose.
-fn is_glob(target: &Target) -> bool {
-    match target {
-        Target::Unit(p) | Target::UserUnit(p) => matches!(p, crate::model::UnitPattern::Glob(_)),
-        Target::Service(id) => id.is_glob(),
-        _ => false,
     }
 }
 

@@ -27,7 +27,7 @@ Exit codes:
 /// provost asks systemd where systemd owns the process, signals directly where you may, goes
 /// through polkit where an administrator may allow it, and says why.
 #[derive(Debug, Parser)]
-#[command(name = "provost", version, after_help = AFTER_HELP, max_term_width = 100, disable_help_subcommand = true)]
+#[command(name = "provost", version, after_help = AFTER_HELP, max_term_width = 100)]
 pub struct Cli {
     /// What to do; without a verb: an overview of known servers and own services
     #[command(subcommand)]

@@ -9,6 +9,7 @@ mod verbs;
 
 pub use args::Cli;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -20,7 +21,7 @@ use say::Say;
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::try_parse_from(signals_as_kill_has_them(std::env::args_os().collect())) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are no errors; both go where clap sends them.
@@ -29,7 +30,7 @@ pub fn main() -> ExitCode {
         }
     };
     color(cli.global.color);
-    logging(cli.global.verbose);
+    logging(cli.global.verbose, cli.global.color);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -41,6 +42,27 @@ pub fn main() -> ExitCode {
     // Nothing that still runs in the background may delay the exit.
     runtime.shutdown_background();
     code
+}
+
+/// `kill -9` and `kill -HUP` as everybody types them: read as `-s 9` and `-s HUP`.
+fn signals_as_kill_has_them(mut args: Vec<OsString>) -> Vec<OsString> {
+    let end = args.iter().position(|a| a == "--").unwrap_or(args.len());
+    if !args.iter().take(end).any(|a| a == "kill") {
+        return args;
+    }
+    let signal = |a: &OsString| {
+        let word = a.to_str()?.strip_prefix('-')?;
+        let number = word.bytes().all(|b| b.is_ascii_digit());
+        let name = word.len() > 1 && word.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'+');
+        (!word.is_empty() && (number || name)).then(|| word.to_owned())
+    };
+    // What follows a flag that takes a value is that value.
+    let value = |at: usize| at > 0 && (args[at - 1] == "-s" || args[at - 1] == "--signal");
+    let found = (1..end).find_map(|at| Some((at, signal(&args[at]).filter(|_| !value(at))?)));
+    if let Some((at, word)) = found {
+        args[at] = OsString::from(format!("--signal={word}"));
+    }
+    args
 }
 
 async fn run(cli: Cli) -> ExitCode {
@@ -80,11 +102,43 @@ fn color(color: Color) {
     }
 }
 
-fn logging(verbose: u8) {
+fn logging(verbose: u8, color: Color) {
     let level = match verbose {
         0 => return,
         1 => tracing::Level::INFO,
         _ => tracing::Level::DEBUG,
     };
-    let _ = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).without_time().try_init();
+    let ansi = match color {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never,
+    };
+    let log = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_ansi(ansi);
+    let _ = log.with_target(false).without_time().try_init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &str) -> String {
+        let args = line.split(' ').map(OsString::from).collect();
+        signals_as_kill_has_them(args).join(" ".as_ref()).into_string().unwrap()
+    }
+
+    #[test]
+    fn signals_may_be_typed_as_for_kill() {
+        assert_eq!(read("provost kill -9 x"), "provost kill --signal=9 x");
+        assert_eq!(read("provost -q kill x -HUP"), "provost -q kill x --signal=HUP");
+        assert_eq!(read("provost kill -s RTMIN+1 x"), "provost kill -s RTMIN+1 x");
+        assert_eq!(read("provost kill -s -1 x"), "provost kill -s -1 x");
+        assert_eq!(read("provost stop -9 x"), "provost stop -9 x");
+        assert_eq!(read("provost kill -q -v x"), "provost kill -q -v x");
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory as _;
+        Cli::command().debug_assert();
+    }
 }

@@ -22,7 +22,8 @@ impl Say {
     /// The JSON document. A closed pipe is no reason to fail.
     pub(super) fn json(&self, value: &impl Serialize) {
         let mut out = std::io::stdout().lock();
-        if serde_json::to_writer_pretty(&mut out, value).is_ok() {
+        let mut serializer = serde_json::Serializer::with_formatter(&mut out, Visible::default());
+        if value.serialize(&mut serializer).is_ok() {
             let _ = out.write_all(b"\n");
         }
     }
@@ -77,6 +78,59 @@ impl Say {
     }
 }
 
+/// Pretty JSON in which what a terminal would obey is written as `\u`: it may be looked at on one.
+#[derive(Default)]
+struct Visible(serde_json::ser::PrettyFormatter<'static>);
+
+impl serde_json::ser::Formatter for Visible {
+    fn write_string_fragment<W: ?Sized + std::io::Write>(&mut self, out: &mut W, text: &str) -> std::io::Result<()> {
+        for c in text.chars() {
+            if crate::text::is_visible(c) {
+                out.write_all(c.encode_utf8(&mut [0; 4]).as_bytes())?;
+            } else {
+                c.encode_utf16(&mut [0; 2]).iter().try_for_each(|unit| write!(out, "\\u{unit:04x}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn begin_array<W: ?Sized + std::io::Write>(&mut self, out: &mut W) -> std::io::Result<()> {
+        self.0.begin_array(out)
+    }
+
+    fn end_array<W: ?Sized + std::io::Write>(&mut self, out: &mut W) -> std::io::Result<()> {
+        self.0.end_array(out)
+    }
+
+    fn begin_array_value<W: ?Sized + std::io::Write>(&mut self, out: &mut W, first: bool) -> std::io::Result<()> {
+        self.0.begin_array_value(out, first)
+    }
+
+    fn end_array_value<W: ?Sized + std::io::Write>(&mut self, out: &mut W) -> std::io::Result<()> {
+        self.0.end_array_value(out)
+    }
+
+    fn begin_object<W: ?Sized + std::io::Write>(&mut self, out: &mut W) -> std::io::Result<()> {
+        self.0.begin_object(out)
+    }
+
+    fn end_object<W: ?Sized + std::io::Write>(&mut self, out: &mut W) -> std::io::Result<()> {
+        self.0.end_object(out)
+    }
+
+    fn begin_object_key<W: ?Sized + std::io::Write>(&mut self, out: &mut W, first: bool) -> std::io::Result<()> {
+        self.0.begin_object_key(out, first)
+    }
+
+    fn begin_object_value<W: ?Sized + std::io::Write>(&mut self, out: &mut W) -> std::io::Result<()> {
+        self.0.begin_object_value(out)
+    }
+
+    fn end_object_value<W: ?Sized + std::io::Write>(&mut self, out: &mut W) -> std::io::Result<()> {
+        self.0.end_object_value(out)
+    }
+}
+
 /// `{"error": {"message", "code", "choices"}}`.
 pub(super) fn error_json(error: &Error) -> serde_json::Value {
     let choices: Option<Vec<_>> = match error {
@@ -90,4 +144,20 @@ pub(super) fn error_json(error: &Error) -> serde_json::Value {
         _ => Vec::new(),
     };
     json!({"error": {"message": error.to_string(), "code": error.exit_code(), "choices": choices, "nearest": nearest}})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_on_a_terminal_moves_no_cursor() {
+        let mut out = Vec::new();
+        let mut serializer = serde_json::Serializer::with_formatter(&mut out, Visible::default());
+        json!({"a": "x\u{9b}2J\u{202e}\u{e0041}\n", "b": [1, {}]}).serialize(&mut serializer).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.contains(r#""x\u009b2J\u202e\udb40\udc41\n""#), "{text}");
+        let back: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(back["a"], "x\u{9b}2J\u{202e}\u{e0041}\n");
+    }
 }

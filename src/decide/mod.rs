@@ -45,6 +45,12 @@ pub fn decide(facts: &Facts, owner: &OwnerFacts, request: &Request) -> Plan {
     }
 }
 
+/// Whether provost never acts on this unit, whoever asks: a rule for it would be of no use, and
+/// of much harm.
+pub fn is_protected(unit: &crate::model::UnitName) -> bool {
+    protect::is_protected(unit)
+}
+
 /// The plans for all actions, as `inspect` shows them.
 pub fn decide_all(facts: &Facts, owner: &OwnerFacts, like: &Request) -> Vec<Plan> {
     let plan = |action| decide(facts, owner, &Request { action, ..like.clone() });

@@ -79,6 +79,17 @@ pub enum Target {
     Word(String),
 }
 
+impl Target {
+    /// Whether the user named several things on purpose.
+    pub fn is_pattern(&self) -> bool {
+        match self {
+            Self::Unit(pattern) | Self::UserUnit(pattern) => matches!(pattern, UnitPattern::Glob(_)),
+            Self::Service(id) => id.is_glob(),
+            _ => false,
+        }
+    }
+}
+
 /// The prefixes of the exact forms, with what each takes: for messages and completions.
 pub(crate) const FORMS: [(&str, &str); 8] = [
     ("service", "ID"),

@@ -75,7 +75,6 @@ impl Manager {
         B: serde::Serialize + zbus::DynamicType,
         R: for<'d> zbus::wire::DynamicDeserialize<'d>,
     {
-        tracing::info!(method, interactive, "asking systemd");
         if !interactive {
             return self.call(method, body).await;
         }
@@ -186,6 +185,7 @@ impl Manager {
         action: Action,
         interactive: bool,
     ) -> Result<OwnedObjectPath, CallError> {
+        tracing::info!(%unit, %action, interactive, "asking systemd");
         self.job_call(unit, action, "replace", interactive).await
     }
 
@@ -214,6 +214,7 @@ impl Manager {
         signal: Signal,
         interactive: bool,
     ) -> Result<(), CallError> {
+        tracing::info!(%unit, %signal, whom = whom.as_str(), interactive, "asking systemd to send");
         self.call_as("KillUnit", interactive, &(unit.as_str(), whom.as_str(), signal.number())).await
     }
 
@@ -222,6 +223,7 @@ impl Manager {
     /// for starts only, `triggering` for stops only, and both are looked at after polkit was
     /// asked; `KillUnit` of the control process of a unit that has none finds nothing to signal.
     pub(crate) async fn ask(&self, unit: &UnitName, action: Action) -> Result<(), CallError> {
+        tracing::info!(%unit, %action, "asking whether it would be allowed");
         match action {
             Action::Start => self.job_call(unit, action, "triggering", false).await.map(drop),
             Action::Stop | Action::Restart | Action::Reload => {

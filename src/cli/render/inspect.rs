@@ -185,7 +185,7 @@ fn actions(plans: &[Plan]) -> String {
         let impossible = matches!(plan.stopper, Some(Stopper::Impossible | Stopper::NotFound));
         let Some(unlock) = plan.unlock.as_deref().filter(|u| !impossible && !seen.contains(u)) else { continue };
         seen.push(unlock);
-        block.line("unlock", anstyle::Style::new(), &escape(unlock));
+        block.with_command("unlock", &escape(unlock));
     }
     block.finish()
 }

@@ -18,7 +18,7 @@ pub(in crate::cli) fn plan(target: &str, plan: &Plan) -> String {
         block.line("note", WARN, &escape(warning));
     }
     if let Some(unlock) = &plan.unlock {
-        block.line("unlock", anstyle::Style::new(), &escape(unlock));
+        block.with_command("unlock", &escape(unlock));
     }
     format!("{STRONG}{} {}{STRONG:#}\n{}", plan.action, clip_to(target, 60), block.finish())
 }

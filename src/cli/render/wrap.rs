@@ -8,11 +8,8 @@ use super::DIM;
 
 /// The width of the terminal on standard output; `None` if it is none: then nothing is broken.
 pub(in crate::cli) fn columns() -> Option<usize> {
-    use std::io::IsTerminal as _;
-    if !std::io::stdout().is_terminal() {
-        return None;
-    }
-    terminal_size::terminal_size().map(|(width, _)| usize::from(width.0)).filter(|w| *w >= 40)
+    let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
+    Some(usize::from(size.ws_col)).filter(|w| *w >= 40)
 }
 
 /// Lines with a label in front, all labels equally wide.
@@ -32,6 +29,18 @@ impl Block {
     /// One entry: the label, then the text over as many lines as it takes.
     pub(in crate::cli) fn line(&mut self, label: &str, style: Style, text: &str) {
         self.entry(label, style, text, false);
+    }
+
+    /// The same for what ends in a command after a colon: that stands alone and whole, to be copied.
+    pub(in crate::cli) fn with_command(&mut self, label: &str, text: &str) {
+        match text.split_once(": provost ").filter(|_| self.width.is_some_and(|w| text.chars().count() > w)) {
+            Some((words, command)) => {
+                self.line(label, Style::new(), &format!("{words}:"));
+                let indent = self.indent;
+                let _ = writeln!(self.out, "{:indent$}provost {command}", "");
+            }
+            None => self.line(label, Style::new(), text),
+        }
     }
 
     /// The same on one line, its end cut off where it does not fit.

@@ -72,7 +72,8 @@ async fn run(ctx: &Context<'_>, args: &Changing, no_block: bool, mut request: Re
             }
         }
     }
-    report(ctx, args, request.action, &results)
+    let several = args.all || targets.len() > 1 || targets.iter().any(Target::is_pattern);
+    report(ctx, args, request.action, &results, several)
 }
 
 async fn one(
@@ -84,7 +85,8 @@ async fn one(
     plan: Plan,
 ) -> Result1 {
     // What the user wrote is what the answer speaks of, unless it leads to several things.
-    let target = if matches!(target, Target::Word(_)) { exact } else { target.to_string() };
+    let plain = !args.all && !target.is_pattern() && !matches!(target, Target::Word(_));
+    let target = if plain { target.to_string() } else { exact };
     if args.dry_run {
         return Result1 { target, plan: Some(plan), done: Ok(None) };
     }
@@ -95,7 +97,7 @@ async fn one(
     Result1 { target, plan: Some(plan), done: done.map(Some).map_err(Error::from) }
 }
 
-fn report(ctx: &Context<'_>, args: &Changing, action: Action, results: &[Result1]) -> ExitCode {
+fn report(ctx: &Context<'_>, args: &Changing, action: Action, results: &[Result1], several: bool) -> ExitCode {
     let mut code = Exit::Done as u8;
     for result in results {
         if let Err(error) = &result.done
@@ -110,7 +112,8 @@ fn report(ctx: &Context<'_>, args: &Changing, action: Action, results: &[Result1
     if ctx.say.json {
         let all: Vec<_> = results.iter().map(|r| document(action, args.dry_run, r)).collect();
         match all.as_slice() {
-            [one] => ctx.say.json(one),
+            // What may lead to several is always a list, however many there are just now.
+            [one] if !several => ctx.say.json(one),
             all => ctx.say.json(&all),
         }
     }

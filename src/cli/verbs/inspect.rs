@@ -6,7 +6,7 @@ use super::super::args::Inspect;
 use super::super::exit::Exit;
 use super::super::{progress, render};
 use super::{Context, candidates, targets};
-use crate::decide::{decide_all, polkit_rule, sudoers_line};
+use crate::decide::{decide_all, is_protected, polkit_rule, sudoers_line};
 use crate::error::Error;
 use crate::model::{Action, Facts, InspectReport, Plan, Polkit, Request, Target};
 use crate::observe::Want;
@@ -19,7 +19,7 @@ pub(in crate::cli) async fn run(ctx: &Context<'_>, args: &Inspect) -> ExitCode {
         Ok(targets) => targets,
         Err(error) => return ctx.say.error(&error.into()),
     };
-    let mut code = ExitCode::from(Exit::Done as u8);
+    let mut code = Exit::Done as u8;
     let mut documents = Vec::new();
     for (i, target) in targets.iter().enumerate() {
         match one(ctx, args, target).await {
@@ -40,7 +40,8 @@ pub(in crate::cli) async fn run(ctx: &Context<'_>, args: &Inspect) -> ExitCode {
             Err(error) => {
                 ctx.say.complain(&error);
                 documents.push(Document::Error(super::super::say::error_json(&error)));
-                code = ExitCode::from(error.exit_code());
+                // The first that failed.
+                code = if code == 0 { error.exit_code() } else { code };
             }
         }
     }
@@ -50,7 +51,7 @@ pub(in crate::cli) async fn run(ctx: &Context<'_>, args: &Inspect) -> ExitCode {
             all => ctx.say.json(&all),
         }
     }
-    code
+    ExitCode::from(code)
 }
 
 /// What `-o json` prints for one target.
@@ -77,30 +78,43 @@ async fn one(ctx: &Context<'_>, args: &Inspect, target: &Target) -> Result<(Fact
 
 /// `--polkit-rule`: for each owner that is a unit of the system.
 fn rule(ctx: &Context<'_>, facts: &Facts) -> Result<(), Error> {
-    let mut any = false;
-    for owner in &facts.owners {
-        let (Some((crate::model::Manager::System, _)), Some(unit)) = (owner.owner.unit(), &owner.unit) else {
-            continue;
-        };
-        any = true;
-        let text = match facts.host.polkit {
-            Polkit::Absent => sudoers_line(&facts.caller, unit, systemctl()),
+    let malformed = |words: String| Err(Error::Malformed(crate::model::Malformed::new(words)));
+    if facts.caller.is_root() {
+        return malformed("root needs no rule; run this as the user who is to be allowed".to_owned());
+    }
+    let units = facts.owners.iter().filter_map(|owner| match owner.owner.unit() {
+        Some((crate::model::Manager::System, _)) => owner.unit.as_ref(),
+        _ => None,
+    });
+    let mut rules = Vec::new();
+    for unit in units {
+        if is_protected(&unit.id) {
+            return malformed(format!("{} is protected: provost acts on it for nobody, rule or not", unit.id));
+        }
+        let (kind, text) = match facts.host.polkit {
+            Polkit::Absent => ("sudoers", sudoers_line(&facts.caller, unit, systemctl())),
             ref polkit if polkit.has_rules() == Some(false) => {
                 ctx.say.note("polkit here is older than 0.106 and knows no rules; this is a sudoers line instead");
-                sudoers_line(&facts.caller, unit, systemctl())
+                ("sudoers", sudoers_line(&facts.caller, unit, systemctl()))
             }
-            _ => polkit_rule(&facts.caller, unit),
+            _ => ("polkit", polkit_rule(&facts.caller, unit)),
         };
-        // Asked for: quiet does not silence it.
-        use std::io::Write as _;
-        let _ = std::io::stdout().write_all(text.as_bytes());
+        rules.push(serde_json::json!({"unit": unit.id, "kind": kind, "text": text}));
     }
-    if any {
+    if rules.is_empty() {
+        let target = crate::text::clip(&facts.target);
+        return malformed(format!("{target} is no unit of the system, and polkit decides about those only"));
+    }
+    if ctx.say.json {
+        ctx.say.json(&serde_json::json!({ "rules": rules }));
         return Ok(());
     }
-    let words =
-        format!("{} is no unit of the system, and polkit decides about those only", crate::text::clip(&facts.target));
-    Err(Error::Malformed(crate::model::Malformed::new(words)))
+    // Asked for: quiet does not silence it.
+    use std::io::Write as _;
+    for rule in &rules {
+        let _ = std::io::stdout().write_all(rule["text"].as_str().unwrap_or_default().as_bytes());
+    }
+    Ok(())
 }
 
 fn systemctl() -> &'static str {

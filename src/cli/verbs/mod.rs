@@ -30,9 +30,15 @@ pub(super) fn targets(words: &[String]) -> Result<Vec<Target>, Malformed> {
 /// A verb without a target: what there is to choose from.
 pub(super) async fn candidates(ctx: &Context<'_>, verb: &str) -> ExitCode {
     ctx.say.note(&format!("provost {verb} needs a TARGET: a unit, a process name, :PORT, pid:N …"));
-    let rows = overview::rows(ctx).await;
+    let rows = match overview::rows(ctx).await {
+        Ok(rows) => rows,
+        Err(error) => return ctx.say.error(&error),
+    };
     if ctx.say.json {
-        ctx.say.json(&serde_json::json!({"error": {"message": "no target", "code": 2}, "candidates": rows}));
+        ctx.say.json(&serde_json::json!({
+            "error": {"message": "no target", "code": 2, "choices": null, "nearest": []},
+            "candidates": rows,
+        }));
     } else if !rows.is_empty() {
         ctx.say.note("candidates on this host:");
         for row in rows {

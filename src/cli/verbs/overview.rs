@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use super::super::exit::Exit;
+use super::super::progress;
 use super::super::render::{self, OverviewRow};
-use super::super::{progress, say::error_json};
 use super::Context;
 use crate::decide::decide_all;
 use crate::error::Error;
@@ -12,7 +12,10 @@ use crate::model::{Action, AvailabilityState, Facts, OwnerFacts, Plan, Request, 
 use crate::observe::Want;
 
 pub(in crate::cli) async fn run(ctx: &Context<'_>) -> ExitCode {
-    let rows = progress::while_waiting(ctx.say.quiet, "looking for servers", rows(ctx)).await;
+    let rows = match progress::while_waiting(ctx.say.quiet, "looking for servers", rows(ctx)).await {
+        Ok(rows) => rows,
+        Err(error) => return ctx.say.error(&error),
+    };
     if ctx.say.json {
         ctx.say.json(&serde_json::json!({ "services": rows }));
     } else if rows.is_empty() {
@@ -25,21 +28,11 @@ pub(in crate::cli) async fn run(ctx: &Context<'_>) -> ExitCode {
 }
 
 /// One row for each owner of a known server or own service.
-pub(super) async fn rows(ctx: &Context<'_>) -> Vec<OverviewRow> {
+pub(super) async fn rows(ctx: &Context<'_>) -> Result<Vec<OverviewRow>, Error> {
     let want = Want { actions: Action::ALL.to_vec(), probe: true, sudo: false, suggest: false };
-    let found = match ctx.client.observer().servers(&want).await {
-        Ok(found) => found,
-        Err(error) => {
-            complain(ctx, &error);
-            return Vec::new();
-        }
-    };
+    let found = ctx.client.observer().servers(&want).await?;
     let like = Request { ask_password: ctx.ask_password, ..Request::new(Action::Stop) };
-    found.owners.iter().map(|owner| row(&found, owner, &decide_all(&found, owner, &like))).collect()
-}
-
-fn complain(ctx: &Context<'_>, error: &Error) {
-    if ctx.say.json { ctx.say.json(&error_json(error)) } else { ctx.say.complain(error) }
+    Ok(found.owners.iter().map(|owner| row(&found, owner, &decide_all(&found, owner, &like))).collect())
 }
 
 fn row(facts: &Facts, owner: &OwnerFacts, plans: &[Plan]) -> OverviewRow {
