@@ -7,7 +7,8 @@ use crate::model::OwnerFacts;
 /// Fills in the addresses: by the cgroup of the owner's unit, and by the open files of its
 /// processes where those can be read.
 pub(super) fn fill(observer: &Observer, owner: &mut OwnerFacts, group: Option<&str>) {
-    if owner.processes.is_empty() {
+    // With hidepid there are processes that are not seen, in a cgroup that is.
+    if owner.processes.is_empty() && group.is_none() {
         owner.listening = Some(Vec::new());
         return;
     }

@@ -135,8 +135,9 @@ impl Observer {
 
     /// The availability as a fact, if it is wanted: asked briefly, and without the models.
     pub(super) async fn availability(&self, owner: &OwnerFacts, want: &Want) -> Option<Availability> {
-        let serves = owner.listening.as_ref().is_none_or(|all| !all.is_empty());
-        if !want.probe || owner.processes.is_empty() || !serves {
+        // What runs and cannot be read may serve; what cannot be seen does, if it listens.
+        let serves = owner.listening.as_ref().map_or(!owner.processes.is_empty(), |all| !all.is_empty());
+        if !want.probe || !serves {
             return None;
         }
         let options = probe::Options { timeout: Duration::from_secs(1), spec: None, models: false };

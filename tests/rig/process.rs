@@ -20,19 +20,25 @@ impl As<'_> {
     pub fn spawn<S: AsRef<OsStr>>(&self, argv: impl IntoIterator<Item = S>) -> Result<Process> {
         let argv: Vec<_> = argv.into_iter().map(|word| word.as_ref().to_owned()).collect();
         let program = argv.first().ok_or("an empty command")?.to_string_lossy().into_owned();
+        let name: String = program.rsplit('/').next().unwrap_or_default().chars().take(15).collect();
+        self.spawn_as(&name, &argv)
+    }
+
+    /// The same for a program that goes by another name in the end.
+    pub fn spawn_as<S: AsRef<OsStr>>(&self, name: &str, argv: impl IntoIterator<Item = S>) -> Result<Process> {
+        let argv: Vec<_> = argv.into_iter().map(|word| word.as_ref().to_owned()).collect();
         let mut command = self.command(&argv, false)?;
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-        let name: String = program.rsplit('/').next().unwrap_or_default().chars().take(15).collect();
         let mut found = None;
         let mut gone = None;
-        eventually(&format!("{program} has started"), || {
+        eventually(&format!("{name} has started"), || {
             gone = child.try_wait().ok().flatten();
             found = innermost(child.id()).filter(|(_, comm)| *comm == name).map(|(pid, _)| pid);
             found.is_some() || gone.is_some()
         })?;
         match (found, gone) {
             (Some(pid), None) => Ok(Process { child, pid }),
-            (_, status) => Err(format!("{program} ended at once: {status:?}").into()),
+            (_, status) => Err(format!("{name} ended at once: {status:?}").into()),
         }
     }
 }

@@ -1,11 +1,16 @@
 //! What the verbs do on a real system, one file an area; the rights that they need are in the truth table.
 
 mod ensure;
+mod hidden;
+mod jobs;
 mod ports;
 mod probes;
 pub mod reuse;
+mod rights;
+mod stuck;
 mod trees;
 mod waits;
+mod words;
 
 use std::ffi::OsStr;
 
@@ -16,11 +21,16 @@ use crate::trial::Trials;
 
 pub fn register(trials: &mut Trials) {
     ensure::register(trials);
+    hidden::register(trials);
+    jobs::register(trials);
     ports::register(trials);
     probes::register(trials);
     reuse::register(trials);
+    rights::register(trials);
+    stuck::register(trials);
     trees::register(trials);
     waits::register(trials);
+    words::register(trials);
 }
 
 /// Runs provost as somebody.

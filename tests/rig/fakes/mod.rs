@@ -44,7 +44,7 @@ pub fn install(exe: &Path, bin: &Path) -> Result<()> {
 
 /// Runs the program whose name this process was started under, if it is one of ours.
 pub fn main() -> Option<ExitCode> {
-    let mut args = std::env::args();
+    let mut args = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
     let called = args.next()?;
     let name = called.rsplit('/').next()?;
     let (_, body) = PROGRAMS.iter().find(|(program, _)| *program == name)?;
