@@ -89,24 +89,14 @@ pub(super) fn process(pid: u32, ppid: u32, uid: u32, command: &str) -> Process {
 /// An owner of these processes, all of them matched, and nothing else known.
 pub(super) fn owner(owner: Owner, user: &str, processes: Vec<Process>) -> OwnerFacts {
     let pids: Vec<u32> = processes.iter().map(Process::pid).collect();
+    let exact = pids.first().map(|pid| format!("pid:{pid}")).unwrap_or_default();
     OwnerFacts {
-        exact: pids.first().map(|pid| format!("pid:{pid}")).unwrap_or_default(),
-        owner,
-        named: false,
-        by_pattern: false,
         user: Some(user.to_owned()),
         uid: processes.first().and_then(Process::uid),
         matched: pids.first().copied().into_iter().collect(),
         tree: pids,
         processes,
-        includes_main: true,
-        unit: None,
-        signals: Vec::new(),
-        runtime_command: None,
-        sudo: None,
-        listening: None,
-        availability: None,
-        notes: Vec::new(),
+        ..OwnerFacts::new(owner, exact)
     }
 }
 

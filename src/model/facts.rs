@@ -76,6 +76,29 @@ pub struct OwnerFacts {
 }
 
 impl OwnerFacts {
+    /// An owner of whom nothing more is known yet.
+    pub(crate) fn new(owner: Owner, exact: String) -> Self {
+        Self {
+            owner,
+            exact,
+            named: false,
+            by_pattern: false,
+            user: None,
+            uid: None,
+            processes: Vec::new(),
+            matched: Vec::new(),
+            tree: Vec::new(),
+            includes_main: true,
+            unit: None,
+            signals: Vec::new(),
+            runtime_command: None,
+            sudo: None,
+            listening: None,
+            availability: None,
+            notes: Vec::new(),
+        }
+    }
+
     /// The process with this pid.
     pub fn process(&self, pid: u32) -> Option<&Process> {
         self.processes.iter().find(|p| p.pid() == pid)

@@ -22,24 +22,16 @@ pub(super) async fn owner(
     let mut processes = observer.proc().processes(&pids);
     let tree = tree::of(observer.proc(), &matched);
     let uid = processes.first().and_then(Process::uid);
+    let exact = matched.first().map(|pid| format!("pid:{pid}")).unwrap_or_default();
     let mut facts = OwnerFacts {
         signals: owners::ask_signals(observer, &mut processes, &matched, &tree),
         runtime_command: runtime_command(observer, container.runtime, manager),
-        exact: matched.first().map(|pid| format!("pid:{pid}")).unwrap_or_default(),
-        owner: Owner::Container { container, manager, unit },
-        named: false,
-        by_pattern: false,
         user: uid.map(user_name),
         uid,
         processes,
         matched,
         tree,
-        includes_main: true,
-        unit: None,
-        sudo: None,
-        listening: None,
-        availability: None,
-        notes: Vec::new(),
+        ..OwnerFacts::new(Owner::Container { container, manager, unit }, exact)
     };
     listening::fill(observer, &mut facts, group.as_deref());
     facts.availability = observer.availability(&facts, want).await;

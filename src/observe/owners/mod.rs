@@ -48,7 +48,7 @@ async fn by_place(observer: &Observer, pids: &[u32], want: &Want) -> Vec<OwnerFa
     let mut owners = Vec::new();
     for process in observer.proc().processes(pids) {
         if process.kernel_thread {
-            owners.push(kernel(observer, process));
+            owners.push(kernel(process));
             continue;
         }
         if let Some(record) = records::of_process(&own, &process.identity) {

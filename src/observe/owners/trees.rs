@@ -40,22 +40,12 @@ async fn of_tree(
     let uid = processes.first().and_then(Process::uid);
     let mut facts = OwnerFacts {
         signals: ask_signals(observer, &mut processes, &matched, &tree),
-        owner,
-        exact,
-        named: false,
-        by_pattern: false,
         user: uid.map(user_name),
         uid,
         processes,
         matched,
         tree,
-        includes_main: true,
-        unit: None,
-        runtime_command: None,
-        sudo: None,
-        listening: None,
-        availability: None,
-        notes: Vec::new(),
+        ..OwnerFacts::new(owner, exact)
     };
     listening::fill(observer, &mut facts, None);
     facts.availability = observer.availability(&facts, want).await;
@@ -72,24 +62,14 @@ pub(super) async fn own_service(observer: &Observer, record: &records::Record, w
     facts
 }
 
-pub(super) fn kernel(observer: &Observer, process: Process) -> OwnerFacts {
+pub(super) fn kernel(process: Process) -> OwnerFacts {
+    let pid = process.pid();
     OwnerFacts {
-        owner: Owner::Kernel,
-        exact: format!("pid:{}", process.pid()),
-        named: false,
-        by_pattern: false,
         user: Some(user_name(0)),
         uid: Some(0),
-        matched: vec![process.pid()],
-        tree: vec![process.pid()],
-        includes_main: true,
-        unit: None,
-        signals: Vec::new(),
-        runtime_command: None,
-        sudo: None,
-        listening: None,
-        availability: None,
-        notes: Vec::new(),
-        processes: observer.proc().processes(&[process.pid()]),
+        matched: vec![pid],
+        tree: vec![pid],
+        processes: vec![process],
+        ..OwnerFacts::new(Owner::Kernel, format!("pid:{pid}"))
     }
 }

@@ -52,15 +52,14 @@ pub(super) async fn unit_owner(
         asking.complete(between, facts, &want.actions).await;
     }
     let uid = members.processes.first().and_then(Process::uid);
+    let exact = exact(observer, manager, &unit, &members);
+    let name = match manager {
+        Manager::System => Owner::SystemUnit { unit: unit.clone() },
+        Manager::User(uid) => Owner::UserUnit { uid, unit: unit.clone() },
+    };
     let mut owner = OwnerFacts {
         signals: ask_signals(observer, &mut members.processes, &members.matched, &members.tree),
-        owner: match manager {
-            Manager::System => Owner::SystemUnit { unit: unit.clone() },
-            Manager::User(uid) => Owner::UserUnit { uid, unit: unit.clone() },
-        },
-        exact: exact(observer, manager, &unit, &members),
         named: matched.is_none(),
-        by_pattern: false,
         user: uid.map(user_name).or_else(|| user_of(manager, facts.as_ref())),
         uid: uid.or(match manager {
             Manager::User(uid) => Some(uid),
@@ -71,11 +70,8 @@ pub(super) async fn unit_owner(
         tree: members.tree,
         includes_main: members.includes_main,
         unit: facts,
-        runtime_command: None,
-        sudo: None,
-        listening: None,
-        availability: None,
         notes,
+        ..OwnerFacts::new(name, exact)
     };
     listening::fill(observer, &mut owner, members.group.as_deref());
     gather(observer, client.as_ref(), manager, asking, &mut owner, want).await;
