@@ -69,7 +69,7 @@ impl Run<'_> {
         if word.is_none() && self.options.probe.is_none() {
             return Ok(Seen::Nothing(error));
         }
-        let subject = Subject { processes: &[], listening: None, environ: None, word };
+        let subject = Subject { word, ..Subject::default() };
         let known = self.client.observer().known()?;
         let found = probe::probe(&subject, known, &self.probe_options()).await;
         Ok(match found.state {

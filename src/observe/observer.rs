@@ -8,7 +8,7 @@ use super::cgroup::{self, CgroupFs, CgroupPath, ManagerRoot, Place};
 use super::{ProcFs, caller, host, owners, resolve};
 use crate::error::Error;
 use crate::model::{
-    Action, Answer, Availability, AvailabilityState, Caller, Facts, Host, OwnerFacts, Polkit, Process, Target,
+    Action, Answer, Availability, AvailabilityState, Caller, Facts, Host, Owner, OwnerFacts, Polkit, Process, Target,
 };
 use crate::probe::{self, Known};
 
@@ -124,6 +124,8 @@ impl Observer {
             listening: owner.listening.as_deref(),
             environ: Some(&environ),
             word,
+            caller_uid: Some(self.caller.uid),
+            contained: matches!(owner.owner, Owner::Container { .. }),
         };
         Ok(probe::probe(&subject, self.known()?, options).await)
     }
@@ -137,7 +139,7 @@ impl Observer {
         let options = probe::Options { timeout: Duration::from_secs(1), spec: None, models: false };
         let word = Target::Word(String::new());
         match self.probe_owner(owner, &word, &options).await {
-            Ok(found) if found.state == AvailabilityState::Unknown && found.by.is_none() => None,
+            Ok(found) if found.state == AvailabilityState::Unknown && found.server.is_none() => None,
             Ok(found) => Some(found),
             Err(error) => Some(Availability::unknown(error.to_string())),
         }

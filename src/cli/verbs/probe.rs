@@ -66,7 +66,7 @@ async fn one(ctx: &Context<'_>, args: &Probe, word: Option<&String>) -> Result<A
         return ctx.client.probe(&target, args.timeout).await;
     };
     let options = Options { timeout: args.timeout, spec: Some(spec), models: false };
-    let nobody = Subject { processes: &[], listening: None, environ: None, word: None };
+    let nobody = Subject::default();
     Ok(probe::probe(&nobody, ctx.client.observer().known()?, &options).await)
 }
 
