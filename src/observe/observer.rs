@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::bus::{Bus, Early};
 use super::cgroup::{self, CgroupFs, CgroupPath, ManagerRoot, Place};
-use super::{ProcFs, caller, host, owners, resolve};
+use super::{ProcFs, caller, host, owners, resolve, sockets};
 use crate::error::Error;
 use crate::model::{
     Action, Answer, Availability, AvailabilityState, Caller, Facts, Host, Owner, OwnerFacts, Polkit, Process, Target,
@@ -127,7 +127,18 @@ impl Observer {
             caller_uid: Some(self.caller.uid),
             contained: matches!(owner.owner, Owner::Container { .. }),
         };
-        Ok(probe::probe(&subject, self.known()?, options).await)
+        let found = probe::probe(&subject, self.known()?, options).await;
+        // Of a port that its user named, the port itself is an address: who holds it may be a
+        // socket of the manager, for something that does not run yet.
+        if let (Target::Port(port), AvailabilityState::Unknown) = (target, found.state)
+            && let Ok(listeners) = sockets::listeners(Some(*port))
+            && !listeners.is_empty()
+        {
+            let listening: Vec<_> = listeners.iter().map(|listener| listener.addr).collect();
+            let port = probe::Subject { listening: Some(&listening), ..probe::Subject::default() };
+            return Ok(probe::probe(&port, self.known()?, options).await);
+        }
+        Ok(found)
     }
 
     /// The availability as a fact, if it is wanted: asked briefly, and without the models.
