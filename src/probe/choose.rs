@@ -17,6 +17,7 @@ const NEAR: u16 = 20;
 
 const FOREIGN: &str = "where it listens cannot be read, and the address that it names is another user's word: \
                        give the address itself to ask there";
+const FOREIGN_SOCKET: &str = "the socket that it names is another user's word: give its address itself to ask there";
 const CONTAINED: &str = "it names a socket in its container, which cannot be reached from here";
 const ELSEWHERE: &str = "where it listens cannot be read, and the host that it names is not this one: \
                          give the address itself to ask there";
@@ -144,7 +145,7 @@ fn of_server<'k>(subject: &Subject<'_>, server: &'k Server, process: Option<&Pro
     if let Some(path) = settings.socket() {
         return vec![match (own, subject.contained) {
             (true, false) => ask(To::Unix(path)),
-            (false, _) => Candidate::Withheld { server, why: FOREIGN },
+            (false, _) => Candidate::Withheld { server, why: FOREIGN_SOCKET },
             (true, true) => Candidate::Withheld { server, why: CONTAINED },
         }];
     }
