@@ -43,6 +43,7 @@ mod clock;
 pub mod decide;
 pub mod ensure;
 mod error;
+mod join;
 pub mod model;
 pub mod observe;
 mod paths;

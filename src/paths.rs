@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use crate::observe::env;
@@ -56,6 +56,22 @@ pub(crate) fn make_private(dir: &Path, uid: u32) -> io::Result<()> {
     if !found.is_dir() || found.uid() != uid || found.mode() & 0o022 != 0 {
         let why = format!("{} is not a folder of uid {uid} alone", dir.display());
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
+    }
+    Ok(())
+}
+
+/// Makes a folder of the caller's own home or state that only they may enter; one of theirs that
+/// others may enter is closed to them: command lines and output may hold keys.
+pub(crate) fn make_own(dir: &Path, uid: u32) -> io::Result<()> {
+    fs::DirBuilder::new().mode(0o700).recursive(true).create(dir)?;
+    close(dir, uid, 0o700)
+}
+
+/// Takes the access of all others from a file or folder, if it is the caller's.
+pub(crate) fn close(path: &Path, uid: u32, mode: u32) -> io::Result<()> {
+    let found = fs::metadata(path)?;
+    if found.uid() == uid && found.mode() & 0o077 != 0 {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::client::Client;
 use crate::error::Error;
-use crate::model::{Availability, AvailabilityState, Facts, Manager, OwnerFacts, ProcState, Target};
+use crate::model::{Availability, AvailabilityState, Facts, Identity, Manager, OwnerFacts, ProcState, Target};
 use crate::observe::Want;
 use crate::probe;
 use crate::sys::pidfd::PidFd;
@@ -26,6 +26,8 @@ pub enum State {
 pub struct Waited {
     /// The state was reached.
     pub reached: bool,
+    /// It can never be reached: a process that has ended does not run again.
+    pub hopeless: bool,
     /// The last look, in words.
     pub detail: String,
     /// The last probe, where one was made.
@@ -34,6 +36,8 @@ pub struct Waited {
 
 /// Between two looks at what has no events: a process that does not exist yet, the network.
 const POLL: Duration = Duration::from_millis(100);
+/// The longest time for one answer.
+const PROBE: Duration = Duration::from_secs(2);
 const SLOW_POLL: Duration = Duration::from_secs(1);
 
 /// Waits until the target is in the state, at most `timeout`.
@@ -43,23 +47,41 @@ pub async fn wait_for(
     state: State,
     timeout: Option<Duration>,
 ) -> Result<Waited, Error> {
-    let mut last = Waited { reached: false, detail: "not looked at yet".to_owned(), availability: None };
+    let identity = identity(client, target);
+    let probing = timeout.unwrap_or(PROBE).clamp(Duration::from_millis(100), PROBE);
+    // The first look has no limit: what is not looked at cannot be told.
+    let first = facts_of(client, target, identity).await?;
+    let mut last = look(client, target, first.as_ref(), state, probing).await?;
+    let mut seen = Some(first);
     let work = async {
         let mut pause = POLL;
         loop {
-            let facts = match client.facts(target, &Want::default()).await {
-                Ok(facts) => Some(facts),
-                Err(Error::NotFound { .. }) => None,
-                Err(error) => return Err(error),
+            let facts = match seen.take() {
+                Some(first) => first,
+                None => {
+                    let facts = facts_of(client, target, identity).await?;
+                    last = look(client, target, facts.as_ref(), state, probing).await?;
+                    facts
+                }
             };
-            last = look(client, target, facts.as_ref(), state).await?;
             if last.reached {
+                return Ok::<(), Error>(());
+            }
+            if state != State::Gone
+                && let Target::Pid(pid) = target
+                && !facts.iter().flat_map(|f| &f.owners).any(runs)
+            {
+                last.hopeless = true;
+                last.detail = match identity {
+                    Some(_) => format!("process {pid} has ended, and will never run again"),
+                    None => format!("there is no process {pid}, and a number says nothing of who will get it"),
+                };
                 return Ok(());
             }
             // An event or the pause, whichever comes first; the pause alone is what finds things
             // that send no events.
             let polled = facts.is_none() || state == State::Available;
-            let news = news(client, facts.as_ref(), state);
+            let news = news(client, target, facts.as_ref(), state);
             if polled {
                 let _ = tokio::time::timeout(pause, news).await;
                 pause = (pause * 2).min(SLOW_POLL);
@@ -79,26 +101,61 @@ pub async fn wait_for(
     Ok(last)
 }
 
-async fn look(client: &Client, target: &Target, facts: Option<&Facts>, state: State) -> Result<Waited, Error> {
+/// Which process a pid is now: the number can be another's later.
+fn identity(client: &Client, target: &Target) -> Option<Identity> {
+    let Target::Pid(pid) = target else { return None };
+    // That of a zombie cannot be held, and is its own until it is waited for.
+    let observer = client.observer();
+    let held = observer.proc().identify(*pid).map(|(identity, _)| identity);
+    held.or_else(|_| observer.proc().process(*pid).map(|process| process.identity)).ok()
+}
+
+/// What the target is now; `None` where nothing of it runs or, for a pid, another process has it.
+async fn facts_of(client: &Client, target: &Target, identity: Option<Identity>) -> Result<Option<Facts>, Error> {
+    if let Target::Pid(pid) = target {
+        // The unit around it may go on: the process itself is what was named.
+        match client.observer().proc().process(*pid) {
+            Ok(process) if process.state == ProcState::Zombie => return Ok(None),
+            Ok(process) if identity.is_some_and(|identity| !process.identity.is(&identity)) => return Ok(None),
+            _ => {}
+        }
+    }
+    match client.facts(target, &Want::default()).await {
+        Ok(facts) => Ok(Some(facts)),
+        Err(Error::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+async fn look(
+    client: &Client,
+    target: &Target,
+    facts: Option<&Facts>,
+    state: State,
+    probing: Duration,
+) -> Result<Waited, Error> {
     let running = facts.is_some_and(|f| f.owners.iter().any(runs));
-    let plain = |reached, detail: &str| Ok(Waited { reached, detail: detail.to_owned(), availability: None });
+    let plain =
+        |reached, detail: &str| Ok(Waited { reached, hopeless: false, detail: detail.to_owned(), availability: None });
     match state {
         State::Gone if running => plain(false, "it still runs"),
         State::Gone => plain(true, "nothing of it runs"),
         State::Running if running => plain(true, "it runs"),
         State::Running => plain(false, "it does not run"),
         State::Available => {
-            let Some(facts) = facts.filter(|_| running) else { return plain(false, "it does not run") };
-            let options = probe::Options { timeout: Duration::from_secs(2), ..probe::Options::default() };
+            // Behind a port there may be something that starts when it is asked.
+            let is_port = matches!(target, Target::Port(_));
+            let Some(facts) = facts.filter(|_| running || is_port) else { return plain(false, "it does not run") };
+            let options = probe::Options { timeout: probing, ..probe::Options::default() };
             let mut last = Availability::unknown("nothing to ask");
-            for owner in facts.owners.iter().filter(|o| runs(o)) {
+            for owner in facts.owners.iter().filter(|o| is_port || runs(o)) {
                 last = client.observer().probe_owner(owner, target, &options).await?;
                 if last.state == AvailabilityState::Available {
                     break;
                 }
             }
             let reached = last.state == AvailabilityState::Available;
-            Ok(Waited { reached, detail: last.detail.clone(), availability: Some(last) })
+            Ok(Waited { reached, hopeless: false, detail: last.detail.clone(), availability: Some(last) })
         }
     }
 }
@@ -111,9 +168,12 @@ pub(crate) fn runs(owner: &OwnerFacts) -> bool {
 
 /// Completes when something happened that could change the answer: a process ended, a unit
 /// changed its state. Never, if there is nothing that sends events.
-async fn news(client: &Client, facts: Option<&Facts>, state: State) {
+async fn news(client: &Client, target: &Target, facts: Option<&Facts>, state: State) {
     let mut changes = Vec::new();
     let mut ends = Vec::new();
+    if let (Target::Pid(pid), Some(_)) = (target, facts) {
+        ends.extend(PidFd::open(*pid).ok());
+    }
     for owner in facts.iter().flat_map(|f| &f.owners) {
         match owner.owner.unit() {
             Some((manager, unit)) if owner.unit.is_some() => {

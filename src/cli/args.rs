@@ -157,7 +157,7 @@ pub struct Ensure {
     /// What must be available
     #[arg(value_name = "TARGET")]
     pub target: Option<String>,
-    /// How long to wait until it is available
+    /// How long it may all take until it is available; a restart begins this time once more
     #[arg(long, value_parser = humantime::parse_duration, default_value = "60s", value_name = "TIME")]
     pub timeout: Duration,
     /// How long it may say that it is still loading

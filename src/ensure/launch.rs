@@ -1,33 +1,40 @@
 //! Starts a command that outlives provost: in a session of its own, output to a file, recorded.
 
 use std::fs;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
+use std::process::{Child, ExitStatus};
 
 use crate::error::Error;
 use crate::model::{Malformed, ServiceId};
 use crate::observe::Observer;
 use crate::registry::{Record, Store};
 
-/// Starts the command and records it under `id`.
-pub(super) fn launch(observer: &Observer, id: &ServiceId, command: &[String]) -> Result<Record, Error> {
+/// What was started.
+#[derive(Debug)]
+pub(super) struct Launched {
+    pub(super) record: Record,
+    /// For its exit code; dropping it leaves it running.
+    pub(super) child: Child,
+}
+
+/// Records the command under `id` and starts it, in this order: nothing runs that has no record.
+pub(super) fn launch(observer: &Observer, id: &ServiceId, command: &[String]) -> Result<Launched, Error> {
     let uid = observer.caller().uid;
     let (program, _) = command.split_first().ok_or_else(|| Malformed::new("an empty command"))?;
+    let cannot = |source| Error::Io { what: format!("{} cannot be started", crate::text::clip(program)), source };
     if crate::sys::find_program(program).is_none() {
-        return Err(Error::Io {
-            what: format!("{} cannot be started", crate::text::clip(program)),
-            source: std::io::Error::new(std::io::ErrorKind::NotFound, "no such program in the PATH"),
-        });
+        return Err(cannot(missing(program)));
     }
     let state = crate::paths::state_dir(uid).ok_or_else(|| Malformed::new("there is no home folder for the log"))?;
+    let store = Store::of(uid).ok_or_else(|| Malformed::new("there is no home folder for the record"))?;
     let log = state.join("logs").join(format!("{id}.log"));
-    let file = open_log(&log)?;
+    let file = open_log(&log, uid)?;
     let cwd = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
-    let what = || format!("{} cannot be started", crate::text::clip(program));
-    let pid = crate::sys::spawn::detached(command, file).map_err(|source| Error::Io { what: what(), source })?;
-    let (identity, _) = observer.proc().identify(pid).map_err(|e| Error::Io {
-        what: format!("{} ended at once; its output: {}", crate::text::clip(program), log.display()),
-        source: std::io::Error::other(e.to_string()),
-    })?;
+    let held = crate::sys::spawn::detached(command, file).map_err(cannot)?;
+    let (identity, _) =
+        observer.proc().identify(held.pid()).map_err(|e| cannot(std::io::Error::other(e.to_string())))?;
     let record = Record {
         version: Record::VERSION,
         id: id.to_string(),
@@ -39,19 +46,55 @@ pub(super) fn launch(observer: &Observer, id: &ServiceId, command: &[String]) ->
         log,
         started_at: humantime::format_rfc3339_seconds(crate::clock::now()).to_string(),
     };
-    let store = Store::of(uid).ok_or_else(|| Malformed::new("there is no home folder for the record"))?;
-    store.save(&record).map_err(|source| Error::Io { what: format!("the record of {id}"), source })?;
-    Ok(record)
+    store.save(&record).map_err(|source| Error::Io {
+        what: format!("{} was not started, because its record cannot be written", crate::text::clip(program)),
+        source,
+    })?;
+    let child = held.release().map_err(|source| {
+        if let Err(error) = store.remove(&record.id) {
+            tracing::warn!("the record of {id}, which did not start, stays: {error}");
+        }
+        cannot(source)
+    })?;
+    Ok(Launched { record, child })
 }
 
-fn open_log(log: &Path) -> Result<fs::File, Error> {
+/// Why there is no such program.
+fn missing(program: &str) -> std::io::Error {
+    use std::io::ErrorKind;
+    let (kind, why) = match (program.contains('/'), Path::new(program).metadata()) {
+        (false, _) => (ErrorKind::NotFound, "there is no such program in the PATH"),
+        (true, Ok(found)) if found.is_dir() => (ErrorKind::IsADirectory, "it is a folder"),
+        (true, Ok(_)) => (ErrorKind::PermissionDenied, "you may not execute this file"),
+        (true, Err(error)) if error.kind() == ErrorKind::NotFound => (ErrorKind::NotFound, "there is no such file"),
+        (true, Err(error)) => return error,
+    };
+    std::io::Error::new(kind, why)
+}
+
+/// How it ended: `ended with exit code 1`.
+pub(super) fn ended(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("ended with exit code {code}"),
+        (None, Some(number)) => match crate::model::Signal::from_number(number) {
+            Some(signal) => format!("ended by signal {signal}"),
+            None => format!("ended by signal {number}"),
+        },
+        (None, None) => "ended".to_owned(),
+    }
+}
+
+/// Output may hold keys: only the user may read it.
+fn open_log(log: &Path, uid: u32) -> Result<fs::File, Error> {
     let open = || {
         if let Some(dir) = log.parent() {
-            fs::create_dir_all(dir)?;
+            crate::paths::make_own(dir, uid)?;
         }
-        fs::OpenOptions::new().create(true).append(true).open(log)
+        let file = fs::OpenOptions::new().create(true).append(true).mode(0o600).open(log)?;
+        crate::paths::close(log, uid, 0o600)?;
+        Ok(file)
     };
-    open().map_err(|source| Error::Io { what: log.display().to_string(), source })
+    open().map_err(|source: std::io::Error| Error::Io { what: log.display().to_string(), source })
 }
 
 /// The id under which a command is recorded: the word of the target if it can be one, else the
@@ -71,7 +114,27 @@ pub(super) fn id_for(word: &str, command: &[String]) -> ServiceId {
 
 #[cfg(test)]
 mod tests {
-    use super::id_for;
+    use super::{ended, id_for, missing};
+    use std::os::unix::process::ExitStatusExt as _;
+    use std::process::ExitStatus;
+
+    #[test]
+    fn what_cannot_be_started_says_why() {
+        for (program, why) in [
+            ("./no-such-file", "there is no such file"),
+            ("no-such-program", "there is no such program in the PATH"),
+            ("/etc", "it is a folder"),
+            ("/etc/passwd", "you may not execute this file"),
+        ] {
+            assert_eq!(missing(program).to_string(), why);
+        }
+    }
+
+    #[test]
+    fn ends_are_told() {
+        assert_eq!(ended(ExitStatus::from_raw(1 << 8)), "ended with exit code 1");
+        assert_eq!(ended(ExitStatus::from_raw(9)), "ended by signal SIGKILL");
+    }
 
     #[test]
     fn ids_are_valid_whatever_the_words() {

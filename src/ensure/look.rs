@@ -1,15 +1,17 @@
 //! Looks at the target: does it answer, does it run, does it exist; and waits for the answer.
 
+use std::process::Child;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Run;
+use super::{Run, launch};
 use crate::client::what;
 use crate::error::Error;
 use crate::model::{Action, Availability, AvailabilityState, Facts, OwnerFacts, Target};
 use crate::observe::Want;
 use crate::probe::{self, Subject};
+use crate::sys::pidfd::PidFd;
 use crate::wait::runs;
 
 /// What was seen at one look.
@@ -27,9 +29,13 @@ pub(super) enum Seen {
 impl Run<'_> {
     /// `ask`: also ask the manager what the caller may do.
     pub(super) async fn look(&self, ask: bool) -> Result<Seen, Error> {
+        self.look_at(self.follow.as_ref().unwrap_or(self.target), ask).await
+    }
+
+    async fn look_at(&self, target: &Target, ask: bool) -> Result<Seen, Error> {
         let actions = if ask { vec![Action::Start, Action::Restart] } else { Vec::new() };
         let want = Want { actions, probe: false, sudo: self.options.sudo && ask, suggest: ask };
-        let facts = match self.client.facts(self.target, &want).await {
+        let facts = match self.client.facts(target, &want).await {
             Ok(facts) => facts,
             Err(error @ Error::NotFound { .. }) => return self.look_at_nothing(error).await,
             Err(error) => return Err(error),
@@ -39,14 +45,34 @@ impl Run<'_> {
                 let choices = facts.owners.iter().map(|o| (o.exact.clone(), what(o))).collect();
                 return Err(Error::Ambiguous { target: crate::text::clip(&facts.target), choices });
             }
+            // Behind a socket of its own manager, the port itself is what answers.
+            if matches!(target, Target::Port(_)) && !self.options.dry_run {
+                let found = self.probe(&facts.owners[0]).await?;
+                if found.state == AvailabilityState::Available {
+                    return Ok(Seen::Good(found));
+                }
+            }
             return Ok(Seen::Idle(Box::new((facts, 0))));
         };
-        let found = self.probe(&facts.owners[index]).await?;
+        let owner = &facts.owners[index];
+        if let Some(port) = self.is_without_its_port(target, owner) {
+            let why = format!("it does not listen on port {port}");
+            let found = Availability { state: AvailabilityState::Unavailable, ..Availability::unknown(why) };
+            return Ok(Seen::Running(Box::new((facts, index)), found));
+        }
+        let found = self.probe(owner).await?;
         Ok(match found.state {
             AvailabilityState::Available => Seen::Good(found),
             AvailabilityState::Unknown => Seen::Good(found),
             _ => Seen::Running(Box::new((facts, index)), found),
         })
+    }
+
+    /// What was started for a port, and listens elsewhere or not yet.
+    fn is_without_its_port(&self, target: &Target, owner: &OwnerFacts) -> Option<u16> {
+        let Target::Port(port) = *self.target else { return None };
+        let listens = || owner.listening.as_ref().is_none_or(|all| all.iter().any(|address| address.port() == port));
+        (target != self.target && self.options.probe.is_none() && !listens()).then_some(port)
     }
 
     async fn probe(&self, owner: &OwnerFacts) -> Result<Availability, Error> {
@@ -55,7 +81,9 @@ impl Run<'_> {
     }
 
     fn probe_options(&self) -> probe::Options {
-        let timeout = self.options.timeout.clamp(Duration::from_millis(100), Duration::from_secs(5));
+        // What loads may be asked when the timeout is over; it is not asked for longer than that.
+        let least = self.options.timeout.clamp(Duration::from_millis(100), Duration::from_secs(1));
+        let timeout = self.left().clamp(least, Duration::from_secs(5));
         probe::Options { timeout, spec: self.options.probe.clone(), models: false }
     }
 
@@ -69,7 +97,7 @@ impl Run<'_> {
         if word.is_none() && self.options.probe.is_none() {
             return Ok(Seen::Nothing(error));
         }
-        let subject = Subject { processes: &[], listening: None, environ: None, word };
+        let subject = Subject { word, ..Subject::default() };
         let known = self.client.observer().known()?;
         let found = probe::probe(&subject, known, &self.probe_options()).await;
         Ok(match found.state {
@@ -78,37 +106,51 @@ impl Run<'_> {
         })
     }
 
-    /// Looks until it is available, or the time for its state is over.
-    pub(super) async fn wait(&self, timeout: Duration) -> Result<Availability, Error> {
+    /// Looks until it is available, or the time for its state is over, or the child that was
+    /// started for it has ended and left nothing.
+    pub(super) async fn wait(&self, mut child: Option<&mut Child>) -> Result<Availability, Error> {
         let started = Instant::now();
+        let fd = child.as_ref().and_then(|child| PidFd::open(child.id()).ok());
         let mut pause = Duration::from_millis(50);
-        let mut gone = 0;
         loop {
-            let found = match self.look(false).await? {
+            let status = child.as_mut().and_then(|child| child.try_wait().ok().flatten());
+            let seen = match status {
+                None => self.look(false).await?,
+                // What has put itself into the background goes on under the target's own name.
+                Some(_) => self.look_at(self.target, false).await?,
+            };
+            let found = match (seen, status) {
                 // A unit that was only just started may have no socket yet.
-                Seen::Good(found) if found.state == AvailabilityState::Unknown && self.may_serve(started) => found,
-                Seen::Good(found) => return Ok(found),
-                Seen::Running(_, found) => found,
-                Seen::Idle(_) | Seen::Nothing(_) => {
-                    gone += 1;
-                    Availability { state: AvailabilityState::Unavailable, ..Availability::unknown("it does not run") }
+                (Seen::Good(found), _) if found.state == AvailabilityState::Unknown && may_serve(started) => found,
+                (Seen::Good(found), _) => return Ok(found),
+                (Seen::Running(_, found), None) => found,
+                (Seen::Running(_, found), Some(status)) if status.success() => found,
+                (_, Some(status)) => return Ok(unavailable(&format!("it {}", launch::ended(status)))),
+                (Seen::Idle(_) | Seen::Nothing(_), None) => unavailable("it does not run"),
+            };
+            let loads = found.state == AvailabilityState::Starting;
+            let limit = if loads { self.options.load_timeout } else { self.options.timeout };
+            let left = limit.saturating_sub(self.since.elapsed());
+            if left.is_zero() {
+                return Ok(found);
+            }
+            let ended = async {
+                match &fd {
+                    Some(fd) if status.is_none() && fd.ended().await.is_ok() => {}
+                    _ => std::future::pending().await,
                 }
             };
-            let limit = if found.state == AvailabilityState::Starting { self.options.load_timeout } else { timeout };
-            if started.elapsed() >= limit {
-                return Ok(found);
-            }
-            // What we started ourselves and what then ended will not come back.
-            if gone > 3 && !self.options.command.is_empty() {
-                return Ok(found);
-            }
-            tokio::time::sleep(pause).await;
+            let _ = tokio::time::timeout(pause.min(left), ended).await;
             pause = (pause * 2).min(Duration::from_secs(1));
         }
     }
+}
 
-    /// For a moment after its start, something without an address may still get one.
-    fn may_serve(&self, started: Instant) -> bool {
-        started.elapsed() < Duration::from_millis(500)
-    }
+/// For a moment after its start, something without an address may still get one.
+fn may_serve(started: Instant) -> bool {
+    started.elapsed() < Duration::from_millis(500)
+}
+
+fn unavailable(why: &str) -> Availability {
+    Availability { state: AvailabilityState::Unavailable, ..Availability::unknown(why) }
 }

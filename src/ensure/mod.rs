@@ -20,9 +20,10 @@ use look::Seen;
 /// What is wanted of [`ensure`].
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// How long to wait until it is available.
+    /// How long everything may take until it is available: the wait for another provost, the
+    /// start, and the answer. After a restart this time begins once more.
     pub timeout: Duration,
-    /// How long it may say that it is still loading.
+    /// How long everything may take while it says that it is still loading.
     pub load_timeout: Duration,
     /// Restart what runs and does not answer within the time.
     pub restart: bool,
@@ -76,28 +77,30 @@ pub struct Ensured {
 }
 
 /// One call: its clock and what it was asked.
+#[derive(Clone)]
 struct Run<'a> {
     client: &'a Client,
     target: &'a Target,
     options: &'a Options,
+    /// When it was called.
+    called: Instant,
+    /// When the time began: then too, or at the restart.
     since: Instant,
+    /// What is looked at in place of the target: what was started for it.
+    follow: Option<Target>,
 }
 
 /// Makes sure that the target is available.
 pub async fn ensure(client: &Client, target: &Target, options: &Options) -> Result<Ensured, Error> {
-    let run = Run { client, target, options, since: Instant::now() };
+    let run = Run { client, target, options, called: Instant::now(), since: Instant::now(), follow: None };
     if let Seen::Good(found) = run.look(true).await? {
         return Ok(run.good(found, false, Means::Probe, "it was available already"));
     }
     if options.dry_run {
         return run.act(run.look(true).await?).await;
     }
-    let uid = client.observer().caller().uid;
-    let lock = lock::take(uid, &target.to_string(), options.timeout)
-        .await
-        .map_err(|source| Error::Io { what: "the lock of this target".to_owned(), source })?;
-    let Some(lock) = lock else {
-        return Ok(run.bad(Availability::unknown(""), 7, "another provost still works on it", None));
+    let Some(lock) = run.lock(target).await? else {
+        return Ok(run.busy());
     };
     match run.look(true).await? {
         Seen::Good(found) if lock.waited => {
@@ -109,13 +112,34 @@ pub async fn ensure(client: &Client, target: &Target, options: &Options) -> Resu
 
 impl Run<'_> {
     fn waited_ms(&self) -> u64 {
-        u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX)
+        u64::try_from(self.called.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// What is left of the time.
+    fn left(&self) -> Duration {
+        self.options.timeout.saturating_sub(self.since.elapsed())
+    }
+
+    /// The lock of a target; `None` if the time did not suffice.
+    async fn lock(&self, target: &Target) -> Result<Option<lock::Lock>, Error> {
+        let uid = self.client.observer().caller().uid;
+        let lock = lock::take(uid, &target.to_string(), self.left()).await;
+        lock.map_err(|source| Error::Io { what: "the lock of this target".to_owned(), source })
+    }
+
+    fn busy(&self) -> Ensured {
+        self.bad(Availability::unknown(""), 7, "another provost still works on it", None)
     }
 
     fn good(&self, found: Availability, started: bool, means: Means, reason: &str) -> Ensured {
         let reason = match found.state {
             AvailabilityState::Available => reason.to_owned(),
-            _ => format!("{reason}; it runs, and there is no address to ask"),
+            _ => {
+                // What is known and is not asked says why itself.
+                let why = found.server.as_ref().map_or("there is no address to ask", |_| found.detail.as_str());
+                let before = if means == Means::Probe { String::new() } else { format!("{reason}; ") };
+                format!("{before}it runs; {why}")
+            }
         };
         Ensured {
             state: found.state,

@@ -1,5 +1,7 @@
 //! What is done about what was seen.
 
+use tokio::time::Instant;
+
 use super::look::Seen;
 use super::{Ensured, Run, launch};
 use crate::act::{self, ActError};
@@ -8,6 +10,7 @@ use crate::decide::decide;
 use crate::error::Error;
 use crate::model::{Action, Availability, AvailabilityState, Facts, Means, OwnerFacts, Plan, Request, Stopper, Target};
 use crate::observe::{Want, sockets};
+use crate::wait::runs;
 
 impl Run<'_> {
     pub(super) async fn act(&self, seen: Seen) -> Result<Ensured, Error> {
@@ -28,16 +31,20 @@ impl Run<'_> {
         if self.options.dry_run {
             return Ok(self.would(&plan));
         }
-        let options = act::Options { no_block: false, timeout: Some(self.options.timeout) };
+        let run = match action {
+            Action::Restart => Run { since: Instant::now(), ..self.clone() },
+            _ => self.clone(),
+        };
+        let options = act::Options { no_block: false, timeout: Some(run.left()) };
         match self.client.act(&plan, options).await {
             Ok(_) => {
                 let verb = if action == Action::Start { "started" } else { "restarted" };
-                self.wait_started(plan.means, &format!("it was {verb}: {}", plan.reason)).await
+                run.wait_started(plan.means, &format!("it was {verb}: {}", plan.reason)).await
             }
             // Where nothing is allowed, somebody else may still bring it up.
-            Err(ActError::NotPermitted(why)) => self.wait_for_others(&plan, &why).await,
+            Err(ActError::NotPermitted(why)) => run.wait_for_others(&plan, &why).await,
             Err(ActError::Stopped { reason, stopper: Stopper::NotPermitted }) => {
-                self.wait_for_others(&plan, &reason).await
+                run.wait_for_others(&plan, &reason).await
             }
             Err(error) => Err(error.into()),
         }
@@ -49,7 +56,7 @@ impl Run<'_> {
     }
 
     async fn wait_started(&self, means: Means, reason: &str) -> Result<Ensured, Error> {
-        let found = self.wait(self.options.timeout).await?;
+        let found = self.wait(None).await?;
         if matches!(found.state, AvailabilityState::Available | AvailabilityState::Unknown) {
             return Ok(self.good(found, true, means, reason));
         }
@@ -58,7 +65,7 @@ impl Run<'_> {
     }
 
     async fn wait_for_others(&self, plan: &Plan, why: &str) -> Result<Ensured, Error> {
-        let found = self.wait(self.options.timeout).await?;
+        let found = self.wait(None).await?;
         if found.state == AvailabilityState::Available {
             let reason = format!("you may not {} it ({why}), but it became available", plan.action);
             return Ok(self.good(found, false, Means::Probe, &reason));
@@ -81,7 +88,7 @@ impl Run<'_> {
             let reason = format!("it runs and is {} ({}): would wait {}", found.state, found.detail, self.limit());
             return Ok(self.bad(found, 0, reason, None));
         }
-        let found = self.wait(self.options.timeout).await?;
+        let found = self.wait(None).await?;
         match found.state {
             AvailabilityState::Available | AvailabilityState::Unknown => {
                 Ok(self.good(found, false, Means::Probe, "it ran already and became available"))
@@ -125,24 +132,62 @@ impl Run<'_> {
             return Ok(self.bad(Availability::unknown(""), 1, reason, Some(format!("provost inspect :{port}"))));
         }
         let shown: Vec<String> = command.iter().map(|w| crate::text::shell_quote(w)).collect();
-        if self.options.dry_run {
-            let reason = format!("nothing by that name runs: would start {}", shown.join(" "));
-            return Ok(Ensured { means: Means::OwnService, ..self.bad(Availability::unknown(""), 0, reason, None) });
-        }
         let word = match self.target {
             Target::Word(word) => word.clone(),
             Target::Service(id) => id.to_string(),
             other => other.to_string().rsplit(':').next().unwrap_or_default().to_owned(),
         };
         let id = launch::id_for(&word, command);
-        let record = launch::launch(self.client.observer(), &id, command)?;
-        let reason = format!(
-            "started {} as {id}, pid {}; its output: {}",
-            shown.join(" "),
-            record.identity.pid,
-            record.log.display()
-        );
-        self.wait_started(Means::OwnService, &reason).await
+        let service = Target::Service(id.clone());
+        // Two targets can lead to one id: the second waits for what the first does.
+        let _lock = match *self.target == service || self.options.dry_run {
+            true => None,
+            false => match self.lock(&service).await? {
+                Some(lock) => Some(lock),
+                None => return Ok(self.busy()),
+            },
+        };
+        let run = Run { follow: Some(service.clone()), ..self.clone() };
+        if let Some(ended) = run.runs_already(&service).await? {
+            return Ok(ended);
+        }
+        if self.options.dry_run {
+            let reason = format!("nothing by that name runs: would start {}", shown.join(" "));
+            return Ok(Ensured { means: Means::OwnService, ..self.bad(Availability::unknown(""), 0, reason, None) });
+        }
+        let mut launched = launch::launch(self.client.observer(), &id, command)?;
+        let (pid, output) = (launched.record.identity.pid, launched.record.log.display());
+        let found = run.wait(Some(&mut launched.child)).await?;
+        let started = format!("started {} as {id}, pid {pid}; its output: {output}", shown.join(" "));
+        if matches!(found.state, AvailabilityState::Available | AvailabilityState::Unknown) {
+            return Ok(self.good(found, true, Means::OwnService, &started));
+        }
+        let (code, reason) = match launched.child.try_wait() {
+            Ok(Some(status)) => {
+                (1, format!("{}, pid {pid}, {}; its output: {output}", shown.join(" "), launch::ended(status)))
+            }
+            _ => (7, format!("{started}; it is {} after {} ({})", found.state, self.limit(), found.detail)),
+        };
+        Ok(Ensured { started: true, means: Means::OwnService, ..self.bad(found, code, reason, None) })
+    }
+
+    /// What is recorded under the id that the command would get, and runs: it is not started twice.
+    async fn runs_already(&self, service: &Target) -> Result<Option<Ensured>, Error> {
+        let facts = match self.client.facts(service, &Want::default()).await {
+            Ok(facts) => facts,
+            Err(Error::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let Some(process) = facts.owners.iter().find(|o| runs(o)).and_then(|o| o.processes.first()) else {
+            return Ok(None);
+        };
+        let ended = match self.look(true).await? {
+            Seen::Good(found) => self.good(found, false, Means::Probe, "it is available"),
+            Seen::Running(at, found) => self.wait_or_restart(*at, found).await?,
+            Seen::Idle(_) | Seen::Nothing(_) => return Ok(None),
+        };
+        let reason = format!("it runs already as {service}, pid {}: {}", process.pid(), ended.reason);
+        Ok(Some(Ensured { reason, ..ended }))
     }
 
     /// The port that the command will want: the target's, or what a known server's command line says.

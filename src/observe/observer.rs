@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use super::bus::{Bus, Early};
 use super::cgroup::{self, CgroupFs, CgroupPath, ManagerRoot, Place};
-use super::{ProcFs, caller, host, owners, resolve};
+use super::{ProcFs, caller, host, owners, resolve, sockets};
 use crate::error::Error;
 use crate::model::{
-    Action, Answer, Availability, AvailabilityState, Caller, Facts, Host, Manager, OwnerFacts, Polkit, Process, Target,
+    Action, Answer, Availability, AvailabilityState, Caller, Facts, Host, Manager, Owner, OwnerFacts, Polkit, Process,
+    Target,
 };
 use crate::probe::{self, Known};
 
@@ -129,8 +130,21 @@ impl Observer {
             listening: owner.listening.as_deref(),
             environ: Some(&environ),
             word,
+            caller_uid: Some(self.caller.uid),
+            contained: matches!(owner.owner, Owner::Container { .. }),
         };
-        Ok(probe::probe(&subject, self.known()?, options).await)
+        let found = probe::probe(&subject, self.known()?, options).await;
+        // Of a port that its user named, the port itself is an address: who holds it may be a
+        // socket of the manager, for something that does not run yet.
+        if let (Target::Port(port), AvailabilityState::Unknown) = (target, found.state)
+            && let Ok(listeners) = sockets::listeners(Some(*port))
+            && !listeners.is_empty()
+        {
+            let listening: Vec<_> = listeners.iter().map(|listener| listener.addr).collect();
+            let port = probe::Subject { listening: Some(&listening), ..probe::Subject::default() };
+            return Ok(probe::probe(&port, self.known()?, options).await);
+        }
+        Ok(found)
     }
 
     /// The availability as a fact, if it is wanted: asked briefly, and without the models.
@@ -143,7 +157,7 @@ impl Observer {
         let options = probe::Options { timeout: Duration::from_secs(1), spec: None, models: false };
         let word = Target::Word(String::new());
         match self.probe_owner(owner, &word, &options).await {
-            Ok(found) if found.state == AvailabilityState::Unknown && found.by.is_none() => None,
+            Ok(found) if found.state == AvailabilityState::Unknown && found.server.is_none() => None,
             Ok(found) => Some(found),
             Err(error) => Some(Availability::unknown(error.to_string())),
         }

@@ -1,9 +1,19 @@
 //! The known servers that run on this host, and what provost started: for the overview.
 
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+
 use super::observer::{Observer, Want};
 use super::{owners, records};
 use crate::error::Error;
-use crate::model::Facts;
+use crate::join::join_all;
+use crate::model::{Availability, Facts, OwnerFacts};
+
+/// As many owners as are asked for an answer; so many connections are open at once.
+const ASKED: usize = 64;
+/// The time for all of them together.
+const TIME: Duration = Duration::from_secs(2);
 
 impl Observer {
     /// The owners of every process that is a known server, and of every own service.
@@ -21,7 +31,28 @@ impl Observer {
         pids.sort_unstable();
         pids.dedup();
         let found = super::resolve::Found::Processes(pids);
-        let owners = owners::describe(self, found, want).await;
+        // One owner after the other is described: a server that hangs would hold up all behind it.
+        let mut owners = owners::describe(self, found, &Want { probe: false, ..want.clone() }).await;
+        self.ask_all(&mut owners, want).await;
         Ok(self.complete(String::new(), owners).await)
+    }
+
+    /// Asks all owners at once whether they answer.
+    async fn ask_all(&self, owners: &mut [OwnerFacts], want: &Want) {
+        if !want.probe {
+            return;
+        }
+        let deadline = Instant::now() + TIME;
+        let answers = join_all(owners.iter().take(ASKED).map(|owner| async move {
+            let late = || Some(Availability::unknown(format!("it did not answer within {} s", TIME.as_secs())));
+            timeout_at(deadline, self.availability(owner, want)).await.unwrap_or_else(|_| late())
+        }))
+        .await;
+        for (owner, answer) in owners.iter_mut().zip(answers) {
+            owner.availability = answer;
+        }
+        for owner in owners.iter_mut().skip(ASKED) {
+            owner.availability = Some(Availability::unknown(format!("only the first {ASKED} are asked")));
+        }
     }
 }

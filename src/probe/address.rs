@@ -49,6 +49,11 @@ impl Endpoint {
         }
     }
 
+    /// Whether it can only lead to this host, without asking a resolver.
+    pub(super) fn is_loopback(&self) -> bool {
+        self.literal().is_some_and(|all| all.iter().all(|address| address.ip().to_canonical().is_loopback()))
+    }
+
     /// The host without brackets.
     pub(super) fn host(&self) -> String {
         match &self.host {

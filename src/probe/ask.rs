@@ -28,6 +28,9 @@ pub(super) async fn run(candidate: &Candidate<'_>, limit: Duration, with_models:
             silent.server = Some(server.name.clone());
             late(silent, server, *started)
         }
+        Candidate::Withheld { server, why } => {
+            Availability { server: Some(server.name.clone()), ..Availability::unknown(*why) }
+        }
         Candidate::Ask(ask) => {
             let mut answer = ask.health(deadline, limit).await;
             if with_models && answer.state == AvailabilityState::Available && !ask.tls {

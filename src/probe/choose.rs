@@ -15,6 +15,13 @@ const MAX: usize = 4;
 /// How far a server goes on from its default port when that is taken, as jupyter and gradio do.
 const NEAR: u16 = 20;
 
+const FOREIGN: &str = "where it listens cannot be read, and the address that it names is another user's word: \
+                       give the address itself to ask there";
+const FOREIGN_SOCKET: &str = "the socket that it names is another user's word: give its address itself to ask there";
+const CONTAINED: &str = "it names a socket in its container, which cannot be reached from here";
+const ELSEWHERE: &str = "where it listens cannot be read, and the host that it names is not this one: \
+                         give the address itself to ask there";
+
 /// What is asked about.
 #[derive(Clone, Copy, Default)]
 pub struct Subject<'a> {
@@ -27,6 +34,11 @@ pub struct Subject<'a> {
     pub environ: Option<&'a Environ<'a>>,
     /// The word that the user named it by: it prefers, and without processes names, a known server.
     pub word: Option<&'a str>,
+    /// Who asks. Of other users' processes, and of all where it is `None`, no address is believed
+    /// that they could write down themselves.
+    pub caller_uid: Option<u32>,
+    /// They are in a container: the paths that they name are not those of the caller.
+    pub contained: bool,
 }
 
 /// One check to make.
@@ -45,6 +57,14 @@ pub(super) enum Candidate<'k> {
         port: u16,
         /// When its process started, where known.
         started: Option<SystemTime>,
+    },
+    /// A known server runs, and where it would be asked is only what it says of itself: that can
+    /// be any address, also one that only the caller reaches.
+    Withheld {
+        /// The server.
+        server: &'k Server,
+        /// Why it is not asked.
+        why: &'static str,
     },
 }
 
@@ -121,11 +141,22 @@ fn of_server<'k>(subject: &Subject<'_>, server: &'k Server, process: Option<&Pro
             runs: process.map(|p| p.started_at),
         })
     };
+    let own = process.is_none_or(|p| is_own(subject, p));
     if let Some(path) = settings.socket() {
-        return vec![ask(To::Unix(path))];
+        return vec![match (own, subject.contained) {
+            (true, false) => ask(To::Unix(path)),
+            (false, _) => Candidate::Withheld { server, why: FOREIGN_SOCKET },
+            (true, true) => Candidate::Withheld { server, why: CONTAINED },
+        }];
     }
     let Some(listening) = subject.listening else {
-        return vec![ask(To::Tcp(settings.endpoint()))];
+        return vec![if !settings.stays_here() {
+            Candidate::Withheld { server, why: ELSEWHERE }
+        } else if own || settings.is_default() {
+            ask(To::Tcp(settings.endpoint()))
+        } else {
+            Candidate::Withheld { server, why: FOREIGN }
+        }];
     };
     if process.is_none() && listening.is_empty() {
         return vec![ask(To::Tcp(settings.endpoint()))];
@@ -135,6 +166,13 @@ fn of_server<'k>(subject: &Subject<'_>, server: &'k Server, process: Option<&Pro
         return vec![Candidate::Silent { server, port: settings.port(), started: process.and_then(|p| p.started_at) }];
     }
     addresses.into_iter().map(|address| ask(To::Tcp(address.into()))).collect()
+}
+
+/// Whether the command line and the variables are the caller's own words: a program that changed
+/// its user has those of whoever started it.
+fn is_own(subject: &Subject<'_>, process: &Process) -> bool {
+    let (Some(caller), Some(uids)) = (subject.caller_uid, process.uids) else { return false };
+    [uids.real, uids.effective, uids.saved] == [caller; 3]
 }
 
 /// Of the sockets, those where the server itself answers: one address a port.

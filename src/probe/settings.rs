@@ -62,6 +62,18 @@ impl<'a> Settings<'a> {
             .unwrap_or_else(|_| Endpoint::from(std::net::SocketAddr::from(([127, 0, 0, 1], port))))
     }
 
+    /// Whether the host, if one was said, is loopback or all interfaces of this host: nothing else
+    /// is connected to, or resolved, on a setting's word.
+    pub(super) fn stays_here(&self) -> bool {
+        self.endpoint().is_loopback()
+    }
+
+    /// Whether the address is what it would be if nothing had been said.
+    pub(super) fn is_default(&self) -> bool {
+        let loopback = ["127.0.0.1", "::1", "localhost"].contains(&self.endpoint().host().as_str());
+        loopback && self.port() == self.server.port && self.prefix().is_empty()
+    }
+
     /// The Unix socket that stands in place of a host, as llama-server takes it.
     pub(super) fn socket(&self) -> Option<PathBuf> {
         let host = self.host()?;

@@ -7,6 +7,7 @@ use zbus::proxy::MethodFlags;
 use zbus::{Connection, OwnedObjectPath, OwnedVariant, Proxy};
 
 use super::{CallError, Properties};
+use crate::join::join_all;
 use crate::model::{Action, Signal, UnitKind, UnitName, Whom};
 
 const NAME: &str = "org.freedesktop.systemd1";
@@ -241,21 +242,4 @@ fn interface_of(kind: UnitKind) -> String {
         first.make_ascii_uppercase();
     }
     format!("org.freedesktop.systemd1.{name}")
-}
-
-/// Runs all of the futures at once.
-async fn join_all<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
-    let mut running: Vec<_> = futures.into_iter().map(|f| (Box::pin(f), None)).collect();
-    std::future::poll_fn(|cx| {
-        let mut pending = false;
-        for (future, output) in running.iter_mut().filter(|(_, output)| output.is_none()) {
-            match future.as_mut().poll(cx) {
-                std::task::Poll::Ready(value) => *output = Some(value),
-                std::task::Poll::Pending => pending = true,
-            }
-        }
-        if pending { std::task::Poll::Pending } else { std::task::Poll::Ready(()) }
-    })
-    .await;
-    running.into_iter().filter_map(|(_, output)| output).collect()
 }

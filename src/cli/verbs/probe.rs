@@ -6,6 +6,7 @@ use super::super::args::Probe;
 use super::super::exit::Exit;
 use super::super::progress;
 use super::super::render::availability;
+use super::super::say::error_json;
 use super::{Context, candidates};
 use crate::error::Error;
 use crate::model::{Availability, AvailabilityState, Target};
@@ -16,7 +17,7 @@ pub(in crate::cli) async fn run(ctx: &Context<'_>, args: &Probe) -> ExitCode {
     if args.targets.is_empty() && args.command.is_empty() {
         return candidates(ctx, "probe").await;
     }
-    let mut worst = Exit::Done;
+    let mut code = None;
     let mut documents = Vec::new();
     let words: Vec<Option<&String>> =
         if args.command.is_empty() { args.targets.iter().map(Some).collect() } else { vec![None] };
@@ -29,10 +30,19 @@ pub(in crate::cli) async fn run(ctx: &Context<'_>, args: &Probe) -> ExitCode {
         let progress_words = format!("probing {name}");
         let found = match progress::while_waiting(ctx.say.quiet, &progress_words, one(ctx, args, word)).await {
             Ok(found) => found,
-            Err(error) => return ctx.say.error(&error),
+            // The others are asked all the same; the first that failed gives the exit code.
+            Err(error) => {
+                let error = with_hint(error, &name);
+                code.get_or_insert(error.exit_code());
+                ctx.say.complain(&error);
+                let mut document = error_json(&error);
+                document["target"] = name.into();
+                documents.push(document);
+                continue;
+            }
         };
         if found.state != AvailabilityState::Available {
-            worst = Exit::Not;
+            code.get_or_insert(Exit::Not as u8);
         }
         if ctx.say.json {
             let mut document = serde_json::to_value(&found).unwrap_or_default();
@@ -48,7 +58,7 @@ pub(in crate::cli) async fn run(ctx: &Context<'_>, args: &Probe) -> ExitCode {
             all => ctx.say.json(&all),
         }
     }
-    worst.into()
+    code.unwrap_or(Exit::Done as u8).into()
 }
 
 async fn one(ctx: &Context<'_>, args: &Probe, word: Option<&String>) -> Result<Availability, Error> {
@@ -66,13 +76,28 @@ async fn one(ctx: &Context<'_>, args: &Probe, word: Option<&String>) -> Result<A
         return ctx.client.probe(&target, args.timeout).await;
     };
     let options = Options { timeout: args.timeout, spec: Some(spec), models: false };
-    let nobody = Subject { processes: &[], listening: None, environ: None, word: None };
+    let nobody = Subject::default();
     Ok(probe::probe(&nobody, ctx.client.observer().known()?, &options).await)
 }
 
 /// Whether the word is an address rather than a target.
 pub(super) fn is_address(word: &str) -> bool {
     ["http://", "https://", "tcp:", "unix:"].iter().any(|p| word.starts_with(p))
+}
+
+/// Who writes HOST:PORT means an address, which here has a prefix.
+fn with_hint(error: Error, word: &str) -> Error {
+    match error {
+        Error::NotFound { what, nearest } if looks_like_address(word) => {
+            let what = format!("{what}; of an address write tcp:{} or http://{}", clip(word), clip(word));
+            Error::NotFound { what, nearest }
+        }
+        error => error,
+    }
+}
+
+fn looks_like_address(word: &str) -> bool {
+    word.rsplit_once(':').is_some_and(|(host, _)| !host.is_empty()) && word.parse::<probe::Endpoint>().is_ok()
 }
 
 fn http_details(args: &Probe, spec: ProbeSpec) -> Result<ProbeSpec, Error> {
@@ -111,4 +136,17 @@ fn people(name: &str, found: &Availability) -> String {
         line.push_str(&format!("  models: {}{more}\n", names.join(", ")));
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::looks_like_address;
+
+    #[test]
+    fn addresses_without_a_prefix_are_noticed() {
+        for (word, is) in [("127.0.0.1:1", true), ("[::1]:80", true), ("host:80", true), ("ollama", false)] {
+            assert_eq!(looks_like_address(word), is, "{word}");
+        }
+        assert!(!looks_like_address(":80") && !looks_like_address("80") && !looks_like_address("name:x"));
+    }
 }

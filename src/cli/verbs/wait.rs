@@ -9,7 +9,7 @@ use super::super::exit::Exit;
 use super::super::progress;
 use super::{Context, candidates};
 use crate::model::Target;
-use crate::wait::{State, wait_for};
+use crate::wait::{State, Waited, wait_for};
 
 pub(in crate::cli) async fn run(ctx: &Context<'_>, args: &Wait) -> ExitCode {
     let Some(word) = &args.target else {
@@ -34,11 +34,13 @@ pub(in crate::cli) async fn run(ctx: &Context<'_>, args: &Wait) -> ExitCode {
     let shown = crate::text::clip(word);
     if ctx.say.json {
         ctx.say.json(&json!({
-            "target": word, "for": name, "reached": waited.reached, "detail": waited.detail,
+            "target": word, "for": name, "reached": waited.reached, "hopeless": waited.hopeless, "detail": waited.detail,
             "availability": waited.availability,
         }));
     } else if waited.reached {
         ctx.say.text(&format!("{shown}: {name}\n"));
+    } else if waited.hopeless {
+        ctx.say.note(&format!("provost: {shown} is not {name}: {}", crate::text::clip_to(&waited.detail, 200)));
     } else {
         let limit = humantime::format_duration(args.timeout.unwrap_or_default());
         ctx.say.note(&format!(
@@ -46,5 +48,9 @@ pub(in crate::cli) async fn run(ctx: &Context<'_>, args: &Wait) -> ExitCode {
             crate::text::clip_to(&waited.detail, 200)
         ));
     }
-    if waited.reached { Exit::Done.into() } else { Exit::TimedOut.into() }
+    match waited {
+        Waited { reached: true, .. } => Exit::Done.into(),
+        Waited { hopeless: true, .. } => Exit::Not.into(),
+        Waited { .. } => Exit::TimedOut.into(),
+    }
 }

@@ -1,20 +1,45 @@
 //! Which address is asked: a table.
 
 use super::*;
+use crate::model::{Process, Uids};
 use crate::probe::choose::{Candidate, choose};
 use crate::probe::recognise::tests::process;
 
 type Variables = &'static [(&'static str, &'static str)];
 
-/// The checks as `server@address`, `tcp@address` or `silent@server:port`.
+/// Who asks in these tests.
+const CALLER: u32 = 1000;
+
+/// The checks as `server@address`, `tcp@address` or `silent@server:port`, for the caller's own
+/// processes.
 fn chosen(commands: &[(u32, u32, &str)], listening: Option<&[&str]>, env: Variables, word: Option<&str>) -> String {
-    let processes: Vec<_> = commands.iter().map(|(pid, ppid, line)| process(*pid, *ppid, None, line)).collect();
+    chosen_of(CALLER, commands, listening, env, word)
+}
+
+/// The same for processes of this user.
+fn chosen_of(
+    uid: u32,
+    commands: &[(u32, u32, &str)],
+    listening: Option<&[&str]>,
+    env: Variables,
+    word: Option<&str>,
+) -> String {
+    let uids = Some(Uids { real: uid, effective: uid, saved: uid });
+    let of = |(pid, ppid, line): &(u32, u32, &str)| Process { uids, ..process(*pid, *ppid, None, line) };
+    let processes: Vec<_> = commands.iter().map(of).collect();
     let listening: Option<Vec<SocketAddr>> = listening.map(|l| l.iter().map(|a| a.parse().unwrap()).collect());
     let environ = move |_: u32| -> Option<Vec<(String, String)>> {
         Some(env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect())
     };
     let environ: &Environ = &environ;
-    let subject = Subject { processes: &processes, listening: listening.as_deref(), environ: Some(environ), word };
+    let subject = Subject {
+        processes: &processes,
+        listening: listening.as_deref(),
+        environ: Some(environ),
+        word,
+        caller_uid: Some(CALLER),
+        contained: false,
+    };
     let known = Known::builtin();
     let shown = choose(&subject, &known).into_iter().map(|candidate| match candidate {
         Candidate::Ask(ask) => {
@@ -24,6 +49,7 @@ fn chosen(commands: &[(u32, u32, &str)], listening: Option<&[&str]>, env: Variab
             };
             format!("{}@{to}{}{}", ask.server.name, ask.prefix, if ask.tls { " tls" } else { "" })
         }
+        Candidate::Withheld { server, .. } => format!("withheld@{}", server.name),
         Candidate::Tcp(endpoint) => format!("tcp@{endpoint}"),
         Candidate::Silent { server, port, .. } => format!("silent@{}:{port}", server.name),
     });
@@ -65,7 +91,7 @@ fn addresses_come_from_command_line_environment_default() {
         (vllm, Some(&["127.0.0.1:35555"]), &[], "silent@vllm:8001"),
         ("vllm serve X", Some(&["127.0.0.1:35555"]), &[("VLLM_PORT", "35555")], "silent@vllm:8000"),
         ("vllm serve X", None, &[], "vllm@127.0.0.1:8000"),
-        ("vllm serve X --host 10.1.2.3", None, &[], "vllm@10.1.2.3:8000"),
+        ("vllm serve X --host 10.1.2.3", None, &[], "withheld@vllm"),
         ("vllm serve X --ssl-keyfile k", None, &[], "vllm@127.0.0.1:8000 tls"),
         ("python3 main.py --listen --port 8188", None, &[], "comfyui@127.0.0.1:8188"),
         ("python3 main.py --listen 0.0.0.0,:: --port 8188", None, &[], "comfyui@127.0.0.1:8188"),
@@ -78,7 +104,7 @@ fn addresses_come_from_command_line_environment_default() {
         ("llama-server --port 70000", None, &[], "llama-server@127.0.0.1:8080"),
         ("local-ai run --address :9000", None, &[], "localai@127.0.0.1:9000"),
         ("llama-swap -listen=127.0.0.1:9001", None, &[], "llama-swap@127.0.0.1:9001"),
-        ("ollama serve", None, &[("OLLAMA_HOST", "https://x.example")], "ollama@x.example:443 tls"),
+        ("ollama serve", None, &[("OLLAMA_HOST", "https://x.example")], "withheld@ollama"),
         // It went on to the next port; the kernels' ports are not those of the server.
         ("/v/bin/python /v/bin/jupyter-lab", Some(&["127.0.0.1:8889"]), &[], "jupyter@127.0.0.1:8889"),
     ] {
@@ -103,4 +129,31 @@ fn words_and_sockets_alone() {
 fn loops_of_parents_end() {
     let loops = [(7, 8, "vllm serve X"), (8, 9, "bash"), (9, 8, "bash")];
     assert_eq!(chosen(&loops, None, &[], None), "vllm@127.0.0.1:8000");
+}
+
+#[test]
+fn nobody_is_sent_anywhere_by_another_users_words() {
+    const OTHER: u32 = 1001;
+    let here = Some(["127.0.0.1:9292"].as_slice());
+    let address: Variables = &[("OLLAMA_HOST", "10.0.0.1:22")];
+    for (command, listening, env, expected) in [
+        ("llama-server --host /run/root-only/s.sock", None, [].as_slice(), "withheld@llama-server"),
+        ("llama-server --host /run/root-only/s.sock", here, &[], "withheld@llama-server"),
+        ("llama-server --host 127.0.0.77 --port 9292", None, &[], "withheld@llama-server"),
+        ("llama-server --port 9292", None, &[], "withheld@llama-server"),
+        ("llama-server --api-prefix /x", None, &[], "withheld@llama-server"),
+        ("llama-server --host db.example", None, &[], "withheld@llama-server"),
+        ("ollama serve", None, address, "withheld@ollama"),
+        // The kernel says that it listens there, or nothing was said.
+        ("llama-server --host 10.0.0.1 --port 9292", here, &[], "llama-server@127.0.0.1:9292"),
+        ("llama-server", None, &[], "llama-server@127.0.0.1:8080"),
+        ("ollama serve", None, &[("OLLAMA_HOST", "0.0.0.0:11434")], "ollama@127.0.0.1:11434"),
+    ] {
+        assert_eq!(chosen_of(OTHER, &[(7, 1, command)], listening, env, None), expected, "{command} {listening:?}");
+    }
+    // One's own word counts, and leads to no other host all the same.
+    let own = |command| chosen(&[(7, 1, command)], None, &[], None);
+    assert_eq!(own("llama-server --host 127.0.0.77 --port 9292"), "llama-server@127.0.0.77:9292");
+    assert_eq!(own("llama-server --host localhost --port 9292"), "llama-server@localhost:9292");
+    assert_eq!(own("llama-server --host db.example"), "withheld@llama-server");
 }
