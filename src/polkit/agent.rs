@@ -8,6 +8,9 @@ use std::time::Duration;
 use rustix::io::{FdFlags, fcntl_setfd};
 use tokio::io::AsyncReadExt as _;
 use tokio::process::{Child, Command};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::sys::pidfd::PidFd;
 
 /// How long the agent may take to register itself with polkit.
 const REGISTER: Duration = Duration::from_secs(5);
@@ -53,9 +56,25 @@ impl Agent {
         drop(writer);
         let mut agent = Self { child };
         match tokio::time::timeout(REGISTER, closed(reader)).await {
-            Ok(Ok(())) if matches!(agent.child.try_wait(), Ok(None)) => Ok(agent),
+            Ok(Ok(())) if matches!(agent.child.try_wait(), Ok(None)) => {
+                agent.outlive_on_interrupt();
+                Ok(agent)
+            }
             _ => Err(AgentError::NotReady),
         }
+    }
+
+    /// On Ctrl-C the agent gives the terminal back as it was before it ends; ending before it, we
+    /// would leave the shell a terminal without echo.
+    fn outlive_on_interrupt(&self) {
+        let Some(pidfd) = self.child.id().and_then(|pid| PidFd::open(pid).ok()) else { return };
+        let Ok(mut interrupts) = signal(SignalKind::interrupt()) else { return };
+        tokio::spawn(async move {
+            // For as long as we run: the signal has no other effect from now on.
+            interrupts.recv().await;
+            let _ = tokio::time::timeout(Duration::from_secs(1), pidfd.ended()).await;
+            std::process::exit(130);
+        });
     }
 
     /// Ends the agent, so that it gives the terminal back as it was.

@@ -118,6 +118,12 @@ fn no_bus(rig: &Rig) -> Result<()> {
         rig.systemctl(["restart", unit])?;
     }
     rig.systemctl(["daemon-reexec"])?;
+    for user in ["watson", "eve"] {
+        rig.linger(user)?;
+        rig.user_systemctl(user, ["daemon-reexec"])?;
+        let scope = rig.as_user(user).run(["systemd-run", "--user", "--scope", "true"])?;
+        expect!(scope.status.success(), "the rig is not whole again: {scope:?}");
+    }
     looked
 }
 
