@@ -99,14 +99,30 @@ fn runs_as_root(users: &str) -> Option<bool> {
 
 /// Whether a pattern is a path with arguments and nothing more.
 fn is_plain(pattern: &str) -> bool {
-    let special = |c: char| matches!(c, '*' | '?' | '[' | ']' | '^' | '!' | '$' | ':');
-    !pattern.contains(special) && !pattern.ends_with('/')
+    let special = |c: &char| matches!(c, '*' | '?' | '[' | ']' | '^' | '!' | '$' | ':');
+    let mut escaped = false;
+    let bare = pattern.chars().filter(|c| {
+        let counts = !escaped && *c != '\\';
+        escaped = !escaped && *c == '\\';
+        counts
+    });
+    !bare.collect::<Vec<char>>().iter().any(|c| special(c)) && !pattern.ends_with('/')
+}
+
+/// The pattern without its escapes: a backslash stands for the character behind it.
+fn unescaped(pattern: &str) -> String {
+    let mut out = String::with_capacity(pattern.len());
+    let mut chars = pattern.chars();
+    while let Some(c) = chars.next() {
+        out.push(if c == '\\' { chars.next().unwrap_or(c) } else { c });
+    }
+    out
 }
 
 /// `ALL`, the command itself, or its program with any arguments. A pattern that is more than that
 /// is taken for no match, as [`wants_no_password`] considers.
 fn matches(pattern: &str, command: &str) -> bool {
-    let plain = pattern.replace('\\', "");
+    let plain = unescaped(pattern);
     plain == "ALL" || plain == command || command.split_once(' ').is_some_and(|(program, _)| plain == program)
 }
 
@@ -119,6 +135,14 @@ mod tests {
     fn rule(options: &str, commands: &[&str]) -> String {
         let commands: Vec<String> = commands.iter().map(|c| format!("\t{c}\n")).collect();
         format!("\nSudoers entry: /etc/sudoers\n    RunAsUsers: root\n{options}    Commands:\n{}", commands.concat())
+    }
+
+    #[test]
+    fn escapes_are_those_of_the_list() {
+        let rules = rule("    Options: !authenticate\n", &["/usr/bin/systemctl stop a\\\\x2db\\:c.service"]);
+        assert!(wants_no_password(&rules, "/usr/bin/systemctl stop a\\x2db:c.service"), "{rules}");
+        assert!(!wants_no_password(&rules, "/usr/bin/systemctl stop ax2db:c.service"));
+        assert!(is_plain("/bin/x a\\:b") && !is_plain("/bin/x a:b") && !is_plain("/bin/x \\\\*"));
     }
 
     #[test]

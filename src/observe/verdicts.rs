@@ -11,9 +11,9 @@ use tokio::task::JoinHandle;
 use crate::model::{Action, Answer, Caller, Manager as Whose, UnitFacts, UnitKind, UnitName};
 use crate::systemd::{CallError, Manager};
 
-/// How long an answer is waited for: polkit has been seen to stall for 15 s, and a verdict is not
-/// worth that.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long an answer is waited for. polkit 122 stalls for 15 s once in some ten thousand answers,
+/// and then gives them all the same; longer than that it does not answer at all.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Questions under way, each in a task of its own.
 #[derive(Debug, Default)]
