@@ -125,7 +125,15 @@ impl Observer {
             _ => None,
         };
         let environ = |pid: u32| self.proc.environ(pid);
+        let of_user = match (&owner.listening, owner.uid) {
+            (None, Some(uid)) => {
+                sockets::listeners(None).unwrap_or_default().into_iter().filter(|l| l.uid == uid).collect()
+            }
+            _ => Vec::new(),
+        };
+        let of_user: Vec<std::net::SocketAddr> = of_user.iter().map(|l| l.addr).collect();
         let subject = probe::Subject {
+            of_user: &of_user,
             processes: &owner.processes,
             listening: owner.listening.as_deref(),
             environ: Some(&environ),

@@ -106,7 +106,7 @@ fn is_plain(pattern: &str) -> bool {
         escaped = !escaped && *c == '\\';
         counts
     });
-    !bare.collect::<Vec<char>>().iter().any(|c| special(c)) && !pattern.ends_with('/')
+    !bare.collect::<Vec<char>>().iter().any(special) && !pattern.ends_with('/')
 }
 
 /// The pattern without its escapes: a backslash stands for the character behind it.

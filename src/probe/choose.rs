@@ -30,6 +30,9 @@ pub struct Subject<'a> {
     /// Every TCP address that they listen on, in the network namespace of the caller; `None` where
     /// that is not known (unreadable, or in a container with a network of its own).
     pub listening: Option<&'a [SocketAddr]>,
+    /// Where that is not known: the addresses at which the user listens as whom they run. The kernel
+    /// says whose a socket is, if not which process holds it.
+    pub of_user: &'a [SocketAddr],
     /// The environment of a process, where it can be read; asked only where it matters.
     pub environ: Option<&'a Environ<'a>>,
     /// The word that the user named it by: it prefers, and without processes names, a known server.
@@ -155,7 +158,11 @@ fn of_server<'k>(subject: &Subject<'_>, server: &'k Server, process: Option<&Pro
         } else if own || settings.is_default() {
             ask(To::Tcp(settings.endpoint()))
         } else {
-            Candidate::Withheld { server, why: FOREIGN }
+            let theirs = sorted(subject.of_user).into_iter().find(|address| address.port() == settings.port());
+            match theirs {
+                Some(address) => ask(To::Tcp(address.into())),
+                None => Candidate::Withheld { server, why: FOREIGN },
+            }
         }];
     };
     if process.is_none() && listening.is_empty() {

@@ -39,6 +39,7 @@ fn chosen_of(
         word,
         caller_uid: Some(CALLER),
         contained: false,
+        of_user: &["127.0.0.1:7777".parse().unwrap()],
     };
     let known = Known::builtin();
     let shown = choose(&subject, &known).into_iter().map(|candidate| match candidate {
@@ -141,6 +142,8 @@ fn nobody_is_sent_anywhere_by_another_users_words() {
         ("llama-server --host /run/root-only/s.sock", here, &[], "withheld@llama-server"),
         ("llama-server --host 127.0.0.77 --port 9292", None, &[], "withheld@llama-server"),
         ("llama-server --port 9292", None, &[], "withheld@llama-server"),
+        // A socket of that very user is at the port that it names: that one is asked.
+        ("llama-server --host 0.0.0.0 --port 7777", None, &[], "llama-server@127.0.0.1:7777"),
         ("llama-server --api-prefix /x", None, &[], "withheld@llama-server"),
         ("llama-server --host db.example", None, &[], "withheld@llama-server"),
         ("ollama serve", None, address, "withheld@ollama"),
