@@ -152,6 +152,11 @@ pub const OWNERS: &[Owner] = &[
     Owner { name: "RefuseManualStart", make: super::units::refuses_start, ..SYSTEM },
     Owner { name: "inactive unit", make: super::units::inactive, ..SYSTEM },
     Owner { name: "failed unit", make: super::units::failed, ..SYSTEM },
+    Owner { name: "unit that waits to restart", make: super::units::waiting, ..SYSTEM },
+    Owner { name: "unit that starts", make: super::units::activating, ..SYSTEM },
+    Owner { name: "delegated subgroup", user: "ollama", make: super::units::delegated, ..SYSTEM },
+    Owner { name: "timer", units: &["NAME.timer"], make: |r, c| super::units::other(r, c, TIMER), ..SYSTEM },
+    Owner { name: "target", units: &["NAME.target"], make: |r, c| super::units::other(r, c, "[Unit]\n"), ..SYSTEM },
     Owner { name: "missing unit", make: |r, c| Ok(super::units::subject(r, c, &c.units()[0])), ..SYSTEM },
     Owner { name: "broken unit", make: super::units::broken, ..SYSTEM },
     Owner { name: "template instance", units: &["NAME@a\\x2db.service"], make: super::units::instance, ..SYSTEM },
@@ -177,6 +182,7 @@ pub const OWNERS: &[Owner] = &[
     Owner { name: "PID 1", kind: "system-unit", make: |rig, _| of_process(rig, 1, None, Keep::Nothing), ..BARE },
 ];
 
+const TIMER: &str = "[Timer]\nOnActiveSec=1h\nUnit=sysinit.target\n";
 const OLLAMA: &str = "User=ollama\nRestart=always\n";
 const WATSON: &str = "User=watson\nRestart=on-failure\n";
 
@@ -242,7 +248,7 @@ pub(super) fn wait_for_start(rig: &Rig, log: &str) -> Result<u32> {
 
 /// Removes the files of a cell's units: with hundreds of them systemd takes seconds to list its unit files.
 pub(super) fn remove_files(rig: &Rig, cell: &Cell) {
-    for suffix in [".service", ".socket", "@.service"] {
+    for suffix in [".service", ".socket", ".timer", ".target", "@.service"] {
         let file = format!("{}{suffix}", cell.name());
         for folder in ["/etc/systemd/system", "/run/systemd/system", "/home/watson/.config/systemd/user"] {
             let _ = rig.remove(&format!("{folder}/{file}"));
@@ -255,7 +261,7 @@ pub(super) fn remove_all(rig: &Rig, cells: &[Cell]) -> Result<()> {
     let Some(tag) = cells.first().map(|c| c.tag) else { return Ok(()) };
     // Their files are gone: after this nothing of them refuses to be stopped.
     rig.systemctl(["daemon-reload"])?;
-    let globs = [format!("{tag}-*.service"), format!("{tag}-*.socket")];
+    let globs = ["service", "socket", "timer", "target"].map(|kind| format!("{tag}-*.{kind}"));
     for verb in ["stop", "reset-failed"] {
         rig.systemctl([verb].into_iter().chain(globs.iter().map(String::as_str)))?;
     }

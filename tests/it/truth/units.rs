@@ -1,6 +1,6 @@
 //! Objects that are units.
 
-use crate::rig::{Result, Rig};
+use crate::rig::{Result, Rig, eventually};
 
 use super::cells::Cell;
 use super::look::{Object, Watched};
@@ -150,6 +150,54 @@ pub fn failed<'r>(rig: &'r Rig, cell: &Cell) -> Result<Subject<'r>> {
     }
     rig.write(&ready, "", 0o644)?;
     Ok(subject(rig, cell, name))
+}
+
+/// One that failed, would now work, and is to be started again much later.
+pub fn waiting<'r>(rig: &'r Rig, cell: &Cell) -> Result<Subject<'r>> {
+    let (name, ready) = (&cell.units()[0], format!("/tmp/{}.ready", cell.name()));
+    let later = format!("ExecStartPre=/usr/bin/test -e {ready}\nRestart=on-failure\nRestartSec=1h\n");
+    rig.unit(name, &text(cell, "", &later))?;
+    rig.systemctl(["start", "--no-block", name])?;
+    rig.wait_for_state(name, "activating")?;
+    eventually("it waits", || rig.systemctl(["show", "-P", "SubState", name]).is_ok_and(|s| s == "auto-restart"))?;
+    rig.write(&ready, "", 0o644)?;
+    Ok(subject(rig, cell, name))
+}
+
+/// One whose start lasts: it never says that it is ready.
+pub fn activating<'r>(rig: &'r Rig, cell: &Cell) -> Result<Subject<'r>> {
+    let name = &cell.units()[0];
+    rig.unit(name, &text(cell, "", "Type=notify\nTimeoutStartSec=infinity\n"))?;
+    rig.systemctl(["start", "--no-block", name])?;
+    wait_for_start(rig, &cell.log())?;
+    Ok(subject(rig, cell, name))
+}
+
+/// One whose process moved to a cgroup below its unit's.
+pub fn delegated<'r>(rig: &'r Rig, cell: &Cell) -> Result<Subject<'r>> {
+    let name = &cell.units()[0];
+    let group = format!("/sys/fs/cgroup/system.slice/{name}/inner");
+    let script = format!(
+        "mkdir {group} && echo $$$$ >{group}/cgroup.procs && exec setpriv --reuid=ollama --clear-groups \
+         /usr/local/bin/sleeper --log {}",
+        cell.log()
+    );
+    let reload = "ExecReload=/bin/kill -HUP $MAINPID\n";
+    rig.started(name, &format!("[Service]\nDelegate=yes\n{reload}ExecStart=/bin/sh -c '{script}'\n"))?;
+    let pid = wait_for_start(rig, &cell.log())?;
+    let group = rig.read(&format!("/proc/{pid}/cgroup"))?;
+    if !group.trim_end().ends_with("/inner") {
+        return Err(format!("it is in {group}").into());
+    }
+    subject(rig, cell, name).by_pid()
+}
+
+/// Something that is no service.
+pub fn other<'r>(rig: &'r Rig, cell: &Cell, text: &str) -> Result<Subject<'r>> {
+    let name = &cell.units()[0];
+    rig.started(name, text)?;
+    let subject = subject(rig, cell, name);
+    Ok(Subject { watched: Watched { log: None, ..subject.watched }, ..subject })
 }
 
 pub fn broken<'r>(rig: &'r Rig, cell: &Cell) -> Result<Subject<'r>> {

@@ -15,6 +15,7 @@ pub fn register(trials: &mut Trials) {
     trials.exclusive("rights::sudoers_line", sudoers_line);
     trials.rig("rights::sudo_with_password", sudo_with_password);
     trials.rig("rights::own_unit", own_unit);
+    trials.rig("rights::own_scope", own_scope);
     trials.rig("rights::ctrl_c_at_the_prompt", ctrl_c_at_the_prompt);
     trials.rig("rights::several_prompts", several_prompts);
 }
@@ -166,6 +167,34 @@ fn own_unit(rig: &Rig) -> Result<()> {
     }
     let outside = provost(&rig.as_root(), ["stop", &format!("pid:{pid}")])?;
     expect!(outside.code() == 0, "{outside:?}");
+    Ok(())
+}
+
+/// From a terminal: what runs beside provost in its session, scope or user unit can be ended, and they stay.
+fn own_scope(rig: &Rig) -> Result<()> {
+    rig.linger("watson")?;
+    let script = "sleep 1000 & echo child $!; provost stop pid:$!; echo code $?; echo still here";
+    let shell = ["bash", "-c", script];
+    let watson = rig.as_user("watson");
+    let scope = ["systemd-run", "--user", "--scope", "--quiet"];
+    let service = ["systemd-run", "--user", "--pipe", "--wait", "--quiet"];
+    for (kind, output) in [
+        ("session", watson.clone().in_session().run(shell)?),
+        ("scope", watson.run(scope.iter().chain(&shell))?),
+        ("system scope", rig.as_root().run(["systemd-run", "--scope", "--quiet"].iter().chain(&shell))?),
+    ] {
+        let done = output.stdout.contains("code 0") && output.stdout.ends_with("still here\n");
+        expect!(done, "{kind}: {output:?}");
+        let pid = output.stdout.split_once("child ").and_then(|(_, rest)| rest.lines().next()?.parse().ok());
+        expect!(pid.is_some_and(|pid| !rig.is_running(pid)), "{kind}: {output:?}");
+    }
+    // In a service it is a part, which only --only-process ends.
+    let output = watson.run(service.iter().chain(&shell))?;
+    expect!(output.stdout.contains("code 2") || output.stdout.contains("code 4"), "{output:?}");
+    expect!(output.stdout.ends_with("still here\n"), "{output:?}");
+    let script = script.replace("stop", "stop --only-process");
+    let output = watson.run(service.iter().chain(&["bash", "-c", &script]))?;
+    expect!(output.stdout.contains("code 0") && output.stdout.ends_with("still here\n"), "{output:?}");
     Ok(())
 }
 
