@@ -92,13 +92,14 @@ impl Log {
 
     fn begin(self) -> Result<()> {
         let mut file = OpenOptions::new().append(true).create(true).open(&self.path)?;
-        writeln!(file, "START {}", std::process::id())?;
+        // In one piece: others may write to the same file.
+        file.write_all(format!("START {}\n", std::process::id()).as_bytes())?;
         std::thread::spawn(move || {
             while let Ok(signal) = self.signals.wait() {
                 if signal == Signal::SIGTERM {
                     std::process::exit(0);
                 }
-                let _ = writeln!(file, "{}", &signal.as_str()[3..]);
+                let _ = file.write_all(format!("{}\n", &signal.as_str()[3..]).as_bytes());
             }
         });
         Ok(())
