@@ -3,7 +3,6 @@
 //! No policy lives here, and nothing that could be written safely elsewhere.
 
 #![allow(unsafe_code, reason = "the one module for it; every block says why it is sound")]
-#![allow(dead_code, reason = "called by what comes later in the flow")]
 
 pub(crate) mod pidfd;
 pub(crate) mod spawn;

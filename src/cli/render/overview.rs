@@ -30,7 +30,7 @@ pub(in crate::cli) fn overview(rows: &[OverviewRow]) -> String {
     let heads = ["NAME", "OWNER", "STATE", "ADDRESS", "YOU MAY"];
     let you = |row: &OverviewRow| match (row.allowed.as_slice(), row.with_password.as_slice()) {
         ([], []) => "probe only".to_owned(),
-        ([], with) => format!("{} (password)", with.join(", ")),
+        ([], with) => format!("password: {}", with.join(", ")),
         (allowed, _) => allowed.join(", "),
     };
     let cells: Vec<[String; 5]> = rows

@@ -82,7 +82,8 @@ pub fn editor<'r>(rig: &'r Rig, cell: &Cell) -> Result<Subject<'r>> {
     let scope = format!("{}.scope", cell.name());
     let command = ["systemd-run", "--quiet", "--user", "--scope", "--unit", &scope, "--"];
     let editor = ["sleeper", "--log", &log, "--child", "--", "--log", &child];
-    let process = rig.as_user(user).spawn(command.into_iter().chain(editor))?;
+    // systemd-run becomes the command itself, sooner or later than anybody looks.
+    let process = rig.as_user(user).spawn_as("sleeper", command.into_iter().chain(editor))?;
     let pid = wait_for_start(rig, &log)?;
     wait_for_start(rig, &child)?;
     let object = Object::Unit(Some(user), scope);
