@@ -11,6 +11,7 @@ mod judge;
 mod look;
 mod oracle;
 mod owners;
+mod processes;
 mod table;
 mod units;
 

@@ -1,9 +1,11 @@
 //! Whose the objects are: each makes a fresh one for a cell.
 
-use crate::rig::{Container, Identity, Process, Result, Rig, eventually};
+use crate::rig::{Container, Process, Result, Rig};
 
 use super::cells::Cell;
-use super::look::{Object, Watched};
+use super::look::Watched;
+use super::processes::{container, of_process, session, seteuid, spawned};
+use super::units;
 
 /// One kind of owner.
 pub struct Owner {
@@ -43,32 +45,32 @@ const SYSTEM: Owner = Owner {
     means: "system-unit",
     kill: None,
     units: &["NAME.service"],
-    make: |rig, cell| super::units::running(rig, cell, ""),
+    make: |rig, cell| units::running(rig, cell, ""),
 };
 const BARE: Owner = Owner { kind: "bare", means: "signal", units: &[], ..SYSTEM };
 
 /// All of them.
 pub const OWNERS: &[Owner] = &[
-    Owner { name: "unit of ollama", user: "ollama", make: |r, c| super::units::running(r, c, OLLAMA), ..SYSTEM },
+    Owner { name: "unit of ollama", user: "ollama", make: |r, c| units::running(r, c, OLLAMA), ..SYSTEM },
     Owner {
         name: "unit of ollama, by pid",
         user: "ollama",
-        make: |rig, cell| super::units::running(rig, cell, OLLAMA)?.by_pid(),
+        make: |rig, cell| units::running(rig, cell, OLLAMA)?.by_pid(),
         ..SYSTEM
     },
     Owner {
         name: "unit of ollama, by word",
         user: "ollama",
-        make: |rig, cell| Ok(Subject { target: cell.name(), ..super::units::running(rig, cell, OLLAMA)? }),
+        make: |rig, cell| Ok(Subject { target: cell.name(), ..units::running(rig, cell, OLLAMA)? }),
         ..SYSTEM
     },
-    Owner { name: "unit of watson", user: "watson", make: |r, c| super::units::running(r, c, WATSON), ..SYSTEM },
+    Owner { name: "unit of watson", user: "watson", make: |r, c| units::running(r, c, WATSON), ..SYSTEM },
     Owner {
         name: "user unit of watson",
         user: "watson",
         kind: "user-unit",
         means: "user-unit",
-        make: super::units::of_user,
+        make: units::of_user,
         ..SYSTEM
     },
     Owner {
@@ -76,7 +78,7 @@ pub const OWNERS: &[Owner] = &[
         user: "watson",
         kind: "user-unit",
         means: "user-unit",
-        make: |rig, cell| super::units::of_user(rig, cell)?.by_pid(),
+        make: |rig, cell| units::of_user(rig, cell)?.by_pid(),
         ..SYSTEM
     },
     Owner { name: "bare of watson", user: "watson", make: |r, c| spawned(r, c, "/NAME", &["sleeper"]), ..BARE },
@@ -109,7 +111,7 @@ pub const OWNERS: &[Owner] = &[
         name: "child in an editor's scope",
         user: "watson",
         kind: "user-unit",
-        make: |rig, cell| super::units::editor(rig, cell)?.the_child(rig, cell),
+        make: |rig, cell| units::editor(rig, cell)?.the_child(rig, cell),
         ..BARE
     },
     Owner {
@@ -119,20 +121,15 @@ pub const OWNERS: &[Owner] = &[
         means: "user-unit",
         // A scope has no main process.
         kill: Some("signal"),
-        make: super::units::editor,
+        make: units::editor,
         ..BARE
     },
-    Owner { name: "part of a unit", user: "watson", make: |rig, cell| super::units::with_parts(rig, cell), ..SYSTEM },
-    Owner {
-        name: "idle socket's port",
-        units: &["NAME.socket"],
-        make: |r, c| super::units::socket(r, c, false),
-        ..SYSTEM
-    },
+    Owner { name: "part of a unit", user: "watson", make: |rig, cell| units::with_parts(rig, cell), ..SYSTEM },
+    Owner { name: "idle socket's port", units: &["NAME.socket"], make: |r, c| units::socket(r, c, false), ..SYSTEM },
     Owner {
         name: "busy socket's port",
         units: &["NAME.service", "NAME.socket"],
-        make: |r, c| super::units::socket(r, c, true),
+        make: |r, c| units::socket(r, c, true),
         ..SYSTEM
     },
     Owner {
@@ -142,41 +139,37 @@ pub const OWNERS: &[Owner] = &[
         ..BARE
     },
     Owner { name: "seteuid daemon", user: "watson", make: seteuid, ..BARE },
-    Owner { name: "masked unit", make: super::units::masked, ..SYSTEM },
-    Owner { name: "masked while it runs", make: super::units::masked_while_running, ..SYSTEM },
-    Owner {
-        name: "RefuseManualStop",
-        make: |r, c| super::units::running_with(r, c, "RefuseManualStop=yes", ""),
-        ..SYSTEM
-    },
-    Owner { name: "RefuseManualStart", make: super::units::refuses_start, ..SYSTEM },
-    Owner { name: "inactive unit", make: super::units::inactive, ..SYSTEM },
-    Owner { name: "failed unit", make: super::units::failed, ..SYSTEM },
-    Owner { name: "unit that waits to restart", make: super::units::waiting, ..SYSTEM },
-    Owner { name: "unit that starts", make: super::units::activating, ..SYSTEM },
-    Owner { name: "delegated subgroup", user: "ollama", make: super::units::delegated, ..SYSTEM },
-    Owner { name: "timer", units: &["NAME.timer"], make: |r, c| super::units::other(r, c, TIMER), ..SYSTEM },
-    Owner { name: "target", units: &["NAME.target"], make: |r, c| super::units::other(r, c, "[Unit]\n"), ..SYSTEM },
-    Owner { name: "missing unit", make: |r, c| Ok(super::units::subject(r, c, &c.units()[0])), ..SYSTEM },
-    Owner { name: "broken unit", make: super::units::broken, ..SYSTEM },
-    Owner { name: "template instance", units: &["NAME@a\\x2db.service"], make: super::units::instance, ..SYSTEM },
+    Owner { name: "masked unit", make: units::masked, ..SYSTEM },
+    Owner { name: "masked while it runs", make: units::masked_while_running, ..SYSTEM },
+    Owner { name: "RefuseManualStop", make: |r, c| units::running_with(r, c, "RefuseManualStop=yes", ""), ..SYSTEM },
+    Owner { name: "RefuseManualStart", make: units::refuses_start, ..SYSTEM },
+    Owner { name: "inactive unit", make: units::inactive, ..SYSTEM },
+    Owner { name: "failed unit", make: units::failed, ..SYSTEM },
+    Owner { name: "unit that waits to restart", make: units::waiting, ..SYSTEM },
+    Owner { name: "unit that starts", make: units::activating, ..SYSTEM },
+    Owner { name: "delegated subgroup", user: "ollama", make: units::delegated, ..SYSTEM },
+    Owner { name: "timer", units: &["NAME.timer"], make: |r, c| units::other(r, c, TIMER), ..SYSTEM },
+    Owner { name: "target", units: &["NAME.target"], make: |r, c| units::other(r, c, "[Unit]\n"), ..SYSTEM },
+    Owner { name: "missing unit", make: |r, c| Ok(units::subject(r, c, &c.units()[0])), ..SYSTEM },
+    Owner { name: "broken unit", make: units::broken, ..SYSTEM },
+    Owner { name: "template instance", units: &["NAME@a\\x2db.service"], make: units::instance, ..SYSTEM },
     Owner {
         name: "unit in a nested slice",
-        make: |r, c| super::units::running(r, c, "Slice=truth-outer-inner.slice\n"),
+        make: |r, c| units::running(r, c, "Slice=truth-outer-inner.slice\n"),
         ..SYSTEM
     },
-    Owner { name: "transient unit", make: super::units::transient, ..SYSTEM },
-    Owner { name: "oneshot that remains", make: super::units::oneshot, ..SYSTEM },
+    Owner { name: "transient unit", make: units::transient, ..SYSTEM },
+    Owner { name: "oneshot that remains", make: units::oneshot, ..SYSTEM },
     Owner {
         name: "the bus",
         units: &["dbus.service"],
-        make: |r, c| Ok(super::units::subject(r, c, "dbus.service")),
+        make: |r, c| Ok(units::subject(r, c, "dbus.service")),
         ..SYSTEM
     },
     Owner {
         name: "a slice",
         units: &["system.slice"],
-        make: |r, c| Ok(super::units::subject(r, c, "system.slice")),
+        make: |r, c| Ok(units::subject(r, c, "system.slice")),
         ..SYSTEM
     },
     Owner { name: "PID 1", kind: "system-unit", make: |rig, _| of_process(rig, 1, None, Keep::Nothing), ..BARE },
@@ -185,66 +178,6 @@ pub const OWNERS: &[Owner] = &[
 const TIMER: &str = "[Timer]\nOnActiveSec=1h\nUnit=sysinit.target\n";
 const OLLAMA: &str = "User=ollama\nRestart=always\n";
 const WATSON: &str = "User=watson\nRestart=on-failure\n";
-
-/// A process that is started by hand, in a cgroup that is no unit.
-fn spawned<'r>(rig: &'r Rig, cell: &Cell, cgroup: &str, argv: &[&str]) -> Result<Subject<'r>> {
-    let cgroup = cgroup.replace("NAME", &cell.name());
-    if cgroup.ends_with(&cell.name()) {
-        rig.make_cgroup(&cgroup)?;
-    }
-    let log = cell.log();
-    let argv = argv.iter().copied().chain(["--log", &log]);
-    let process = rig.as_user(cell.owner.user).in_unit(&cgroup).spawn(argv)?;
-    logged(rig, process, log)
-}
-
-fn session<'r>(rig: &'r Rig, cell: &Cell) -> Result<Subject<'r>> {
-    let log = cell.log();
-    let process = rig.as_user(cell.owner.user).in_session().spawn(["sleeper", "--log", &log])?;
-    logged(rig, process, log)
-}
-
-/// A daemon of root's that took watson's effective uid only.
-fn seteuid<'r>(rig: &'r Rig, cell: &Cell) -> Result<Subject<'r>> {
-    let (log, cgroup) = (cell.log(), format!("/{}", cell.name()));
-    rig.make_cgroup(&cgroup)?;
-    let uid = rig.uid(cell.owner.user)?.to_string();
-    let process = rig.as_root().in_unit(&cgroup).spawn(["sleeper", "--seteuid", &uid, "--log", &log])?;
-    logged(rig, process, log)
-}
-
-fn container<'r>(rig: &'r Rig, cell: &Cell) -> Result<Subject<'r>> {
-    let container = rig.container(cell.owner.user, &cell.name())??;
-    let (pid, log) = (container.pid, container.log.clone());
-    wait_for_start(rig, &log)?;
-    of_process(rig, pid, Some(log), Keep::Container { _container: container })
-}
-
-fn logged(rig: &Rig, process: Process, log: String) -> Result<Subject<'_>> {
-    wait_for_start(rig, &log)?;
-    of_process(rig, process.pid, Some(log), Keep::Process { _process: process })
-}
-
-pub(super) fn of_process<'r>(rig: &'r Rig, pid: u32, log: Option<String>, keep: Keep<'r>) -> Result<Subject<'r>> {
-    let object = Object::Process(living(rig, pid)?);
-    Ok(Subject { target: format!("pid:{pid}"), watched: Watched { rig, object, others: Vec::new(), log }, keep })
-}
-
-/// The process with this id, which must be there.
-pub(super) fn living(rig: &Rig, pid: u32) -> Result<Identity> {
-    rig.identity(pid).ok_or_else(|| format!("process {pid} is gone").into())
-}
-
-/// Waits until the log's process is ready; its id as it sees itself.
-pub(super) fn wait_for_start(rig: &Rig, log: &str) -> Result<u32> {
-    let mut pid = None;
-    eventually(&format!("{log} is written"), || {
-        let text = rig.read(log).unwrap_or_default();
-        pid = text.lines().rev().find_map(|line| line.strip_prefix("START ")?.parse().ok());
-        pid.is_some()
-    })?;
-    Ok(pid.unwrap_or_default())
-}
 
 /// Removes the files of a cell's units: with hundreds of them systemd takes seconds to list its unit files.
 pub(super) fn remove_files(rig: &Rig, cell: &Cell) {

@@ -4,7 +4,8 @@ use crate::rig::{Result, Rig, eventually};
 
 use super::cells::Cell;
 use super::look::{Object, Watched};
-use super::owners::{Keep, Subject, living, of_process, wait_for_start};
+use super::owners::{Keep, Subject};
+use super::processes::{living, of_process, wait_for_start};
 
 /// A unit by its name, whatever it is.
 pub fn subject<'r>(rig: &'r Rig, cell: &Cell, unit: &str) -> Subject<'r> {

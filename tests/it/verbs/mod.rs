@@ -1,5 +1,6 @@
 //! What the verbs do on a real system, one file an area; the rights that they need are in the truth table.
 
+mod bad_input;
 mod ensure;
 mod hidden;
 mod jobs;
@@ -8,6 +9,7 @@ mod probes;
 pub mod reuse;
 mod rights;
 mod stuck;
+mod terminal;
 mod trees;
 mod waits;
 mod words;
@@ -20,6 +22,7 @@ use crate::rig::{As, Output, Result};
 use crate::trial::Trials;
 
 pub fn register(trials: &mut Trials) {
+    bad_input::register(trials);
     ensure::register(trials);
     hidden::register(trials);
     jobs::register(trials);
@@ -28,6 +31,7 @@ pub fn register(trials: &mut Trials) {
     reuse::register(trials);
     rights::register(trials);
     stuck::register(trials);
+    terminal::register(trials);
     trees::register(trials);
     waits::register(trials);
     words::register(trials);
