@@ -67,9 +67,11 @@ struct Ctx<'a> {
 impl Ctx<'_> {
     /// The target is in a scope that is somebody else's (a terminal's, an editor's): neither
     /// named nor all that is in it. Such a scope is never acted on; the processes in it may be.
+    /// PID 1 is always in its own, seen or not.
     fn in_scope_of_others(&self) -> bool {
-        let scope = self.owner.owner.unit().is_some_and(|(_, unit)| unit.kind() == UnitKind::Scope);
-        scope && !self.owner.named && !self.owner.includes_main
+        let Some((_, unit)) = self.owner.owner.unit() else { return false };
+        let part = !self.owner.includes_main || unit.as_str() == "init.scope";
+        unit.kind() == UnitKind::Scope && !self.owner.named && part
     }
 
     fn plan(&self, means: Means, verdict: Verdict, reason: impl Into<String>) -> Plan {

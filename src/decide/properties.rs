@@ -42,6 +42,13 @@ fn protected(name: &str) -> bool {
         || name.starts_with("dbus")
 }
 
+/// In the scope of PID 1, which is not named and of which PID 1 is not meant.
+fn beside_pid_1(facts: &Facts) -> bool {
+    let owner = &facts.owners[0];
+    let in_scope = owner.owner.unit().is_some_and(|(_, unit)| unit.as_str() == "init.scope");
+    in_scope && !owner.named && !owner.matched.iter().chain(&owner.tree).any(|pid| *pid == 1)
+}
+
 /// The units around provost in the callers of [`arbitrary`], said once more in another way.
 fn holds_provost(facts: &Facts) -> bool {
     let around = |unit: &str| facts.caller.units.iter().any(|u| u.as_str() == unit);
@@ -88,7 +95,9 @@ proptest! {
     fn what_is_protected_is_not_touched(facts in arbitrary::facts(), request in arbitrary::request()) {
         let plan = plan(&facts, &request);
         if let Some((_, unit)) = facts.owners[0].owner.unit() {
-            if protected(unit.as_str()) {
+            if beside_pid_1(&facts) {
+                prop_assert!(!plan.steps.iter().any(|s| on_unit(s) || by_sudo(s)), "{:?}", plan);
+            } else if protected(unit.as_str()) {
                 prop_assert!(plan.steps.is_empty() && plan.already.is_none(), "{:?}", plan);
             }
             if holds_provost(&facts) {

@@ -51,7 +51,9 @@ pub(super) fn check(ctx: &Ctx<'_>) -> Option<Plan> {
     if unit.kind() == UnitKind::Slice {
         return refuse("a slice holds the units of others");
     }
-    if let Some((_, why)) = NEVER.iter().find(|(n, _)| *n == name) {
+    if let Some((_, why)) = NEVER.iter().find(|(n, _)| *n == name)
+        && !beside_pid_1(ctx, name)
+    {
         return refuse(why);
     }
     // Here it is not the unit that is acted on; `processes` has its say later.
@@ -74,6 +76,13 @@ pub(super) fn check(ctx: &Ctx<'_>) -> Option<Plan> {
         ctx.request.action,
         words::all_of_it(ctx)
     )))
+}
+
+/// Whether the target is a process that was put into the scope of PID 1 (by nsenter, docker exec)
+/// and is not PID 1: it is a process in a scope of others, like one in a terminal's.
+fn beside_pid_1(ctx: &Ctx<'_>, name: &str) -> bool {
+    let meant = |pid| ctx.owner.matched.contains(&pid) || ctx.owner.tree.contains(&pid);
+    name == "init.scope" && ctx.in_scope_of_others() && !meant(1)
 }
 
 /// A refusal, if direct signals would reach a process that must not be reached.

@@ -74,6 +74,19 @@ fn pid_1() -> Facts {
     Facts { host: samples::host_without_systemd(), ..facts(root(), samples::signals(owner, ALLOWED)) }
 }
 
+/// What stands in the scope of PID 1 and was found by its pid: PID 1, or who was put beside it.
+fn in_init_scope(pid: u32, argv: &str) -> OwnerFacts {
+    let one = process(pid, 0, 0, argv);
+    let name = Owner::SystemUnit { unit: samples::unit_name("init.scope") };
+    let owner = OwnerFacts {
+        unit: Some(unit("init.scope", "", None, &Answer::Allowed)),
+        includes_main: false,
+        exact: format!("pid:{pid}"),
+        ..samples::owner(name, "root", vec![one])
+    };
+    samples::signals(owner, ALLOWED)
+}
+
 fn kernel_thread() -> Facts {
     let mut thread = process(12, 2, 0, "kworker/0:1");
     thread.kernel_thread = true;
@@ -109,6 +122,10 @@ pub(super) fn cases() -> Vec<Case> {
         ("stop-shell-around-provost", facts(watson(), own_shell()), ask(Action::Stop)),
         ("stop-own-scope", facts(watson(), own_scope()), ask(Action::Stop)),
         ("kill-own-scope", facts(watson(), own_scope()), ask(Action::Kill)),
+        ("stop-pid-1", facts(root(), in_init_scope(1, "/sbin/init")), ask(Action::Stop)),
+        ("stop-beside-pid-1", facts(root(), in_init_scope(7300, "/usr/bin/htop")), ask(Action::Stop)),
+        ("kill-beside-pid-1", facts(root(), in_init_scope(7300, "/usr/bin/htop")), ask(Action::Kill)),
+        ("restart-beside-pid-1", facts(root(), in_init_scope(7300, "/usr/bin/htop")), ask(Action::Restart)),
         ("stop-zombie", in_state(ProcState::Zombie), ask(Action::Stop)),
         ("kill-zombie", in_state(ProcState::Zombie), ask(Action::Kill)),
         ("stop-uninterruptible", in_state(ProcState::Uninterruptible), ask(Action::Stop)),

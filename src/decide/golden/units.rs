@@ -183,7 +183,7 @@ pub(super) fn obstacles() -> Vec<Case> {
             ask(Action::Stop),
         ),
         ("restart-dbus", named("dbus.service"), ask(Action::Restart)),
-        ("stop-pid-1", by_process("init.scope"), ask(Action::Stop)),
+        ("stop-init-scope-by-name", named("init.scope"), ask(Action::Stop)),
         ("stop-docker-by-process", by_process("docker.service"), ask(Action::Stop)),
         ("stop-docker-by-name", named("docker.service"), ask(Action::Stop)),
         ("stop-unit-that-holds-provost", facts(root_in_terminal, holds_us), ask(Action::Stop)),

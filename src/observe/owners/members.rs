@@ -54,7 +54,8 @@ impl Members {
         let is_hidden = |pid: &&u32| matches!(observer.proc().comm(**pid), Err(ReadError::Hidden { .. }));
         let hidden = if processes.len() < pids.len() { pids.iter().filter(is_hidden).count() } else { 0 };
         let all = || processes.iter().map(Process::pid).collect::<Vec<u32>>();
-        let part_of_scope = scope && group.is_none();
+        // Who cannot see PID 1 in its scope sees a part of it.
+        let part_of_scope = scope && (group.is_none() || unit.as_str() == "init.scope");
         let (matched, tree, includes_main) = match (meant, tree) {
             (Some(meant), Some(tree)) => {
                 let main = !part_of_scope && includes_main(main.filter(|_| !scope), &processes, &meant, &tree);

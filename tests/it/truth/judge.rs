@@ -86,6 +86,8 @@ fn judge(cell: &Cell, watched: &Watched<'_>, before: &Look, plan: &Plan, code: i
     if forecast.already {
         return nothing(0);
     }
+    let policy = forecast.means == "refused" && forecast.stopper.as_deref() == Some("not-permitted");
+    expect!(policy == cell.owner.protected, "{} is refused as a matter of policy: {policy}", cell.owner.name);
     match (forecast.verdict.as_str(), forecast.stopper.as_deref()) {
         ("denied", Some(stopper)) => return nothing(code_of(stopper)),
         // Where no password can be typed.

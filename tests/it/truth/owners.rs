@@ -20,6 +20,8 @@ pub struct Owner {
     pub kill: Option<&'static str>,
     /// Its units; `NAME` stands for the cell's name.
     pub units: &'static [&'static str],
+    /// provost never touches it, whoever asks.
+    pub protected: bool,
     pub make: for<'r> fn(&'r Rig, &Cell) -> Result<Subject<'r>>,
 }
 
@@ -45,6 +47,7 @@ const SYSTEM: Owner = Owner {
     means: "system-unit",
     kill: None,
     units: &["NAME.service"],
+    protected: false,
     make: |rig, cell| units::running(rig, cell, ""),
 };
 const BARE: Owner = Owner { kind: "bare", means: "signal", units: &[], ..SYSTEM };
@@ -163,16 +166,24 @@ pub const OWNERS: &[Owner] = &[
     Owner {
         name: "the bus",
         units: &["dbus.service"],
+        protected: true,
         make: |r, c| Ok(units::subject(r, c, "dbus.service")),
         ..SYSTEM
     },
     Owner {
         name: "a slice",
         units: &["system.slice"],
+        protected: true,
         make: |r, c| Ok(units::subject(r, c, "system.slice")),
         ..SYSTEM
     },
-    Owner { name: "PID 1", kind: "system-unit", make: |rig, _| of_process(rig, 1, None, Keep::Nothing), ..BARE },
+    Owner {
+        name: "PID 1",
+        kind: "system-unit",
+        protected: true,
+        make: |rig, _| of_process(rig, 1, None, Keep::Nothing),
+        ..BARE
+    },
 ];
 
 const TIMER: &str = "[Timer]\nOnActiveSec=1h\nUnit=sysinit.target\n";
