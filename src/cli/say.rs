@@ -21,17 +21,21 @@ pub(super) struct Say {
 impl Say {
     /// The JSON document. A closed pipe is no reason to fail.
     pub(super) fn json(&self, value: &impl Serialize) {
-        let mut out = std::io::stdout().lock();
+        let mut out = Vec::new();
         let mut serializer = serde_json::Serializer::with_formatter(&mut out, Visible::default());
         if value.serialize(&mut serializer).is_ok() {
-            let _ = out.write_all(b"\n");
+            out.push(b'\n');
+            let _ = std::io::stdout().lock().write_all(&out);
         }
     }
 
     /// Text for people.
     pub(super) fn text(&self, text: &str) {
         if !self.quiet {
-            let _ = anstream::stdout().write_all(text.as_bytes());
+            // At once, not line by line.
+            let plain = anstream::AutoStream::choice(&std::io::stdout()) == anstream::ColorChoice::Never;
+            let text = if plain { anstream::adapter::strip_str(text).to_string() } else { text.to_owned() };
+            let _ = std::io::stdout().lock().write_all(text.as_bytes());
         }
     }
 

@@ -68,7 +68,7 @@ impl Observer {
         let host = host::host();
         let pid1 = proc.cgroup(1).ok().and_then(|text| cgroup::path_of(&text));
         let bus = Bus::new(caller.uid, caller.runtime_dir.clone(), &host.init, early);
-        let cgroups = CgroupFs::host().ok();
+        let cgroups = CgroupFs::host(pid1.as_ref()).ok();
         let root = ManagerRoot::of(pid1.as_ref());
         Ok(Self {
             proc,

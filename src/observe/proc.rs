@@ -8,7 +8,6 @@ use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
 use rustix::fs::{Access, AtFlags, Mode, OFlags, RawDir};
@@ -61,7 +60,7 @@ pub(crate) struct ProcFs {
     root: PathBuf,
     dir: OwnedFd,
     exists: fn(u32) -> bool,
-    btime: OnceLock<Option<u64>>,
+    booted: SystemTime,
 }
 
 /// One process's folder, open.
@@ -77,13 +76,13 @@ const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLO
 impl ProcFs {
     /// The host's, at /proc.
     pub(crate) fn host() -> io::Result<Self> {
-        Self::at(Path::new("/proc"), crate::sys::exists)
+        Self::at(Path::new("/proc"), crate::clock::booted(), crate::sys::exists)
     }
 
     /// One mounted elsewhere. `exists` says whether a pid exists that this folder does not show.
-    pub(crate) fn at(root: &Path, exists: fn(u32) -> bool) -> io::Result<Self> {
+    pub(crate) fn at(root: &Path, booted: SystemTime, exists: fn(u32) -> bool) -> io::Result<Self> {
         let dir = rustix::fs::open(root, FOLDER, Mode::empty())?;
-        Ok(Self { root: root.to_owned(), dir, exists, btime: OnceLock::new() })
+        Ok(Self { root: root.to_owned(), dir, exists, booted })
     }
 
     /// Every process that the caller may see, in the order of the kernel (ascending).
@@ -225,11 +224,9 @@ impl ProcFs {
     }
 
     fn started_at(&self, ticks: u64) -> Option<SystemTime> {
-        let read = || read_all(&self.dir, "stat", LIMIT).ok().and_then(|content| stat::btime(&content));
-        let boot = (*self.btime.get_or_init(read))?;
         let hertz = rustix::param::clock_ticks_per_second().max(1);
         let after = Duration::from_secs(ticks / hertz) + Duration::from_millis(ticks % hertz * 1000 / hertz);
-        SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(boot))?.checked_add(after)
+        self.booted.checked_add(after)
     }
 }
 

@@ -14,7 +14,6 @@ fn host() -> ProcFs {
 /// A folder that looks like /proc with these processes.
 fn fake(pids: &[u32], exists: fn(u32) -> bool) -> (tempfile::TempDir, ProcFs) {
     let dir = tempfile::tempdir().unwrap();
-    fs::write(dir.path().join("stat"), "cpu 0\nbtime 1000\n").unwrap();
     for pid in pids {
         let folder = dir.path().join(pid.to_string());
         fs::create_dir(&folder).unwrap();
@@ -25,7 +24,7 @@ fn fake(pids: &[u32], exists: fn(u32) -> bool) -> (tempfile::TempDir, ProcFs) {
         fs::write(folder.join("comm"), "a) R 1 (\n").unwrap();
         symlink("/bin/x (deleted)", folder.join("exe")).unwrap();
     }
-    let proc = ProcFs::at(dir.path(), exists).unwrap();
+    let proc = ProcFs::at(dir.path(), SystemTime::UNIX_EPOCH + Duration::from_secs(1000), exists).unwrap();
     (dir, proc)
 }
 

@@ -110,12 +110,6 @@ impl Status {
     }
 }
 
-/// The boot time in seconds after 1970, from /proc/stat.
-pub(crate) fn btime(content: &[u8]) -> Option<u64> {
-    let line = content.split(|b| *b == b'\n').find_map(|line| line.strip_prefix(b"btime "))?;
-    std::str::from_utf8(line).ok()?.trim().parse().ok()
-}
-
 /// Splits a NUL-separated file (cmdline, environ). Titles that a process writes over its own
 /// arguments are padded with NULs, so empty strings at the end are dropped.
 pub(crate) fn nul_separated(content: &[u8]) -> Vec<String> {
@@ -186,12 +180,10 @@ mod tests {
     }
 
     #[test]
-    fn status_and_btime() {
+    fn status() {
         let status = Status::parse(b"Name:\tx\nTgid:\t9\nUid:\t1000\t0\t33\t0\nGid:\t1\t1\t1\t1\n").unwrap();
         assert_eq!(status, Status { uids: Uids { real: 1000, effective: 0, saved: 33 }, tgid: 9 });
         assert_eq!(Status::parse(b"Name:\tx\nUid:\t1\n"), None);
-        assert_eq!(btime(b"cpu 1 2\nbtime 1700000000\nprocesses 5\n"), Some(1_700_000_000));
-        assert_eq!(btime(b"cpu 1 2\n"), None);
     }
 
     #[test]
@@ -217,7 +209,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let _ = (Stat::parse(&bytes), Status::parse(&bytes), btime(&bytes), nul_separated(&bytes));
+            let _ = (Stat::parse(&bytes), Status::parse(&bytes), nul_separated(&bytes));
             prop_assert_eq!(command_line(&bytes).len(), nul_separated(&bytes).len().min(KEPT_WORDS));
         }
 

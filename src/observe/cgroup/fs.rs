@@ -7,8 +7,16 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FileType, Mode, OFlags, RawDir};
 
+use super::CgroupPath;
+
 /// Deeper than systemd and any container runtime nests; an end for what should have one.
 const DEPTH: usize = 64;
+
+/// Where version 2 is mounted on hosts that have no other.
+const USUAL: &str = "/sys/fs/cgroup";
+
+/// CGROUP2_SUPER_MAGIC of statfs(2).
+const VERSION_2: u64 = 0x6367_7270;
 
 /// Where the cgroup trees are mounted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -27,8 +35,15 @@ struct Tree {
 }
 
 impl CgroupFs {
-    /// The host's, from /proc/self/mountinfo.
-    pub(crate) fn host() -> io::Result<Self> {
+    /// The host's. `init` is the cgroup of PID 1: where version 2 is mounted at the usual place and
+    /// has it by that very path, the whole tree is there. Else from /proc/self/mountinfo, for
+    /// which the kernel goes through every mount of the host.
+    pub(crate) fn host(init: Option<&CgroupPath>) -> io::Result<Self> {
+        let usual = Tree { mount: PathBuf::from(USUAL), root: "/".to_owned() };
+        let whole = init.filter(|path| path.as_str() == "/init.scope").and_then(|path| usual.folder(path.as_str()));
+        if whole.is_some_and(|scope| scope.is_dir() && is_version_2(&usual.mount)) {
+            return Ok(Self { unified: Some(usual), named: None });
+        }
         Ok(Self::from_mountinfo(&std::fs::read_to_string("/proc/self/mountinfo")?))
     }
 
@@ -42,7 +57,7 @@ impl CgroupFs {
             let tree = || Tree { mount: PathBuf::from(unescape(mount)), root: unescape(root) };
             match right[..] {
                 // Others mount a second one elsewhere; the usual place is the one to read.
-                ["cgroup2", ..] if found.unified.is_none() || mount.starts_with("/sys/fs/cgroup") => {
+                ["cgroup2", ..] if found.unified.is_none() || mount.starts_with(USUAL) => {
                     found.unified = Some(tree());
                 }
                 ["cgroup", _, options, ..] if options.split(',').any(|o| o == "name=systemd") => {
@@ -152,6 +167,10 @@ fn descend(dir: &OwnedFd, id: u64, path: &str, depth: usize, visit: &mut Visit<'
     true
 }
 
+fn is_version_2(mount: &Path) -> bool {
+    rustix::fs::statfs(mount).is_ok_and(|found| u64::try_from(found.f_type) == Ok(VERSION_2))
+}
+
 fn open(path: &Path) -> Option<OwnedFd> {
     rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()
 }
@@ -225,7 +244,7 @@ mod tests {
 
     #[test]
     fn this_host() {
-        let fs = CgroupFs::host().unwrap();
+        let fs = CgroupFs::host(None).unwrap();
         if let Some(id) = fs.ids_below("/").first() {
             assert_eq!(fs.path_of_id(*id).as_deref(), Some("/"));
         }
