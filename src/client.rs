@@ -53,7 +53,13 @@ impl Client {
     pub async fn plan(&self, target: &Target, request: &Request, all: bool) -> Result<Vec<(String, Plan)>, Error> {
         let actions = if request.force { vec![request.action, Action::Kill] } else { vec![request.action] };
         let facts = self.facts(target, &Want { actions, probe: false, sudo: request.sudo, suggest: true }).await?;
-        if facts.owners.len() > 1 && !all && !target.is_pattern() {
+        let mut facts = facts;
+        if !all {
+            service_first(&mut facts);
+        }
+        let globbed = matches!(target, Target::Word(word) if word.contains(['*', '?', '[']))
+            && facts.owners.iter().all(|owner| owner.service.is_some());
+        if facts.owners.len() > 1 && !all && !target.is_pattern() && !globbed {
             let choices = facts.owners.iter().map(|o| (o.exact.clone(), what(o))).collect();
             return Err(Error::Ambiguous { target: crate::text::clip(&facts.target), choices });
         }
@@ -91,6 +97,14 @@ impl Client {
     }
 }
 
+/// The first meaning of a bare word is the id of a service: where it is one, it is meant.
+fn service_first(facts: &mut Facts) {
+    let named = |owner: &OwnerFacts| owner.service.is_some() && owner.named;
+    if facts.owners.iter().any(named) {
+        facts.owners.retain(named);
+    }
+}
+
 /// An owner in a few words, for lists to choose from.
 pub(crate) fn what(owner: &OwnerFacts) -> String {
     let command = owner.processes.first().map(|p| crate::text::clip(&p.command()));
@@ -100,6 +114,7 @@ pub(crate) fn what(owner: &OwnerFacts) -> String {
         "user-unit" => format!("a user unit of {user}"),
         "session" => format!("a process in a session of {user}"),
         "bare" => format!("a process of {user}"),
+        "own-service" if owner.service.is_some() => "a service of provost".to_owned(),
         "own-service" => "started by provost".to_owned(),
         other => format!("a {other}"),
     };

@@ -40,6 +40,9 @@ pub enum Error {
     /// The user's own list of servers is not as it must be.
     #[error("{0}")]
     Config(String),
+    /// A config file is not as it must be: all that is wrong, one a line.
+    #[error(transparent)]
+    Invalid(#[from] crate::config::Errors),
     /// An action failed or is not allowed.
     #[error(transparent)]
     Act(#[from] ActError),
@@ -57,7 +60,7 @@ impl Error {
             Self::NotFound { .. } => 5,
             Self::Unreachable(_) => 8,
             Self::Io { .. } => 1,
-            Self::Config(_) => 6,
+            Self::Config(_) | Self::Invalid(_) => 6,
             Self::Act(error) => match error {
                 ActError::NotPermitted(_) => 4,
                 ActError::Failed(_) => 1,

@@ -17,7 +17,11 @@
 //! * [`act`]: carries plans out; holds no policy.
 //! * [`mod@probe`]: whether a service answers; known servers as data.
 //! * [`mod@ensure`], [`wait`]: probing until something is so, and starting what is missing.
+//! * [`config`]: the config file, checked; what a start is made of.
+//! * `services`: the services of a caller as the verbs see them, with a daemon and without.
 //! * [`registry`]: the durable record of what provost started.
+//! * `supervise`, `backend`: services that provost starts itself.
+//! * `daemon`, `api`, `control`: who hosts them, how it is spoken to, and who speaks.
 //! * [`cli`]: the command line.
 //! * `systemd`, `polkit`, `sys`: the D-Bus client, the terminal agent, the only unsafe code.
 //!
@@ -37,19 +41,32 @@
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests start programs and read the environment"))]
 
 pub mod act;
+pub(crate) mod api;
+#[allow(dead_code, unused_imports)]
+pub(crate) mod backend;
 pub mod cli;
 mod client;
 mod clock;
+pub mod config;
+pub(crate) mod control;
+pub(crate) mod daemon;
 pub mod decide;
 pub mod ensure;
 mod error;
 mod join;
+#[allow(dead_code, unused_imports)]
+pub(crate) mod logs;
 pub mod model;
 pub mod observe;
+#[allow(dead_code)]
 mod paths;
 pub(crate) mod polkit;
 pub mod probe;
+#[allow(dead_code, unused_imports)]
 pub mod registry;
+pub(crate) mod services;
+pub(crate) mod supervise;
+mod supervisor;
 pub(crate) mod sys;
 pub(crate) mod systemd;
 pub mod text;
@@ -57,6 +74,7 @@ pub mod wait;
 
 pub use client::Client;
 pub use error::Error;
+pub use supervisor::{Events, Supervisor};
 
 use act::Done;
 use model::{Action, Availability, InspectReport, Request, Signal, Target};
@@ -95,6 +113,16 @@ pub async fn reload(target: &Target) -> Result<Vec<Done>, Error> {
 /// Sends a signal to the target's main process, or to the processes that it names.
 pub async fn kill(target: &Target, signal: Signal) -> Result<Vec<Done>, Error> {
     Client::new().await?.change(target, &Request { signal, ..Request::new(Action::Kill) }).await
+}
+
+/// The services that provost supervises for the caller.
+pub async fn services() -> Result<Vec<model::service::ServiceReport>, Error> {
+    Client::new().await?.services().await
+}
+
+/// Starts a service that is in no config, supervised by the caller's daemon; see [`Client::run`].
+pub async fn run(spec: &model::service::ServiceSpec) -> Result<model::service::ServiceReport, Error> {
+    Client::new().await?.run(spec).await
 }
 
 /// Makes sure that the target is available.

@@ -1,42 +1,113 @@
-//! Where provost keeps things: the folders of the caller, by the XDG base directory specification.
+//! Where provost keeps things: the system's folders, and a user's by the XDG base directory
+//! specification.
 
 use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use crate::model::{Instance, ServiceId};
 use crate::observe::env;
 
-/// The folder of the user's own configuration: `$XDG_CONFIG_HOME/provost`; `/etc/provost` for root.
-pub(crate) fn config_dir(uid: u32) -> Option<PathBuf> {
-    if uid == 0 { Some(PathBuf::from("/etc/provost")) } else { xdg("XDG_CONFIG_HOME", ".config", uid) }
+/// The socket of the daemon, in the runtime folder.
+pub(crate) const CONTROL_SOCKET: &str = "control.sock";
+
+/// The folders of one instance. Naming them makes none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Places {
+    /// Whose they are.
+    pub(crate) instance: Instance,
+    /// The user that owns them.
+    pub(crate) uid: u32,
+    /// Its configuration: `$XDG_CONFIG_HOME/provost`, `/etc/provost`.
+    pub(crate) config: PathBuf,
+    /// What must outlive a reboot: `$XDG_STATE_HOME/provost/MACHINE-ID`, because a home may be
+    /// shared by several hosts; `/var/lib/provost`.
+    pub(crate) state: PathBuf,
+    /// Captured output: `logs` in the state folder; `/var/log/provost`.
+    pub(crate) logs: PathBuf,
+    /// What dies with the boot: `$XDG_RUNTIME_DIR/provost`, else `/run/user/UID/provost` if that
+    /// is the user's, else `/tmp/provost-UID`; `/run/provost`. See [`Self::make_runtime`].
+    pub(crate) runtime: PathBuf,
 }
 
-/// The folder of what must outlive a reboot: `$XDG_STATE_HOME/provost/MACHINE-ID`, because a home
-/// may be shared by several hosts; `/var/lib/provost` for root.
-pub(crate) fn state_dir(uid: u32) -> Option<PathBuf> {
-    if uid == 0 {
-        return Some(PathBuf::from("/var/lib/provost"));
-    }
-    let id = fs::read_to_string("/etc/machine-id").unwrap_or_default();
-    let id = Some(id.trim()).filter(|id| !id.is_empty()).unwrap_or("no-machine-id");
-    Some(xdg("XDG_STATE_HOME", ".local/state", uid)?.join(id))
-}
-
-/// The folder of what dies with the boot: `$XDG_RUNTIME_DIR/provost`, else `/run/user/UID/provost`
-/// if that is ours, else `/tmp/provost-UID`; `/run/provost` for root. Made if need be, and never
-/// one of somebody else.
-pub(crate) fn runtime_dir(uid: u32) -> io::Result<PathBuf> {
-    let own = |dir: &PathBuf| fs::metadata(dir).is_ok_and(|m| m.is_dir() && m.uid() == uid);
-    let dir = if uid == 0 {
-        PathBuf::from("/run/provost")
-    } else {
-        let named = env("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|dir| dir.is_absolute());
-        let usual = PathBuf::from(format!("/run/user/{uid}"));
-        match named.into_iter().chain([usual]).find(own) {
-            Some(dir) => dir.join("provost"),
-            None => PathBuf::from(format!("/tmp/provost-{uid}")),
+impl Places {
+    /// By the environment of the caller. `None` for a user without a home.
+    pub(crate) fn of(instance: Instance, uid: u32) -> Option<Self> {
+        let path = PathBuf::from;
+        if instance == Instance::System {
+            let (config, state) = (path("/etc/provost"), path("/var/lib/provost"));
+            let (logs, runtime) = (path("/var/log/provost"), path("/run/provost"));
+            return Some(Self { instance, uid, config, state, logs, runtime });
         }
+        let state = xdg("XDG_STATE_HOME", ".local/state", uid)?.join(machine_id());
+        let (config, logs) = (xdg("XDG_CONFIG_HOME", ".config", uid)?, state.join("logs"));
+        Some(Self { instance, uid, config, logs, state, runtime: user_runtime(uid) })
+    }
+
+    /// All of them below one folder: for tests.
+    pub(crate) fn below(root: &Path) -> Self {
+        let uid = rustix::process::geteuid().as_raw();
+        let state = root.join("state");
+        let (config, logs, runtime) = (root.join("config"), state.join("logs"), root.join("run"));
+        Self { instance: Instance::User, uid, config, logs, state, runtime }
+    }
+
+    /// The records.
+    pub(crate) fn registry(&self) -> PathBuf {
+        self.state.join("registry")
+    }
+
+    /// Where the daemon answers.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.runtime.join(CONTROL_SOCKET)
+    }
+
+    /// The pid file that every service gets.
+    pub(crate) fn pid_file(&self, id: &ServiceId) -> PathBuf {
+        self.runtime.join(format!("{id}.pid"))
+    }
+
+    /// Makes the runtime folder if need be, and never one of somebody else.
+    pub(crate) fn make_runtime(&self) -> io::Result<&Path> {
+        make_private(&self.runtime, self.uid)?;
+        Ok(&self.runtime)
+    }
+}
+
+fn user_runtime(uid: u32) -> PathBuf {
+    let own = |dir: &PathBuf| fs::metadata(dir).is_ok_and(|m| m.is_dir() && m.uid() == uid);
+    let named = env("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|dir| dir.is_absolute());
+    let usual = PathBuf::from(format!("/run/user/{uid}"));
+    match named.into_iter().chain([usual]).find(own) {
+        Some(dir) => dir.join("provost"),
+        None => PathBuf::from(format!("/tmp/provost-{uid}")),
+    }
+}
+
+fn machine_id() -> String {
+    let id = fs::read_to_string("/etc/machine-id").unwrap_or_default();
+    let id = id.trim();
+    // It becomes the name of a folder.
+    let named = !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric());
+    if named { id.to_owned() } else { "no-machine-id".to_owned() }
+}
+
+/// The folder of configuration of the instance that this user means without naming one.
+pub(crate) fn config_dir(uid: u32) -> Option<PathBuf> {
+    Places::of(Instance::usual(uid), uid).map(|places| places.config)
+}
+
+/// The state folder of that instance.
+pub(crate) fn state_dir(uid: u32) -> Option<PathBuf> {
+    Places::of(Instance::usual(uid), uid).map(|places| places.state)
+}
+
+/// The runtime folder of that instance, made if need be.
+pub(crate) fn runtime_dir(uid: u32) -> io::Result<PathBuf> {
+    let dir = match Instance::usual(uid) {
+        Instance::System => PathBuf::from("/run/provost"),
+        Instance::User => user_runtime(uid),
     };
     make_private(&dir, uid)?;
     Ok(dir)
@@ -76,13 +147,32 @@ pub(crate) fn close(path: &Path, uid: u32, mode: u32) -> io::Result<()> {
     Ok(())
 }
 
+/// The caller's home: `$HOME`, else as the system has it.
+pub(crate) fn home(uid: u32) -> Option<PathBuf> {
+    env("HOME").map(PathBuf::from).filter(|dir| dir.is_absolute()).or_else(|| home_of(uid))
+}
+
 fn xdg(variable: &str, below_home: &str, uid: u32) -> Option<PathBuf> {
-    let absolute = |dir: &PathBuf| dir.is_absolute();
-    let named = env(variable).map(PathBuf::from).filter(absolute);
-    let home = || env("HOME").map(PathBuf::from).filter(absolute).or_else(|| home_of(uid));
-    Some(named.or_else(|| Some(home()?.join(below_home)))?.join("provost"))
+    let named = env(variable).map(PathBuf::from).filter(|dir| dir.is_absolute());
+    Some(named.or_else(|| Some(home(uid)?.join(below_home)))?.join("provost"))
 }
 
 fn home_of(uid: u32) -> Option<PathBuf> {
     Some(nix::unistd::User::from_uid(uid.into()).ok()??.dir)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn root_has_folders_of_its_own_besides_those_of_the_system() {
+        let system = Places::of(Instance::System, 0).unwrap();
+        assert_eq!(system.registry(), Path::new("/var/lib/provost/registry"));
+        assert_eq!(system.socket(), Path::new("/run/provost").join(CONTROL_SOCKET));
+        let user = Places::of(Instance::User, 0).unwrap();
+        assert!(user.state.ends_with(format!("provost/{}", machine_id())), "{}", user.state.display());
+        assert!(user.runtime != system.runtime && user.config != system.config);
+        assert_eq!((state_dir(0), config_dir(0)), (Some(system.state), Some(system.config)));
+    }
 }

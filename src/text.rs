@@ -16,6 +16,11 @@ pub fn escape(s: &str) -> String {
     out
 }
 
+/// The same for lines of output, in which tabs are at home.
+pub fn escape_but_tabs(s: &str) -> String {
+    s.split('\t').map(escape).collect::<Vec<_>>().join("\t")
+}
+
 /// Escapes and shortens for a message: at most 60 characters of what was given.
 pub fn clip(s: &str) -> String {
     clip_to(s, 60)

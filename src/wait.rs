@@ -3,8 +3,12 @@
 use std::time::Duration;
 
 use crate::client::Client;
+use crate::control::{Control, Events};
 use crate::error::Error;
-use crate::model::{Availability, AvailabilityState, Facts, Identity, Manager, OwnerFacts, ProcState, Target};
+use crate::model::service::ServiceState;
+use crate::model::{
+    Availability, AvailabilityState, Facts, Identity, Manager, OwnerFacts, ProcState, SaidBy, ServiceFacts, Target,
+};
 use crate::observe::Want;
 use crate::probe;
 use crate::sys::pidfd::PidFd;
@@ -80,7 +84,9 @@ pub async fn wait_for(
             }
             // An event or the pause, whichever comes first; the pause alone is what finds things
             // that send no events.
-            let polled = facts.is_none() || state == State::Available;
+            let owners = || facts.iter().flat_map(|f| &f.owners);
+            let silent = owners().any(|o| o.service.as_ref().is_some_and(|s| s.said_by != SaidBy::Daemon));
+            let polled = facts.is_none() || silent || state == State::Available;
             let news = news(client, target, facts.as_ref(), state);
             if polled {
                 let _ = tokio::time::timeout(pause, news).await;
@@ -139,6 +145,7 @@ async fn look(
         |reached, detail: &str| Ok(Waited { reached, hopeless: false, detail: detail.to_owned(), availability: None });
     match state {
         State::Gone if running => plain(false, "it still runs"),
+        State::Gone if facts.is_some_and(|f| f.owners.iter().any(comes_again)) => plain(false, "it is starting again"),
         State::Gone => plain(true, "nothing of it runs"),
         State::Running if running => plain(true, "it runs"),
         State::Running => plain(false, "it does not run"),
@@ -148,13 +155,20 @@ async fn look(
             let Some(facts) = facts.filter(|_| running || is_port) else { return plain(false, "it does not run") };
             let options = probe::Options { timeout: probing, ..probe::Options::default() };
             let mut last = Availability::unknown("nothing to ask");
+            let mut ready = false;
             for owner in facts.owners.iter().filter(|o| is_port || runs(o)) {
+                if let Some(service) = owner.service.as_ref().filter(|service| !service.report.ready) {
+                    last = Availability::unknown(format!("{} is not ready yet", service.report.id));
+                    continue;
+                }
                 last = client.observer().probe_owner(owner, target, &options).await?;
-                if last.state == AvailabilityState::Available {
+                // Who has no address is as available as its supervisor takes it for ready.
+                ready |= owner.service.is_some() && last.state == AvailabilityState::Unknown;
+                if ready || last.state == AvailabilityState::Available {
                     break;
                 }
             }
-            let reached = last.state == AvailabilityState::Available;
+            let reached = ready || last.state == AvailabilityState::Available;
             Ok(Waited { reached, hopeless: false, detail: last.detail.clone(), availability: Some(last) })
         }
     }
@@ -163,7 +177,14 @@ async fn look(
 /// Whether anything of it runs: a process that is no zombie, or an active unit without processes.
 pub(crate) fn runs(owner: &OwnerFacts) -> bool {
     let alive = owner.processes.iter().any(|p| p.state != ProcState::Zombie);
-    alive || owner.unit.as_ref().is_some_and(|u| u.active_state == "active" || u.active_state == "reloading")
+    let service = owner.service.as_ref().is_some_and(|s| s.report.state == ServiceState::Running);
+    alive || service || owner.unit.as_ref().is_some_and(|u| u.active_state == "active" || u.active_state == "reloading")
+}
+
+/// A service that does not run just now, and is not stopped either.
+fn comes_again(owner: &OwnerFacts) -> bool {
+    let state = owner.service.as_ref().map(|service| service.report.state);
+    state.is_some_and(|state| !matches!(state, ServiceState::Stopped | ServiceState::Failed))
 }
 
 /// Completes when something happened that could change the answer: a process ended, a unit
@@ -171,10 +192,20 @@ pub(crate) fn runs(owner: &OwnerFacts) -> bool {
 async fn news(client: &Client, target: &Target, facts: Option<&Facts>, state: State) {
     let mut changes = Vec::new();
     let mut ends = Vec::new();
+    let mut services = Vec::new();
     if let (Target::Pid(pid), Some(_)) = (target, facts) {
         ends.extend(PidFd::open(*pid).ok());
     }
     for owner in facts.iter().flat_map(|f| &f.owners) {
+        if let Some(service) = &owner.service {
+            match follow(client, service).await {
+                Some(events) => services.push((events, service.report.id.clone())),
+                // It changed meanwhile, or its daemon ended.
+                None if service.said_by == SaidBy::Daemon => return,
+                None => {}
+            }
+            continue;
+        }
         match owner.owner.unit() {
             Some((manager, unit)) if owner.unit.is_some() => {
                 if let Ok(changed) = unit_changes(client, manager, unit).await {
@@ -195,6 +226,9 @@ async fn news(client: &Client, target: &Target, facts: Option<&Facts>, state: St
     for change in &mut changes {
         waits.push(Box::pin(change.next()));
     }
+    for (events, id) in &mut services {
+        waits.push(Box::pin(async move { while events.next().await.is_some_and(|event| event.id != *id) {} }));
+    }
     for end in &ends {
         waits.push(Box::pin(async {
             let _ = end.ended().await;
@@ -205,6 +239,20 @@ async fn news(client: &Client, target: &Target, facts: Option<&Facts>, state: St
         if any { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
     })
     .await;
+}
+
+/// The events of a service's daemon, if the service is still as it was seen.
+async fn follow(client: &Client, service: &ServiceFacts) -> Option<Events> {
+    if service.said_by != SaidBy::Daemon {
+        return None;
+    }
+    let observer = client.observer();
+    let instance = crate::services::instance_of(observer.units(), observer.caller().uid);
+    let control = Control::connect(instance).await.ok().flatten()?;
+    let events = control.events().await.ok()?;
+    let now = control.list(std::slice::from_ref(&service.report.id), None, false).await.ok()?;
+    let seen = &service.report;
+    now.iter().any(|now| (now.state, now.ready) == (seen.state, seen.ready)).then_some(events)
 }
 
 async fn unit_changes(

@@ -11,6 +11,7 @@ mod driver;
 #[path = "../../tests/rig/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "the rig of the tests; here a part of it is used")]
 mod rig;
+mod services;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -30,12 +31,24 @@ fn main() -> ExitCode {
     if std::env::var_os(rig::keeper::ROLE).is_some() {
         return rig::keeper::main();
     }
-    if let Some(reason) = rig::missing() {
-        println!("not run: {reason}");
-        return ExitCode::SUCCESS;
+    // `cargo bench --bench peers -- inspect`, or `services`: only that part.
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let wanted = |part: &str| words.is_empty() || words.iter().any(|word| word == part);
+    let mut done = Ok(());
+    if wanted("services") {
+        done = services::direct(std::path::Path::new(env!("CARGO_BIN_EXE_provost")));
     }
-    let done = rig::get().map_err(Into::into).and_then(bench);
-    rig::shut_down();
+    if let Some(reason) = rig::missing() {
+        println!("\nnothing on a real systemd: {reason}");
+    } else {
+        if wanted("services") {
+            done = done.and_then(|()| rig::get().map_err(Into::into)).and_then(services_on_systemd);
+        }
+        if wanted("inspect") {
+            done = done.and_then(|()| rig::get().map_err(Into::into)).and_then(bench);
+        }
+        rig::shut_down();
+    }
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -43,6 +56,17 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn services_on_systemd(rig: &Rig) -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    rig.write(driver::PATH, std::fs::read(std::env::current_exe()?)?, 0o755)?;
+    rig.write(services::IN_RIG, std::fs::read(services::child(dir.path())?)?, 0o755)?;
+    println!("\nthe same, systemd backend, beside the manager itself\n");
+    let table =
+        rig.as_root().timeout(Duration::from_secs(900)).run([driver::PATH, "services", "/usr/local/bin/provost"])?;
+    println!("{}", table.ok()?);
+    Ok(())
 }
 
 fn bench(rig: &Rig) -> Result<()> {

@@ -149,7 +149,7 @@ impl Tree<'_> {
 }
 
 /// Ends the trees of the given processes by the rungs of the ladder.
-pub(super) async fn end(proc: &ProcFs, roots: &[Aim], ladder: &Ladder) -> Result<Done, ActError> {
+pub(crate) async fn end(proc: &ProcFs, roots: &[Aim], ladder: &Ladder) -> Result<Done, ActError> {
     end_by(proc, roots, ladder, &send_to).await
 }
 

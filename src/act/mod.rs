@@ -4,16 +4,19 @@
 //! A unit is a name: its manager acts on whatever bears it when the call arrives.
 
 mod command;
-mod end;
+pub(crate) mod end;
 mod job;
+mod service;
 mod signal;
+
+pub(crate) use service::why as why_not;
 
 use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::model::{Action, Means, Plan, Step, Stopper};
-use crate::observe::Observer;
+use crate::model::{Action, Aim, Ladder, Means, Plan, Step, Stopper};
+use crate::observe::{Observer, ProcFs};
 use crate::registry::Store;
 
 /// How an action ended well.
@@ -112,11 +115,18 @@ pub async fn carry_out(observer: &Observer, plan: &Plan, options: Options) -> Re
     }
 }
 
+/// Ends processes and all that descends from them by the rungs of a ladder, as a plan's step does:
+/// for those that no plan can speak of, because they belong to nobody.
+pub(crate) async fn end_trees(proc: &ProcFs, roots: &[Aim], ladder: &Ladder) -> Result<Done, ActError> {
+    end::end(proc, roots, ladder).await
+}
+
 /// What provost started and now ended needs no record any more.
 fn forget(observer: &Observer, step: &Step) {
     let (Some(store), Step::End { processes, .. }) = (Store::of(observer.caller().uid), step) else { return };
     for record in store.all() {
-        if processes.iter().any(|aim| aim.identity.is(&record.identity))
+        if record.instance.is_none()
+            && record.identity.is_some_and(|own| processes.iter().any(|aim| aim.identity.is(&own)))
             && let Err(error) = store.remove(&record.id)
         {
             tracing::warn!("the record of {} stays: {error}", record.id);
@@ -135,6 +145,7 @@ async fn step(observer: &Observer, action: Action, step: &Step, options: Options
         }
         Step::Signal { processes, signal } => signal::send(observer.proc(), processes, *signal),
         Step::End { processes, ladder } => end::end(observer.proc(), processes, ladder).await,
+        Step::Service { .. } => service::ask(observer, step, options.no_block).await,
         Step::Command { argv } => command::run(argv, action).await,
     }
 }

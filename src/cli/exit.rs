@@ -7,6 +7,8 @@ use std::process::ExitCode;
 pub(super) enum Exit {
     /// Done, or already so.
     Done = 0,
+    /// Tried, and failed.
+    Failed = 1,
     /// Usage, or an ambiguous target.
     Usage = 2,
     /// Not running, not available.

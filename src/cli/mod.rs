@@ -15,9 +15,11 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use crate::client::Client;
+use crate::model::Instance;
 use crate::observe::Units;
 use args::{Color, Output, Verb};
 use say::Say;
+use verbs::services::ids::What;
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
@@ -68,6 +70,15 @@ fn signals_as_kill_has_them(mut args: Vec<OsString>) -> Vec<OsString> {
 async fn run(cli: Cli) -> ExitCode {
     let json = cli.global.json || cli.global.output == Output::Json;
     let say = Say { json, quiet: cli.global.quiet };
+    if let Some(Verb::Daemon(args)) = &cli.verb {
+        let usual = Instance::usual(rustix::process::geteuid().as_raw());
+        let instance = match (cli.global.user, cli.global.system) {
+            (true, _) => Instance::User,
+            (_, true) => Instance::System,
+            _ => usual,
+        };
+        return verbs::daemon::run(say, instance, args).await;
+    }
     let units = match (cli.global.user, cli.global.system) {
         (true, _) => Units::User,
         (_, true) => Units::System,
@@ -89,6 +100,20 @@ async fn run(cli: Cli) -> ExitCode {
         Some(Verb::Reload(args)) => verbs::change::reload(&context, &args).await,
         Some(Verb::Stop(args)) => verbs::change::stop(&context, &args).await,
         Some(Verb::Kill(args)) => verbs::change::kill(&context, &args).await,
+        Some(Verb::Down(args)) => verbs::services::down::run(&context, &args).await,
+        Some(Verb::List(args)) => verbs::services::list::run(&context, &args).await,
+        Some(Verb::Status(args)) => verbs::services::status::run(&context, &args).await,
+        Some(Verb::Events(args)) => verbs::services::events::run(&context, &args).await,
+        Some(Verb::Enable(args)) => verbs::services::ids::run(&context, &args, What::Enable).await,
+        Some(Verb::Disable(args)) => verbs::services::ids::run(&context, &args, What::Disable).await,
+        Some(Verb::Remove(args)) => verbs::services::ids::run(&context, &args, What::Remove).await,
+        Some(Verb::Up(args)) => verbs::services::up::run(&context, &args).await,
+        Some(Verb::Run(args)) => verbs::services::run::run(&context, &args).await,
+        Some(Verb::Logs(args)) => verbs::services::logs::run(&context, &args).await,
+        Some(Verb::Registry) => verbs::registry::run(&context).await,
+        Some(Verb::Orphans(args)) => verbs::orphans::run(&context, &args).await,
+        Some(Verb::Config(args)) => verbs::config::run(&context, &args, &cli.global),
+        Some(Verb::Daemon(_)) => ExitCode::SUCCESS,
         Some(Verb::Completions(args)) => verbs::generate::completions(&args),
         Some(Verb::Man(args)) => verbs::generate::man(&context, &args),
     }

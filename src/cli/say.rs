@@ -29,6 +29,19 @@ impl Say {
         }
     }
 
+    /// One JSON object on one line; false where nobody reads any more.
+    pub(super) fn json_line(&self, value: &impl Serialize) -> bool {
+        let mut out = std::io::stdout().lock();
+        let mut serializer = serde_json::Serializer::with_formatter(&mut out, VisibleLine);
+        value.serialize(&mut serializer).is_ok() && out.write_all(b"\n").and_then(|()| out.flush()).is_ok()
+    }
+
+    /// A line that was asked for: quiet does not silence it. False where nobody reads any more.
+    pub(super) fn line(&self, text: &str) -> bool {
+        let mut out = anstream::stdout();
+        out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_ok()
+    }
+
     /// Text for people.
     pub(super) fn text(&self, text: &str) {
         if !self.quiet {
@@ -46,6 +59,11 @@ impl Say {
         }
     }
 
+    /// The same of what quiet does not silence.
+    pub(super) fn note_always(&self, text: &str) {
+        let _ = anstream::stderr().write_all(format!("{text}\n").as_bytes());
+    }
+
     /// An error, with the exit code for it. With JSON it is a document too.
     pub(super) fn error(&self, error: &Error) -> ExitCode {
         let code = error.exit_code();
@@ -56,6 +74,11 @@ impl Say {
         ExitCode::from(code)
     }
 
+    /// What is wrong, as lines of its own form on standard error.
+    pub(super) fn lines(&self, text: &impl std::fmt::Display) {
+        let _ = anstream::stderr().write_all(format!("{text}\n").as_bytes());
+    }
+
     /// The error for people, on standard error.
     pub(super) fn complain(&self, error: &Error) {
         self.complain_about("", error, None);
@@ -63,7 +86,12 @@ impl Say {
 
     /// The same with what it is about in front, and what would help behind.
     pub(super) fn complain_about(&self, before: &str, error: &Error, unlock: Option<&str>) {
-        let mut text = format!("{BAD}provost:{BAD:#} {before}{}\n", crate::text::escape(&error.to_string()));
+        // Each problem of a config is a line of its own, and escaped already.
+        let said = match error {
+            Error::Invalid(problems) => format!("the config is invalid:\n{problems}"),
+            _ => crate::text::escape(&error.to_string()),
+        };
+        let mut text = format!("{BAD}provost:{BAD:#} {before}{said}\n");
         if let Error::Ambiguous { choices, .. } = error {
             text.push_str("choose one of these, or --all:\n");
             let width = choices.iter().map(|(exact, _)| exact.chars().count()).max().unwrap_or(0);
@@ -86,16 +114,29 @@ impl Say {
 #[derive(Default)]
 struct Visible(serde_json::ser::PrettyFormatter<'static>);
 
+/// The same on one line.
+struct VisibleLine;
+
+impl serde_json::ser::Formatter for VisibleLine {
+    fn write_string_fragment<W: ?Sized + std::io::Write>(&mut self, out: &mut W, text: &str) -> std::io::Result<()> {
+        visible(out, text)
+    }
+}
+
+fn visible<W: ?Sized + std::io::Write>(out: &mut W, text: &str) -> std::io::Result<()> {
+    for c in text.chars() {
+        if crate::text::is_visible(c) {
+            out.write_all(c.encode_utf8(&mut [0; 4]).as_bytes())?;
+        } else {
+            c.encode_utf16(&mut [0; 2]).iter().try_for_each(|unit| write!(out, "\\u{unit:04x}"))?;
+        }
+    }
+    Ok(())
+}
+
 impl serde_json::ser::Formatter for Visible {
     fn write_string_fragment<W: ?Sized + std::io::Write>(&mut self, out: &mut W, text: &str) -> std::io::Result<()> {
-        for c in text.chars() {
-            if crate::text::is_visible(c) {
-                out.write_all(c.encode_utf8(&mut [0; 4]).as_bytes())?;
-            } else {
-                c.encode_utf16(&mut [0; 2]).iter().try_for_each(|unit| write!(out, "\\u{unit:04x}"))?;
-            }
-        }
-        Ok(())
+        visible(out, text)
     }
 
     fn begin_array<W: ?Sized + std::io::Write>(&mut self, out: &mut W) -> std::io::Result<()> {
@@ -135,7 +176,8 @@ impl serde_json::ser::Formatter for Visible {
     }
 }
 
-/// `{"error": {"message", "code", "choices"}}`.
+/// `{"error": {"message", "code", "choices", "nearest"}}`; of a config also "problems", each with
+/// "path", "line", "column", "key", "message".
 pub(super) fn error_json(error: &Error) -> serde_json::Value {
     let choices: Option<Vec<_>> = match error {
         Error::Ambiguous { choices, .. } => {
@@ -147,7 +189,12 @@ pub(super) fn error_json(error: &Error) -> serde_json::Value {
         Error::NotFound { nearest, .. } => nearest.clone(),
         _ => Vec::new(),
     };
-    json!({"error": {"message": error.to_string(), "code": error.exit_code(), "choices": choices, "nearest": nearest}})
+    let mut document =
+        json!({"message": error.to_string(), "code": error.exit_code(), "choices": choices, "nearest": nearest});
+    if let Error::Invalid(problems) = error {
+        document["problems"] = json!(problems);
+    }
+    json!({"error": document})
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod container;
 mod polkit_rule;
 mod process;
 mod protect;
+mod service;
 mod unit;
 mod words;
 
@@ -41,6 +42,7 @@ pub fn decide(facts: &Facts, owner: &OwnerFacts, request: &Request) -> Plan {
             unit::decide(&ctx, unit)
         }
         Owner::SystemUnit { .. } | Owner::UserUnit { .. } => process::decide(&ctx),
+        Owner::OwnService { .. } if owner.service.is_some() => service::decide(&ctx),
         Owner::Session { .. } | Owner::Bare { .. } | Owner::OwnService { .. } => process::decide(&ctx),
     }
 }

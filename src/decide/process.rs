@@ -146,7 +146,7 @@ fn ended(ctx: &Ctx<'_>) -> Plan {
 
 fn own_means(ctx: &Ctx<'_>) -> Means {
     match ctx.owner.owner {
-        Owner::OwnService { .. } => Means::OwnService,
+        Owner::OwnService { .. } if ctx.owner.service.is_none() => Means::OwnService,
         _ => Means::Signal,
     }
 }

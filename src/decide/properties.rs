@@ -24,7 +24,7 @@ fn plan(facts: &Facts, request: &Request) -> Plan {
 fn aims(step: &Step) -> &[Aim] {
     match step {
         Step::Signal { processes, .. } | Step::End { processes, .. } => processes,
-        Step::Job { .. } | Step::KillUnit { .. } | Step::Command { .. } => &[],
+        Step::Job { .. } | Step::KillUnit { .. } | Step::Service { .. } | Step::Command { .. } => &[],
     }
 }
 
@@ -163,6 +163,11 @@ proptest! {
                     let foreign = matches!(manager, Manager::User(uid) if *uid != facts.caller.uid);
                     prop_assert!(!foreign, "a name that another user chose: {:?}", plan);
                 }
+                Step::Service { id, action, .. } => {
+                    prop_assert_eq!(&owner.owner, &Owner::OwnService { id: id.to_string() });
+                    prop_assert!(*action == request.action && !request.only_process && !is_part(&facts));
+                    prop_assert!(owner.service.is_some() && plan.means == Means::OwnService);
+                }
                 Step::Signal { .. } | Step::End { .. } => {
                     let scope = |kind| kind == UnitKind::Scope;
                     let unit = owner.owner.unit().map(|(_, unit)| unit.kind());
@@ -202,6 +207,10 @@ proptest! {
                 }
                 Step::KillUnit { signal, whom, .. } => prop_assert_eq!((signal, whom), (request.signal, request.whom)),
                 Step::Signal { signal, .. } => prop_assert_eq!(signal, request.signal),
+                Step::Service { action, force, signal, whom, .. } => {
+                    prop_assert!(!force || (request.force && action == Action::Stop));
+                    prop_assert_eq!((signal, whom), (request.signal, request.whom));
+                }
                 Step::End { ladder, .. } => {
                     let expected = if request.force { Ladder::force() } else { request.ladder.clone() };
                     prop_assert_eq!(ladder, expected);

@@ -2,19 +2,19 @@
 
 use std::fs;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ExitStatus};
 
 use crate::error::Error;
+use crate::model::service::{Exit, ServiceSpec, ServiceState};
 use crate::model::{Malformed, ServiceId};
 use crate::observe::Observer;
 use crate::registry::{Record, Store};
+use crate::sys::spawn::Child;
 
 /// What was started.
 #[derive(Debug)]
 pub(super) struct Launched {
-    pub(super) record: Record,
+    pub(super) log: PathBuf,
     /// For its exit code; dropping it leaves it running.
     pub(super) child: Child,
 }
@@ -23,40 +23,49 @@ pub(super) struct Launched {
 pub(super) fn launch(observer: &Observer, id: &ServiceId, command: &[String]) -> Result<Launched, Error> {
     let uid = observer.caller().uid;
     let (program, _) = command.split_first().ok_or_else(|| Malformed::new("an empty command"))?;
+    check_program(program)?;
     let cannot = |source| Error::Io { what: format!("{} cannot be started", crate::text::clip(program)), source };
-    if crate::sys::find_program(program).is_none() {
-        return Err(cannot(missing(program)));
-    }
+    let path = crate::sys::find_program(program).ok_or_else(|| cannot(missing(program)))?;
     let state = crate::paths::state_dir(uid).ok_or_else(|| Malformed::new("there is no home folder for the log"))?;
     let store = Store::of(uid).ok_or_else(|| Malformed::new("there is no home folder for the record"))?;
     let log = state.join("logs").join(format!("{id}.log"));
     let file = open_log(&log, uid)?;
     let cwd = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
-    let held = crate::sys::spawn::detached(command, file).map_err(cannot)?;
+    let held = crate::sys::spawn::detached(&path, command, &file).map_err(cannot)?;
     let (identity, _) =
         observer.proc().identify(held.pid()).map_err(|e| cannot(std::io::Error::other(e.to_string())))?;
+    let spec = ServiceSpec::new(id.clone(), command.to_vec(), cwd);
     let record = Record {
-        version: Record::VERSION,
-        id: id.to_string(),
+        state: ServiceState::Running,
         boot_id: observer.host().boot_id.clone(),
-        identity,
-        uid,
+        identity: Some(identity),
         command_line: command.to_vec(),
-        cwd,
-        log,
-        started_at: humantime::format_rfc3339_seconds(crate::clock::now()).to_string(),
+        log: Some(log.clone()),
+        started_at: Some(humantime::format_rfc3339_seconds(crate::clock::now()).to_string()),
+        ..Record::new(spec, uid)
     };
-    store.save(&record).map_err(|source| Error::Io {
+    store.save(&record, true).map_err(|source| Error::Io {
         what: format!("{} was not started, because its record cannot be written", crate::text::clip(program)),
         source,
     })?;
-    let child = held.release().map_err(|source| {
+    let child = held.run().map_err(|source| {
         if let Err(error) = store.remove(&record.id) {
             tracing::warn!("the record of {id}, which did not start, stays: {error}");
         }
         cannot(source)
     })?;
-    Ok(Launched { record, child })
+    Ok(Launched { log, child })
+}
+
+/// Says beforehand what is wrong with a program that cannot be executed.
+pub(crate) fn check_program(program: &str) -> Result<(), Error> {
+    match crate::sys::find_program(program) {
+        Some(_) => Ok(()),
+        None => Err(Error::Io {
+            what: format!("{} cannot be started", crate::text::clip(program)),
+            source: missing(program),
+        }),
+    }
 }
 
 /// Why there is no such program.
@@ -73,14 +82,11 @@ fn missing(program: &str) -> std::io::Error {
 }
 
 /// How it ended: `ended with exit code 1`.
-pub(super) fn ended(status: ExitStatus) -> String {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => format!("ended with exit code {code}"),
-        (None, Some(number)) => match crate::model::Signal::from_number(number) {
-            Some(signal) => format!("ended by signal {signal}"),
-            None => format!("ended by signal {number}"),
-        },
-        (None, None) => "ended".to_owned(),
+pub(super) fn ended(exit: Exit) -> String {
+    match exit {
+        Exit::Code(code) => format!("ended with exit code {code}"),
+        Exit::Signal(_) => format!("ended by signal {}", exit.to_string().trim_start_matches("signal ")),
+        Exit::Unknown => "ended".to_owned(),
     }
 }
 
@@ -99,7 +105,7 @@ fn open_log(log: &Path, uid: u32) -> Result<fs::File, Error> {
 
 /// The id under which a command is recorded: the word of the target if it can be one, else the
 /// program's name.
-pub(super) fn id_for(word: &str, command: &[String]) -> ServiceId {
+pub(crate) fn id_for(word: &str, command: &[String]) -> ServiceId {
     let program = command.first().map_or("service", |p| p.rsplit('/').next().unwrap_or(p));
     let clean = |s: &str| -> String {
         let kept = s.chars().map(|c| if c.is_ascii_alphanumeric() || "_.-".contains(c) { c } else { '-' });
@@ -115,8 +121,7 @@ pub(super) fn id_for(word: &str, command: &[String]) -> ServiceId {
 #[cfg(test)]
 mod tests {
     use super::{ended, id_for, missing};
-    use std::os::unix::process::ExitStatusExt as _;
-    use std::process::ExitStatus;
+    use crate::model::service::Exit;
 
     #[test]
     fn what_cannot_be_started_says_why() {
@@ -132,8 +137,8 @@ mod tests {
 
     #[test]
     fn ends_are_told() {
-        assert_eq!(ended(ExitStatus::from_raw(1 << 8)), "ended with exit code 1");
-        assert_eq!(ended(ExitStatus::from_raw(9)), "ended by signal SIGKILL");
+        assert_eq!(ended(Exit::Code(1)), "ended with exit code 1");
+        assert_eq!(ended(Exit::Signal(9)), "ended by signal SIGKILL");
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! Looks at the target: does it answer, does it run, does it exist; and waits for the answer.
 
-use std::process::Child;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -12,6 +11,7 @@ use crate::model::{Action, Availability, AvailabilityState, Facts, OwnerFacts, T
 use crate::observe::Want;
 use crate::probe::{self, Subject};
 use crate::sys::pidfd::PidFd;
+use crate::sys::spawn::Child;
 use crate::wait::runs;
 
 /// What was seen at one look.
@@ -124,7 +124,7 @@ impl Run<'_> {
                 (Seen::Good(found), _) if found.state == AvailabilityState::Unknown && may_serve(started) => found,
                 (Seen::Good(found), _) => return Ok(found),
                 (Seen::Running(_, found), None) => found,
-                (Seen::Running(_, found), Some(status)) if status.success() => found,
+                (Seen::Running(_, found), Some(status)) if status.is_success() => found,
                 (_, Some(status)) => return Ok(unavailable(&format!("it {}", launch::ended(status)))),
                 (Seen::Idle(_) | Seen::Nothing(_), None) => unavailable("it does not run"),
             };

@@ -5,6 +5,7 @@ mod launch;
 mod lock;
 mod look;
 mod steps;
+mod supervised;
 
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use crate::client::Client;
 use crate::error::Error;
 use crate::model::{Availability, AvailabilityState, Means, Target};
 use crate::probe::ProbeSpec;
+pub(crate) use launch::{check_program, id_for};
 use look::Seen;
 
 /// What is wanted of [`ensure`].

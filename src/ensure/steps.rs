@@ -18,6 +18,8 @@ impl Run<'_> {
             Seen::Good(found) => Ok(self.good(found, false, Means::Probe, "it is available")),
             Seen::Nothing(error) if self.options.command.is_empty() => Err(error),
             Seen::Nothing(_) => self.launch().await,
+            // What was started by hand and does not run says nothing against another command.
+            Seen::Idle(at) if !self.options.command.is_empty() && is_ad_hoc(&at.0.owners[at.1]) => self.launch().await,
             Seen::Idle(at) => self.through_plan(&at.0, &at.0.owners[at.1], Action::Start).await,
             Seen::Running(at, found) => self.wait_or_restart(*at, found).await,
         }
@@ -152,13 +154,22 @@ impl Run<'_> {
             return Ok(ended);
         }
         if self.options.dry_run {
-            let reason = format!("nothing by that name runs: would start {}", shown.join(" "));
+            let reason = format!(
+                "nothing by that name runs: would start {} as {service}, supervised by provost",
+                shown.join(" ")
+            );
             return Ok(Ensured { means: Means::OwnService, ..self.bad(Availability::unknown(""), 0, reason, None) });
         }
+        launch::check_program(command.first().map(String::as_str).unwrap_or_default())?;
+        let why = match run.supervised(&id, &shown.join(" ")).await? {
+            Ok(ended) => return Ok(ended),
+            Err(why) => why,
+        };
         let mut launched = launch::launch(self.client.observer(), &id, command)?;
-        let (pid, output) = (launched.record.identity.pid, launched.record.log.display());
+        let (pid, output) = (launched.child.id(), launched.log.display());
         let found = run.wait(Some(&mut launched.child)).await?;
-        let started = format!("started {} as {id}, pid {pid}; its output: {output}", shown.join(" "));
+        let started =
+            format!("started {} as {id}, pid {pid}, not supervised ({why}); its output: {output}", shown.join(" "));
         if matches!(found.state, AvailabilityState::Available | AvailabilityState::Unknown) {
             return Ok(self.good(found, true, Means::OwnService, &started));
         }
@@ -197,4 +208,9 @@ impl Run<'_> {
             _ => self.client.observer().known().ok()?.port_of(&self.options.command),
         }
     }
+}
+
+/// A service that is in no config.
+fn is_ad_hoc(owner: &OwnerFacts) -> bool {
+    owner.service.as_ref().is_some_and(|service| service.report.project.is_none())
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::service::ServiceReport;
 use super::{Availability, Caller, Host, Identity, Manager, Owner, Process, UnitFacts};
 
 /// What the kernel answered to `pidfd_send_signal(fd, 0)`: LSMs and namespaces included.
@@ -73,6 +74,33 @@ pub struct OwnerFacts {
     pub availability: Option<Availability>,
     /// What could not be read, and why.
     pub notes: Vec<String>,
+    /// A service that provost supervises: what is known of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<Box<ServiceFacts>>,
+}
+
+/// What is known of a service that provost supervises.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ServiceFacts {
+    /// What is said of it.
+    pub report: ServiceReport,
+    /// Who says it.
+    pub said_by: SaidBy,
+    /// It is a service of the system's instance, not of the caller's own.
+    #[serde(default)]
+    pub system: bool,
+}
+
+/// Who says what is known of a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SaidBy {
+    /// The daemon that supervises it.
+    Daemon,
+    /// Its record: no daemon runs.
+    Registry,
+    /// A config: it has never been started.
+    Config,
 }
 
 impl OwnerFacts {
@@ -96,6 +124,7 @@ impl OwnerFacts {
             listening: None,
             availability: None,
             notes: Vec::new(),
+            service: None,
         }
     }
 

@@ -1,10 +1,11 @@
 //! How an action would be carried out, and by what right.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Action, Aim, Ladder, Manager, Signal, UnitName, Whom};
+use super::{Action, Aim, Ladder, Manager, ServiceId, Signal, UnitName, Whom};
 
 /// The means of control.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,6 +131,25 @@ pub enum Step {
         processes: Vec<Aim>,
         /// The signals and waits.
         ladder: Ladder,
+    },
+    /// A request to the supervisor of our own services.
+    Service {
+        /// The service.
+        id: ServiceId,
+        /// What it is asked for.
+        action: Action,
+        /// Of stop: SIGKILL at once.
+        force: bool,
+        /// The signal of kill.
+        signal: Signal,
+        /// Whom kill signals.
+        whom: Whom,
+        /// The daemon of the system's instance is asked, not the caller's own.
+        system: bool,
+        /// No daemon runs: one is started, and takes over what the registry knows.
+        start_daemon: bool,
+        /// It has never been started: this config, which describes it, is loaded first.
+        load: Option<PathBuf>,
     },
     /// A command: the container's runtime or sudo.
     Command {

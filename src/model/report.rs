@@ -65,6 +65,9 @@ pub struct OwnerReport {
     pub actions: BTreeMap<&'static str, ActionReport>,
     /// What could not be read, and why.
     pub notes: Vec<String>,
+    /// Of a service that provost supervises: the same as `status` says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service: Option<super::service::ServiceReport>,
 }
 
 /// One process, in the JSON of `inspect`.
@@ -181,6 +184,7 @@ impl OwnerReport {
             availability: facts.availability.clone(),
             actions: plans.iter().map(|plan| (plan.action.verb(), ActionReport::from(plan))).collect(),
             notes: facts.notes.clone(),
+            service: facts.service.as_ref().map(|s| s.report.clone()),
         }
     }
 }

@@ -11,7 +11,8 @@ use crate::text::clip;
 const MAX: usize = 4096;
 
 /// The id of a service that provost starts itself: `[A-Za-z0-9][A-Za-z0-9_.-]{0,62}`, or a glob over ids.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct ServiceId(String);
 
 impl ServiceId {
@@ -47,6 +48,20 @@ impl FromStr for ServiceId {
             "'{}' is no service id: a letter or digit, then up to 62 letters, digits, '_', '.' or '-'",
             clip(s)
         )))
+    }
+}
+
+impl TryFrom<String> for ServiceId {
+    type Error = Malformed;
+
+    fn try_from(s: String) -> Result<Self, Malformed> {
+        s.parse()
+    }
+}
+
+impl From<ServiceId> for String {
+    fn from(id: ServiceId) -> Self {
+        id.0
     }
 }
 

@@ -26,6 +26,7 @@ mod servers;
 pub(crate) mod sockets;
 pub(crate) mod stat;
 mod sudo;
+mod supervised;
 pub(crate) mod tree;
 mod units;
 mod verdicts;
@@ -34,6 +35,7 @@ pub(crate) use bus::Bus;
 pub(crate) use caller::user_name;
 pub use observer::{Observer, Units, Want};
 pub(crate) use proc::{ProcFs, ReadError};
+pub(crate) use records::{glob, is_running as runs};
 
 /// A variable of the environment, if it is set, not empty, and UTF-8.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]

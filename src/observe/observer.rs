@@ -219,7 +219,7 @@ impl Observer {
         &self.host
     }
 
-    pub(super) fn units(&self) -> Units {
+    pub(crate) fn units(&self) -> Units {
         self.units
     }
 
@@ -237,7 +237,7 @@ impl Observer {
     }
 
     /// Where a process stands, by its cgroup.
-    pub(super) fn place(&self, process: &Process) -> Place {
+    pub(crate) fn place(&self, process: &Process) -> Place {
         match process.cgroup.as_deref().map(CgroupPath::new) {
             // Without systemd there are no units, whatever the folders are called.
             Some(path) => match cgroup::place(&path, &self.root) {

@@ -150,9 +150,20 @@ impl ProcFs {
         Some(stat::nul_separated(&content).into_iter().filter_map(pair).collect())
     }
 
+    /// The values of some variables of the environment that the process was started with; `None`
+    /// where it may not be read. Cheaper than all of it.
+    pub(crate) fn variables<const N: usize>(&self, pid: u32, names: [&str; N]) -> Option<[Option<String>; N]> {
+        let content = self.entry(pid).ok()?.read("environ").ok()?;
+        let value = |name: &str| {
+            let mut lines = content.split(|b| *b == 0);
+            lines.find_map(|line| line.strip_prefix(name.as_bytes())?.strip_prefix(b"=")).map(stat::lossy)
+        };
+        Some(names.map(value))
+    }
+
     /// The children of a process by the kernel's lists, ascending; empty where it has gone,
     /// `None` where the kernel keeps no such lists.
-    pub(super) fn children(&self, pid: u32) -> Option<Vec<u32>> {
+    pub(crate) fn children(&self, pid: u32) -> Option<Vec<u32>> {
         let Ok(entry) = self.entry(pid) else { return Some(Vec::new()) };
         entry.children()
     }

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use super::cgroup::Place;
 use super::observer::{Observer, Units, Want};
 use super::verdicts::{Asking, Between};
-use super::{find, ports, records, units};
+use super::{find, ports, records, supervised, units};
 use crate::error::Error;
-use crate::model::{Manager, Process, ServiceId, Target, UnitFacts, UnitName, UnitPattern};
+use crate::model::{Manager, Process, ServiceFacts, ServiceId, Target, UnitFacts, UnitName, UnitPattern};
 
 /// What a target leads to.
 #[derive(Debug)]
@@ -38,8 +38,10 @@ pub(super) enum Found {
         /// What to tell.
         note: String,
     },
-    /// A service that provost started.
+    /// A process that provost started and does not supervise.
     Own(Box<records::Record>),
+    /// A service that provost supervises.
+    Service(Box<ServiceFacts>),
 }
 
 /// Finds what the target means. Nothing found is an error that names what is near.
@@ -47,7 +49,7 @@ pub(super) async fn resolve(observer: &Observer, target: &Target, want: &Want) -
     let found = match target {
         Target::Unit(pattern) => by_pattern(observer, Manager::System, pattern, want).await?,
         Target::UserUnit(pattern) => by_pattern(observer, Manager::User(observer.caller().uid), pattern, want).await?,
-        Target::Service(id) => own(observer, id),
+        Target::Service(id) => own(observer, id).await,
         Target::Port(port) => ports::owners(observer, *port).await?,
         Target::Pid(pid) => by_pid(observer, *pid).await?,
         Target::Word(word) => by_word(observer, word).await,
@@ -72,7 +74,7 @@ fn nothing(target: &Target) -> String {
             format!("nothing here is called {0}; for an address: provost probe tcp:{0}", clip(word))
         }
         Target::Word(word) => format!("nothing here is called {}", clip(word)),
-        Target::Service(id) => format!("provost started no service {}", clip(id.as_str())),
+        Target::Service(id) => format!("provost has no service {}", clip(id.as_str())),
         Target::Unit(UnitPattern::Glob(glob)) => format!("no unit of the system matches {}", clip(glob)),
         Target::Unit(UnitPattern::Name(name)) => format!("the system has no unit {name}"),
         Target::UserUnit(UnitPattern::Glob(glob)) => format!("none of your user units matches {}", clip(glob)),
@@ -135,7 +137,10 @@ fn named(manager: Manager, facts: UnitFacts, asking: Asking) -> Found {
 
 /// A service id, a unit, processes: everything that the word can mean.
 async fn by_word(observer: &Observer, word: &str) -> Vec<Found> {
-    let mut found = word.parse::<ServiceId>().map(|id| own(observer, &id)).unwrap_or_default();
+    let mut found = match word.parse::<ServiceId>() {
+        Ok(id) => own(observer, &id).await,
+        Err(_) => Vec::new(),
+    };
     if let Ok(name) = UnitName::from_word(word) {
         if name.is_template() {
             let asking = Asking::default();
@@ -167,8 +172,12 @@ async fn unit_by_word(observer: &Observer, manager: Option<Manager>, name: &Unit
     exists(&facts).then(|| named(manager, facts, Asking::default()))
 }
 
-fn own(observer: &Observer, id: &ServiceId) -> Vec<Found> {
-    records::matching(observer, id).into_iter().map(|record| Found::Own(Box::new(record))).collect()
+async fn own(observer: &Observer, id: &ServiceId) -> Vec<Found> {
+    let supervised = supervised::matching(observer, id).await;
+    let alone = records::matching(observer, id);
+    let alone = alone.into_iter().filter(|record| supervised.iter().all(|s| s.report.id != record.id));
+    let alone: Vec<Found> = alone.map(|record| Found::Own(Box::new(record))).collect();
+    supervised.into_iter().map(|service| Found::Service(Box::new(service))).chain(alone).collect()
 }
 
 fn by_match(observer: &Observer, target: &Target) -> Vec<Found> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use super::observer::{Observer, Want};
-use super::{owners, records};
+use super::{owners, records, supervised};
 use crate::error::Error;
 use crate::join::join_all;
 use crate::model::{Availability, Facts, OwnerFacts};
@@ -27,12 +27,19 @@ impl Observer {
                 pids.push(pid);
             }
         }
-        pids.extend(records::running(self).iter().map(|r| r.identity.pid));
+        pids.extend(records::running(self).iter().filter_map(|r| Some(r.identity?.pid)));
         pids.sort_unstable();
         pids.dedup();
         let found = super::resolve::Found::Processes(pids);
         // One owner after the other is described: a server that hangs would hold up all behind it.
         let mut owners = owners::describe(self, found, &Want { probe: false, ..want.clone() }).await;
+        for service in supervised::all(self).await {
+            let id = &service.report.id;
+            if !owners.iter().any(|owner| owner.service.as_ref().is_some_and(|known| known.report.id == *id)) {
+                let found = super::resolve::Found::Service(Box::new(service));
+                owners.extend(owners::describe(self, found, &Want { probe: false, ..want.clone() }).await);
+            }
+        }
         self.ask_all(&mut owners, want).await;
         Ok(self.complete(String::new(), owners).await)
     }

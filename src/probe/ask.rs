@@ -21,7 +21,7 @@ const LOADING: Duration = Duration::from_secs(600);
 pub(super) async fn run(candidate: &Candidate<'_>, limit: Duration, with_models: bool) -> Availability {
     let deadline = Instant::now() + limit;
     match candidate {
-        Candidate::Tcp(endpoint) => super::outcome::of_spec(&ProbeSpec::Tcp(endpoint.clone()), limit).await,
+        Candidate::Tcp(endpoint) => super::outcome::of_spec(&ProbeSpec::Tcp(endpoint.clone()), limit, None).await,
         Candidate::Silent { server, port, started } => {
             let mut silent = Availability::unknown(format!("it runs, and does not listen on port {port}"));
             silent.state = AvailabilityState::Unavailable;

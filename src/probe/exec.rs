@@ -1,7 +1,9 @@
 //! A command that says by its exit code whether the service is available.
 
+use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -16,16 +18,28 @@ use crate::text::clip_to;
 /// As much of each stream as is kept; the rest is read and thrown away.
 const OUTPUT_MAX: usize = 16 * 1024;
 
+/// The whole environment of a command, and its folder.
+pub(crate) type Surroundings<'a> = (&'a BTreeMap<String, String>, &'a Path);
+
 /// Runs a command without a shell, with an empty standard input and in a process group of its own,
 /// which is killed when the time is over or the caller stops waiting.
 ///
 /// Returns whether it exited with 0, and one line: the first of its output, or how it ended.
-pub(super) async fn run(argv: &[String], deadline: Instant, limit: Duration) -> Result<(bool, String), Fault> {
+pub(super) async fn run(
+    argv: &[String],
+    within: Option<Surroundings<'_>>,
+    deadline: Instant,
+    limit: Duration,
+) -> Result<(bool, String), Fault> {
     let [program, args @ ..] = argv else {
         return Err(Fault::Io { doing: "starting the command", why: "there is none".to_owned() });
     };
     #[allow(clippy::disallowed_methods, reason = "a command that the user gave as the probe")]
-    let child = Command::new(program)
+    let mut command = Command::new(program);
+    if let Some((env, cwd)) = within {
+        command.env_clear().envs(env).current_dir(cwd);
+    }
+    let child = command
         .args(args)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -64,7 +64,7 @@ impl Default for Options {
 /// It needs a tokio runtime with its drivers enabled. It can be cancelled by dropping it.
 pub async fn probe(subject: &Subject<'_>, known: &Known, options: &Options) -> Availability {
     if let Some(spec) = &options.spec {
-        return outcome::of_spec(spec, options.timeout).await;
+        return outcome::of_spec(spec, options.timeout, None).await;
     }
     let deadline = Instant::now() + options.timeout;
     let candidates = choose::choose(subject, known);
@@ -80,6 +80,11 @@ pub async fn probe(subject: &Subject<'_>, known: &Known, options: &Options) -> A
         first.get_or_insert(answer);
     }
     first.unwrap_or_else(|| Availability::unknown(nothing_to_ask(subject)))
+}
+
+/// Asks one thing, and nothing else; a command in these surroundings.
+pub(crate) async fn ask(spec: &ProbeSpec, limit: Duration, within: Option<exec::Surroundings<'_>>) -> Availability {
+    outcome::of_spec(spec, limit, within).await
 }
 
 fn nothing_to_ask(subject: &Subject<'_>) -> &'static str {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::exec;
+use super::exec::{self, Surroundings};
 use super::fault::Fault;
 use super::http::{self, Answer};
 use super::spec::{HttpSpec, ProbeSpec};
@@ -15,8 +15,9 @@ use crate::text::clip_to;
 /// Longest line of evidence, in characters.
 const LINE_MAX: usize = 160;
 
-/// Asks what the user said, and nothing else.
-pub(super) async fn of_spec(spec: &ProbeSpec, limit: Duration) -> Availability {
+/// Asks what the user said, and nothing else. A command runs in provost's own surroundings,
+/// unless others are given.
+pub(super) async fn of_spec(spec: &ProbeSpec, limit: Duration, within: Option<Surroundings<'_>>) -> Availability {
     let started = Instant::now();
     let deadline = started + limit;
     let mut at = None;
@@ -31,7 +32,7 @@ pub(super) async fn of_spec(spec: &ProbeSpec, limit: Duration) -> Availability {
         }
         ProbeSpec::Tcp(endpoint) => accepted(tcp::connect(endpoint, deadline, limit).await),
         ProbeSpec::Unix(path) => accepted(unix::connect(path, deadline, limit).await),
-        ProbeSpec::Exec(argv) => match exec::run(argv, deadline, limit).await {
+        ProbeSpec::Exec(argv) => match exec::run(argv, within, deadline, limit).await {
             Ok((true, line)) => (AvailabilityState::Available, line),
             Ok((false, line)) => (AvailabilityState::Unavailable, line),
             Err(fault) => (AvailabilityState::Unavailable, fault.to_string()),

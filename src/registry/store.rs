@@ -1,4 +1,4 @@
-//! The folder of records.
+//! The folder of records: writing and removing them. Reading is in `load`.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -6,96 +6,107 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::Record;
+use crate::model::ServiceId;
+use crate::paths::Places;
 
-/// The records of one user on one host.
+/// The records of one instance on one host.
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
-    dir: PathBuf,
-    uid: u32,
+    pub(super) dir: PathBuf,
+    pub(super) uid: u32,
 }
 
 impl Store {
-    /// The caller's own; `None` without a home.
+    /// Those of an instance.
+    pub(crate) fn at(places: &Places) -> Self {
+        Self { dir: places.registry(), uid: places.uid }
+    }
+
+    /// Those of the instance that this user means without naming one; `None` without a home.
     pub(crate) fn of(uid: u32) -> Option<Self> {
         Some(Self { dir: crate::paths::state_dir(uid)?.join("registry"), uid })
     }
 
-    /// All records that can be read; a damaged one is left out and logged.
-    pub(crate) fn all(&self) -> Vec<Record> {
-        let Ok(files) = fs::read_dir(&self.dir) else { return Vec::new() };
-        let mut all: Vec<Record> = files.flatten().filter_map(|f| read(&f.path())).collect();
-        all.sort_by(|a, b| a.id.cmp(&b.id));
-        all
+    /// The file of a record. An id has no slash and begins with a letter or digit, so it is no
+    /// other folder's.
+    pub(super) fn path(&self, id: &ServiceId) -> PathBuf {
+        self.dir.join(format!("{id}.json"))
     }
 
-    /// Writes a record: whole, to a temporary file, and renamed over the old one. Only the user may
-    /// read it: command lines may hold keys.
-    pub(crate) fn save(&self, record: &Record) -> io::Result<()> {
-        crate::paths::make_own(&self.dir, self.uid)?;
-        for old in fs::read_dir(&self.dir)?.flatten() {
-            // Those of earlier versions were readable to all.
-            crate::paths::close(&old.path(), self.uid, 0o600).or_else(|error| match error.kind() {
-                io::ErrorKind::NotFound => Ok(()),
-                _ => Err(error),
-            })?;
-        }
-        let path = self.dir.join(format!("{}.json", record.id));
+    /// Writes a record: whole, to a temporary file, and renamed over the old one, which stays as it
+    /// was if anything fails. Only the user may read it: command lines may hold keys.
+    ///
+    /// `durable` waits until it would survive a loss of power: for definitions and desired states.
+    /// What dies with the boot (pids, states) needs no such wait.
+    ///
+    /// # Errors
+    /// The system's, with the operation and the path.
+    pub(crate) fn save(&self, record: &Record, durable: bool) -> io::Result<()> {
+        let path = self.path(&record.id);
         let temporary = self.dir.join(format!(".{}.{}", record.id, std::process::id()));
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-        file.write_all(&serde_json::to_vec_pretty(record)?)?;
-        file.sync_all()?;
-        fs::rename(&temporary, &path)?;
-        File::open(&self.dir)?.sync_all()
+        let text = serde_json::to_vec_pretty(record)?;
+        let result = self.put(&text, &temporary, &path, durable);
+        if result.is_err() {
+            let _never_made = fs::remove_file(&temporary);
+        }
+        result.map_err(|error| about(error, &format!("the record of {} cannot be written to", record.id), &path))
+    }
+
+    fn put(&self, text: &[u8], temporary: &Path, path: &Path, durable: bool) -> io::Result<()> {
+        // A new file always: a link that somebody put there is not followed.
+        let open = || OpenOptions::new().write(true).create_new(true).mode(0o600).open(temporary);
+        let mut file = match open() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.prepare()?;
+                open()?
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                fs::remove_file(temporary)?;
+                open()?
+            }
+            opened => opened?,
+        };
+        file.write_all(text)?;
+        if durable {
+            file.sync_data()?;
+        }
+        fs::rename(temporary, path)?;
+        if durable { File::open(&self.dir)?.sync_all() } else { Ok(()) }
+    }
+
+    /// Makes the folder; of one that is there, closes it and its files to others: those of earlier
+    /// versions were readable to all. Once for each daemon is enough.
+    pub(crate) fn prepare(&self) -> io::Result<()> {
+        let make = || {
+            crate::paths::make_own(&self.dir, self.uid)?;
+            for old in fs::read_dir(&self.dir)?.flatten().filter(|entry| entry.file_type().is_ok_and(|t| t.is_file())) {
+                match crate::paths::close(&old.path(), self.uid, 0o600) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    _ => {}
+                }
+            }
+            Ok(())
+        };
+        make().map_err(|error| about(error, "the folder of records cannot be made:", &self.dir))
     }
 
     /// Removes a record; one that is not there is no error.
-    pub(crate) fn remove(&self, id: &str) -> io::Result<()> {
-        match fs::remove_file(self.dir.join(format!("{id}.json"))) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+    pub(crate) fn remove(&self, id: &ServiceId) -> io::Result<()> {
+        let path = self.path(id);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(about(error, &format!("the record of {id} cannot be removed:"), &path))
+            }
             _ => Ok(()),
         }
     }
 }
 
-fn read(path: &Path) -> Option<Record> {
-    if path.extension()? != "json" {
-        return None;
-    }
-    let text = fs::read(path).ok()?;
-    serde_json::from_slice(&text).map_err(|error| tracing::warn!("{}: {error}", path.display())).ok()
+/// The system's error with what was done to what.
+pub(super) fn about(error: io::Error, operation: &str, path: &Path) -> io::Error {
+    io::Error::new(error.kind(), format!("{operation} {}: {error}", path.display()))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::Identity;
-    use std::os::unix::fs::PermissionsExt as _;
-
-    #[test]
-    fn records_are_for_their_user_alone() {
-        let home = tempfile::tempdir().unwrap();
-        let dir = home.path().join("registry");
-        fs::create_dir(&dir).unwrap();
-        let old = dir.join("old.json");
-        fs::write(&old, "{}").unwrap();
-        for (path, mode) in [(&dir, 0o755), (&old, 0o644)] {
-            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-        }
-        let store = Store { dir: dir.clone(), uid: rustix::process::getuid().as_raw() };
-        let record = Record {
-            version: Record::VERSION,
-            id: "new".to_owned(),
-            boot_id: String::new(),
-            identity: Identity { pid: 1, start_ticks: 1, pidfd_inode: None },
-            uid: store.uid,
-            command_line: vec!["x".to_owned()],
-            cwd: "/".into(),
-            log: "/x".into(),
-            started_at: String::new(),
-        };
-        store.save(&record).unwrap();
-        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        assert_eq!((mode(&dir), mode(&old), mode(&dir.join("new.json"))), (0o700, 0o600, 0o600));
-        assert_eq!(store.all(), [record]);
-    }
-}
+#[path = "store_tests.rs"]
+mod tests;

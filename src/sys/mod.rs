@@ -4,13 +4,27 @@
 
 #![allow(unsafe_code, reason = "the one module for it; every block says why it is sound")]
 
+pub(crate) mod inherit;
 pub(crate) mod pidfd;
 pub(crate) mod spawn;
+pub(crate) mod watched;
 
+use std::io;
+use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::path::PathBuf;
 
 use rustix::io::Errno;
 use rustix::process::Pid;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+/// Waits until a descriptor is ready. Needs a tokio runtime with I/O.
+pub(crate) async fn ready(fd: BorrowedFd<'_>, interest: Interest) -> io::Result<()> {
+    // SAFETY: this future borrows the descriptor: it stays open, and the same one, for longer than
+    // the registration lives.
+    let fd = unsafe { AsyncFd::register_with_interest(fd.as_raw_fd(), interest) }.map_err(io::Error::from)?;
+    fd.ready(interest).await.map(drop)
+}
 
 /// A pid as rustix takes it; `None` for 0 and for what no pid can be.
 pub(crate) fn pid(pid: u32) -> Option<Pid> {

@@ -6,15 +6,39 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use nix::libc;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::process::{PidfdFlags, pidfd_open};
+use rustix::process::{PidfdFlags, WaitId, WaitIdOptions, WaitIdStatus, pidfd_open, waitid};
 use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 
 use crate::model::SignalAnswer;
+use crate::model::service::Exit;
 
 /// `PIDFS_MAGIC` of linux/magic.h: from 6.9 on every pidfd lives on this filesystem, and its
 /// inode number is that of no other process until the next boot. Before, all shared one inode.
 const PIDFS_MAGIC: u64 = 0x5049_4446;
+
+/// The first version of `struct pidfd_info` of linux/pidfd.h.
+#[repr(C)]
+#[derive(Default)]
+struct PidfdInfo {
+    mask: u64,
+    cgroupid: u64,
+    /// pid, tgid, ppid, and eight user and group ids.
+    ids: [u32; 11],
+    exit_code: i32,
+}
+
+/// `_IOWR(0xFF, 11, struct pidfd_info)`, of 64 bytes.
+const PIDFD_GET_INFO: u32 = 3 << 30 | 64 << 16 | 0xff << 8 | 11;
+const PIDFD_INFO_EXIT: u64 = 1 << 3;
+
+/// What waitid(2) says of an end.
+pub(super) fn exit_of(status: WaitIdStatus) -> Exit {
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => Exit::Code(code),
+        (None, Some(signal)) => Exit::Signal(signal),
+        (None, None) => Exit::Unknown,
+    }
+}
 
 /// A process, by pidfd_open(2) (Linux 5.3).
 #[derive(Debug)]
@@ -75,12 +99,42 @@ impl PidFd {
         }
     }
 
+    /// Waits for a child of this process that has ended: how it ended, and its pid is free. `None`
+    /// while it runs; `ECHILD` where it is no child, or was waited for before.
+    pub(crate) fn reap(&self) -> io::Result<Option<Exit>> {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+        let status = rustix::io::retry_on_intr(|| waitid(WaitId::PidFd(self.0.as_fd()), options))?;
+        Ok(status.map(exit_of))
+    }
+
+    /// Whether it is a child of this process that was not waited for.
+    pub(crate) fn is_child(&self) -> bool {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        waitid(WaitId::PidFd(self.0.as_fd()), options).is_ok()
+    }
+
+    /// How a process ended that is no child of ours and was waited for by its parent; `None` where
+    /// that is not so (yet), and before Linux 6.15.
+    pub(crate) fn exit(&self) -> Option<Exit> {
+        let mut info = PidfdInfo { mask: PIDFD_INFO_EXIT, ..PidfdInfo::default() };
+        // SAFETY: the request says the size of the structure, which is as long as that, and the
+        // kernel writes no further.
+        let result = unsafe { libc::ioctl(self.0.as_raw_fd(), PIDFD_GET_INFO as _, &raw mut info) };
+        (result == 0 && info.mask & PIDFD_INFO_EXIT != 0).then_some(match info.exit_code & 0x7f {
+            0 => Exit::Code(info.exit_code >> 8 & 0xff),
+            signal => Exit::Signal(signal),
+        })
+    }
+
     /// Waits until it has ended. Needs a tokio runtime with I/O.
     pub(crate) async fn ended(&self) -> io::Result<()> {
-        // SAFETY: the descriptor is that of `self`, which this future borrows: it stays open, and
-        // the same one, for longer than the registration lives.
-        let fd = unsafe { AsyncFd::register_with_interest(self.0.as_raw_fd(), Interest::READABLE) };
-        fd.map_err(io::Error::from)?.readable().await.map(drop)
+        super::ready(self.0.as_fd(), Interest::READABLE).await
+    }
+}
+
+impl From<OwnedFd> for PidFd {
+    fn from(fd: OwnedFd) -> Self {
+        Self(fd)
     }
 }
 

@@ -61,7 +61,7 @@ impl Manager {
         }
     }
 
-    async fn call<B, R>(&self, method: &'static str, body: &B) -> Result<R, CallError>
+    pub(super) async fn call<B, R>(&self, method: &'static str, body: &B) -> Result<R, CallError>
     where
         B: serde::Serialize + zbus::DynamicType,
         R: for<'d> zbus::wire::DynamicDeserialize<'d>,
@@ -88,7 +88,13 @@ impl Manager {
         self.get(PATH, "org.freedesktop.DBus.Properties", INTERFACE, name).await
     }
 
-    async fn get(&self, path: &str, interface: &str, of: &str, name: &str) -> Result<OwnedVariant, CallError> {
+    pub(super) async fn get(
+        &self,
+        path: &str,
+        interface: &str,
+        of: &str,
+        name: &str,
+    ) -> Result<OwnedVariant, CallError> {
         let reply = self.connection.call_method(Some(NAME), path, Some(interface), "Get", &(of, name)).await?;
         reply.body().deserialize().map_err(CallError::from)
     }

@@ -12,6 +12,8 @@ mod trial;
 #[allow(dead_code, reason = "a helper is there for the trials to come, too")]
 mod rig;
 mod rig_itself;
+mod services;
+mod soak;
 mod truth;
 mod verbs;
 
@@ -20,6 +22,9 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     if std::env::var_os(verbs::reuse::ROLE).is_some() {
         return verbs::reuse::driver();
+    }
+    if let Some(code) = soak::main() {
+        return code;
     }
     if let Some(code) = rig::fakes::main() {
         return code;
@@ -31,6 +36,8 @@ fn main() -> ExitCode {
     let mut trials = trial::Trials::new();
     rig_itself::register(&mut trials);
     verbs::register(&mut trials);
+    services::register(&mut trials);
+    soak::register(&mut trials);
     truth::register(&mut trials);
     let (trials, not_run) = trials.into_parts();
     let conclusion = libtest_mimic::run(&args, trials);

@@ -53,7 +53,10 @@ pub(in crate::cli) fn owner_line(owner: &OwnerFacts, now: SystemTime) -> String 
     let user = owner.user.as_deref().map(escape);
     let user_or = |word: &str| user.clone().unwrap_or_else(|| word.to_owned());
     let what = match &owner.owner {
-        Owner::OwnService { id } => format!("{id}, started by provost"),
+        Owner::OwnService { id } => match &owner.service {
+            Some(_) => format!("{id}, a service of provost"),
+            None => format!("{id}, started by provost"),
+        },
         Owner::SystemUnit { unit } => format!("{unit}, a system unit"),
         Owner::UserUnit { unit, uid } => {
             format!("{unit}, a unit of the user manager of {}", crate::observe::user_name(*uid))
@@ -78,6 +81,12 @@ pub(in crate::cli) fn owner_line(owner: &OwnerFacts, now: SystemTime) -> String 
         Owner::Kernel => "the kernel".to_owned(),
     };
     let mut details = Vec::new();
+    if let Some(service) = &owner.service {
+        let report = &service.report;
+        details.push(report.state.to_string());
+        details.extend(report.reason.as_deref().map(escape));
+        details.extend((report.restarts > 0).then(|| format!("restarts {}", report.restarts)));
+    }
     if let Some(unit) = &owner.unit {
         if owner.owner.unit().is_some() {
             details.extend(user.map(|user| format!("user {user}")));

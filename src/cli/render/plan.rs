@@ -2,7 +2,7 @@
 
 use super::inspect::sentence;
 use super::{Block, STRONG, WARN, verdict};
-use crate::model::{Manager, Plan, Step};
+use crate::model::{Action, Manager, Plan, Step};
 use crate::text::{clip_to, escape};
 
 /// The plan as text.
@@ -44,6 +44,17 @@ pub(in crate::cli) fn describe(step: &Step) -> String {
         Step::End { processes, ladder } => {
             let pids: Vec<String> = processes.iter().map(|aim| aim.identity.pid.to_string()).collect();
             format!("end {} and all that it started: {ladder}", pids.join(", "))
+        }
+        Step::Service { id, action, force, signal, start_daemon, load, .. } => {
+            let load = load.as_ref().map(|path| format!(" load {},", escape(&path.to_string_lossy())));
+            let first =
+                if *start_daemon { "start a daemon of provost, and have it" } else { "ask provost's daemon to" };
+            let what = match action {
+                Action::Kill => format!("send {signal} to {id}"),
+                Action::Stop if *force => format!("kill {id}"),
+                _ => format!("{action} {id}"),
+            };
+            format!("{first}{} {what}", load.unwrap_or_default())
         }
         Step::Command { argv } => {
             let words: Vec<String> = argv.iter().map(|w| crate::text::shell_quote(w)).collect();

@@ -11,7 +11,7 @@ use super::super::{progress, render};
 use super::{Context, candidates, targets};
 use crate::act::{Done, Options, Outcome};
 use crate::error::Error;
-use crate::model::{Action, Plan, Request, Target};
+use crate::model::{Action, Plan, Request, ServiceId, Step, Target};
 
 pub(in crate::cli) async fn start(ctx: &Context<'_>, args: &Change) -> ExitCode {
     run(ctx, &args.changing, args.no_block, Request::new(Action::Start)).await
@@ -64,7 +64,10 @@ async fn run(ctx: &Context<'_>, args: &Changing, no_block: bool, mut request: Re
     let mut results = Vec::new();
     for target in &targets {
         match ctx.client.plan(target, &request, args.all).await {
-            Err(error) => results.push(Result1 { target: target.to_string(), plan: None, done: Err(error) }),
+            Err(error) => {
+                let error = elsewhere(ctx, target, error).await;
+                results.push(Result1 { target: target.to_string(), plan: None, done: Err(error) });
+            }
             Ok(plans) => {
                 for (exact, plan) in plans {
                     results.push(one(ctx, args, &options, target, exact, plan).await);
@@ -74,6 +77,16 @@ async fn run(ctx: &Context<'_>, args: &Changing, no_block: bool, mut request: Re
     }
     let several = args.all || targets.len() > 1 || targets.iter().any(Target::is_pattern);
     report(ctx, args, request.action, &results, several)
+}
+
+/// Nothing here is called so: perhaps somebody else's service is.
+async fn elsewhere(ctx: &Context<'_>, target: &Target, error: Error) -> Error {
+    let id: Option<ServiceId> = match target {
+        Target::Service(id) => Some(id.clone()),
+        Target::Word(word) => word.parse().ok(),
+        _ => None,
+    };
+    ctx.whose(error, id.as_slice()).await
 }
 
 async fn one(
@@ -86,9 +99,16 @@ async fn one(
 ) -> Result1 {
     // What the user wrote is what the answer speaks of, unless it leads to several things.
     let plain = !args.all && !target.is_pattern() && !matches!(target, Target::Word(_));
-    let target = if plain { target.to_string() } else { exact };
+    let id = matches!(target, Target::Word(word) if exact == format!("service:{word}"));
+    let target = if plain || id { target.to_string() } else { exact };
     if args.dry_run {
         return Result1 { target, plan: Some(plan), done: Ok(None) };
+    }
+    let starts = |step: &Step| matches!(step, Step::Service { start_daemon: true, .. });
+    if plan.steps.iter().any(starts)
+        && let Err(error) = ctx.daemon(false).await
+    {
+        return Result1 { target, plan: Some(plan), done: Err(error) };
     }
     let words = format!("{} {target}", plan.action);
     // Nothing may be written over a password prompt.

@@ -43,14 +43,18 @@ fn row(facts: &Facts, owner: &OwnerFacts, plans: &[Plan]) -> OverviewRow {
     let found = owner.availability.as_ref();
     let address = found.and_then(|a| a.url.clone());
     let name = found.and_then(|a| a.server.clone()).or_else(|| owner.processes.first().map(|p| p.comm.clone()));
+    let service = owner.service.as_ref().map(|service| service.report.id.to_string());
     let user = owner.user.clone().unwrap_or_default();
     let whose = if user == facts.caller.user { "you".to_owned() } else { user };
     let who = match owner.owner.unit() {
         Some((_, unit)) => format!("{unit} ({whose})"),
-        None => format!("{} ({whose})", owner.owner.kind()),
+        None => match &owner.service {
+            Some(service) => format!("provost: {} ({whose})", service.report.state),
+            None => format!("{} ({whose})", owner.owner.kind()),
+        },
     };
     OverviewRow {
-        name: name.unwrap_or_else(|| owner.exact.clone()),
+        name: service.or(name).unwrap_or_else(|| owner.exact.clone()),
         target: owner.exact.clone(),
         owner: who,
         kind: owner.owner.kind(),

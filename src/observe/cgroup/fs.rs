@@ -89,6 +89,23 @@ impl CgroupFs {
         pids
     }
 
+    /// Whether a cgroup of version 2 exists and has no such file: its controller is not there.
+    pub(crate) fn lacks(&self, path: &str, file: &str) -> bool {
+        let dir = self.unified.as_ref().and_then(|tree| tree.folder(path));
+        dir.is_some_and(|dir| dir.is_dir() && !dir.join(file).exists())
+    }
+
+    /// Whether all in a cgroup is frozen.
+    pub(crate) fn is_frozen(&self, path: &str) -> bool {
+        let events = self.folder(path).and_then(|dir| std::fs::read_to_string(dir.join("cgroup.events")).ok());
+        events.is_some_and(|events| events.lines().any(|line| line == "frozen 1"))
+    }
+
+    /// Kills all in a cgroup and below it, at once (Linux 5.14). One that is not there is empty.
+    pub(crate) fn kill(&self, path: &str) -> io::Result<()> {
+        self.folder(path).map_or(Ok(()), |dir| std::fs::write(dir.join("cgroup.kill"), "1"))
+    }
+
     /// The ids of a cgroup, first, and of all below it: as sockets and pidfds tell them.
     pub(crate) fn ids_below(&self, path: &str) -> Vec<u64> {
         let mut ids = Vec::new();

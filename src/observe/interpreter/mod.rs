@@ -40,6 +40,11 @@ pub(crate) fn program(process: &Process) -> Program {
     Program { path: path.to_owned(), script: script.map(|s| s.text().to_owned()) }
 }
 
+/// Whether this is the name of an interpreter, which says nothing of what it runs.
+pub(crate) fn is_one(name: &str) -> bool {
+    interpreter(name).is_some()
+}
+
 /// The names by which a bare word may mean a process, besides its comm: the base names of its
 /// executable and of argv\[0\], and of the script that it runs, with and without extension; of a
 /// module the whole name, its last part and its package.

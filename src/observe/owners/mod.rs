@@ -5,6 +5,7 @@
 
 mod members;
 mod signals;
+mod supervised;
 mod trees;
 mod unit;
 
@@ -13,8 +14,10 @@ use super::observer::{Observer, Want};
 use super::resolve::{self, Found};
 use super::verdicts::Asking;
 use super::{container_owner, records};
+
 use crate::model::{Manager, Owner, OwnerFacts, Process, UnitKind};
 pub(super) use signals::ask_signals;
+use supervised::supervised_service;
 use trees::{kernel, own_service, trees};
 use unit::unit_owner;
 
@@ -37,6 +40,7 @@ pub(super) async fn describe(observer: &Observer, found: Found, want: &Want) -> 
             owners
         }
         Found::Own(record) => vec![own_service(observer, &record, want).await],
+        Found::Service(service) => vec![supervised_service(observer, *service, None, want).await],
         Found::Processes(pids) => by_place(observer, &pids, want).await,
     }
 }
@@ -44,6 +48,7 @@ pub(super) async fn describe(observer: &Observer, found: Found, want: &Want) -> 
 /// Groups processes by where they stand.
 async fn by_place(observer: &Observer, pids: &[u32], want: &Want) -> Vec<OwnerFacts> {
     let own = records::running(observer);
+    let mut services = super::supervised::by_process(observer).await;
     let mut groups: Vec<(Place, Vec<Process>)> = Vec::new();
     let mut owners = Vec::new();
     for process in observer.proc().processes(pids) {
@@ -56,10 +61,17 @@ async fn by_place(observer: &Observer, pids: &[u32], want: &Want) -> Vec<OwnerFa
             continue;
         }
         let place = without_subgroup(observer.place(&process));
+        if let Some((_, members)) = services.iter_mut().find(|(service, _)| service.has(observer, &process, &place)) {
+            members.push(process.pid());
+            continue;
+        }
         match groups.iter_mut().find(|(at, _)| *at == place) {
             Some((_, members)) => members.push(process),
             None => groups.push((place, vec![process])),
         }
+    }
+    for (service, members) in services.into_iter().filter(|(_, members)| !members.is_empty()) {
+        owners.push(supervised_service(observer, service.facts, Some(members), want).await);
     }
     for (place, members) in groups {
         owners.extend(at_place(observer, place, members, want).await);

@@ -25,7 +25,7 @@ pub(super) async fn trees(
 }
 
 /// An owner that is a tree of processes.
-async fn of_tree(
+pub(super) async fn of_tree(
     observer: &Observer,
     owner: Owner,
     exact: String,
@@ -53,12 +53,14 @@ async fn of_tree(
 }
 
 pub(super) async fn own_service(observer: &Observer, record: &records::Record, want: &Want) -> OwnerFacts {
-    let tree = tree::of(observer.proc(), &[record.identity.pid]);
-    let owner = Owner::OwnService { id: record.id.clone() };
+    // Only what runs is asked for, and so has an identity.
+    let pid = record.identity.map_or(0, |identity| identity.pid);
+    let tree = tree::of(observer.proc(), &[pid]);
+    let owner = Owner::OwnService { id: record.id.to_string() };
     let exact = format!("service:{}", record.id);
-    let mut facts = of_tree(observer, owner, exact, record.identity.pid, vec![record.identity.pid], tree, want).await;
+    let mut facts = of_tree(observer, owner, exact, pid, vec![pid], tree, want).await;
     facts.named = true;
-    facts.notes.push(format!("its output: {}", record.log.display()));
+    facts.notes.extend(record.log.as_ref().map(|log| format!("its output: {}", log.display())));
     facts
 }
 

@@ -4,6 +4,7 @@
 //! the cgroup that it was made in (Linux 5.9): so the owner of a port is known where
 //! /proc/PID/fd of another user cannot be read.
 
+mod closing;
 mod diag;
 mod text;
 
@@ -11,6 +12,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use super::proc::ProcFs;
+pub(crate) use closing::Closings;
 
 /// One listening TCP socket.
 #[derive(Debug, Clone, PartialEq, Eq)]

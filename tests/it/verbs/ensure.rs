@@ -83,11 +83,10 @@ fn command(rig: &Rig) -> Result<()> {
     expect!(code == 0 && answer["state"] == "available" && answer["started"] == true, "{answer}");
     expect!(answer["means"] == "own-service" && answer["url"] == "http://127.0.0.1:22004", "{answer}");
     let [pid] = pids(rig, "eve", "port 22004")?[..] else { return Err(format!("not one: {answer}").into()) };
-    let stat = rig.read(&format!("/proc/{pid}/stat"))?;
-    let session = stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(3)?.parse().ok());
-    expect!(session == Some(pid), "it has no session of its own: {stat}");
-    let log = rig.as_root().run(["sh", "-c", "ls /home/eve/.local/state/provost/*/logs/ens-llm.log"])?.ok()?;
-    expect!(answer["reason"].as_str().unwrap_or_default().contains(&log), "{log} {answer}");
+    // It is supervised, and its output is kept.
+    expect!(answer["reason"].as_str().unwrap_or_default().contains("provost logs ens-llm"), "{answer}");
+    let (list, _) = json(&eve, ["list", "ens-llm"])?;
+    expect!(list["services"][0]["pid"] == pid && list["services"][0]["state"] == "running", "{list}");
     let (again, code) = ensure(&eve, &args)?;
     expect!(code == 0 && again["started"] == false && again["means"] == "probe", "{again}");
     let (seen, _) = json(&eve, ["inspect", "service:ens-llm"])?;

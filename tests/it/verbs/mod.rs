@@ -1,11 +1,14 @@
 //! What the verbs do on a real system, one file an area; the rights that they need are in the truth table.
 
 mod bad_input;
+mod config;
 mod ensure;
 mod hidden;
 mod jobs;
+mod orphans;
 mod ports;
 mod probes;
+mod registry;
 pub mod reuse;
 mod rights;
 mod stuck;
@@ -23,11 +26,14 @@ use crate::trial::Trials;
 
 pub fn register(trials: &mut Trials) {
     bad_input::register(trials);
+    config::register(trials);
     ensure::register(trials);
     hidden::register(trials);
     jobs::register(trials);
+    orphans::register(trials);
     ports::register(trials);
     probes::register(trials);
+    registry::register(trials);
     reuse::register(trials);
     rights::register(trials);
     stuck::register(trials);

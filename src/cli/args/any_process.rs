@@ -1,118 +1,10 @@
-//! The command line: one definition for parsing, help, completions and the man pages.
+//! The verbs for any process: inspect, probe, ensure, wait, start, stop, restart, reload, kill.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap::{Args, ValueEnum, ValueHint};
 
 use crate::model::{Ladder, Signal, Whom};
-
-const AFTER_HELP: &str = "\
-Targets:
-  WORD              a service id, a unit, or a process name, whichever it is
-  unit:NAME         a unit of the system manager (globs: unit:'ollama*')
-  user-unit:NAME    a unit of your user manager
-  service:ID        a service that provost started
-  pid:N  name:COMM  a process by its number, processes by their name
-  exe:PATH cmd:TEXT processes by executable, or by text in the command line
-  :PORT             whoever listens on this TCP port
-
-Exit codes:
-  0 done, or already so        1 failed             2 usage, or ambiguous
-  3 not running or available   4 not permitted      5 no such target
-  6 config invalid             7 timed out          8 bus or daemon unreachable";
-
-/// Find out who owns a process, and control it by the right means
-///
-/// provost asks systemd where systemd owns the process, signals directly where you may, goes
-/// through polkit where an administrator may allow it, and says why.
-#[derive(Debug, Parser)]
-#[command(name = "provost", version, after_help = AFTER_HELP, max_term_width = 100)]
-pub struct Cli {
-    /// What to do; without a verb: an overview of known servers and own services
-    #[command(subcommand)]
-    pub verb: Option<Verb>,
-    /// How everything is said
-    #[command(flatten)]
-    pub global: Global,
-}
-
-/// Flags of all verbs.
-#[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Common options")]
-pub struct Global {
-    /// For people or for programs
-    #[arg(short, long, global = true, value_enum, default_value_t = Output::Human, value_name = "FORM")]
-    pub output: Output,
-    /// The same as -o json
-    #[arg(long, global = true)]
-    pub json: bool,
-    /// Say nothing but errors
-    #[arg(short, long, global = true)]
-    pub quiet: bool,
-    /// Say more on standard error: what is asked of whom (twice: all of it)
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
-    pub verbose: u8,
-    /// Never ask for a password
-    #[arg(long, global = true)]
-    pub no_ask_password: bool,
-    /// Colours: auto looks at the terminal and at NO_COLOR
-    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
-    pub color: Color,
-    /// Look up bare words among the units of your user manager only
-    #[arg(long, global = true, conflicts_with = "system")]
-    pub user: bool,
-    /// Look up bare words among the units of the system only
-    #[arg(long, global = true)]
-    pub system: bool,
-}
-
-/// The form of what is printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Output {
-    /// Text for people
-    Human,
-    /// One JSON document
-    Json,
-}
-
-/// When to use colours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Color {
-    /// On a terminal, unless NO_COLOR is set
-    Auto,
-    /// Always
-    Always,
-    /// Never
-    Never,
-}
-
-/// What to do.
-#[derive(Debug, Subcommand)]
-pub enum Verb {
-    /// Who owns it, what it serves, and what you may do with it
-    Inspect(Inspect),
-    /// Whether it answers: exit 0 or 3
-    Probe(Probe),
-    /// Make sure that it is available, by starting what is needed and allowed
-    Ensure(Ensure),
-    /// Wait until it is available, running or gone
-    Wait(Wait),
-    /// Start a unit
-    Start(Change),
-    /// Stop a unit, or end processes with all their children
-    Stop(Stop),
-    /// Stop and start again
-    Restart(Change),
-    /// Have it read its configuration again
-    Reload(Change),
-    /// Send a signal
-    Kill(Kill),
-    /// Print a completion script for a shell
-    Completions(Completions),
-    /// Write the man pages into a folder, or print the main one
-    Man(Man),
-}
 
 /// `inspect`.
 #[derive(Debug, Args)]
@@ -271,19 +163,4 @@ pub struct Kill {
     /// Signal the matched processes in spite of their unit
     #[arg(long)]
     pub only_process: bool,
-}
-
-/// `completions`.
-#[derive(Debug, Args)]
-pub struct Completions {
-    /// bash, zsh, fish, elvish or powershell
-    pub shell: clap_complete::Shell,
-}
-
-/// `man`.
-#[derive(Debug, Args)]
-pub struct Man {
-    /// Where the pages go: provost.1, provost-stop.1, …
-    #[arg(value_hint = ValueHint::DirPath)]
-    pub folder: Option<PathBuf>,
 }

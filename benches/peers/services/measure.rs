@@ -1,0 +1,174 @@
+//! What is measured of a supervisor.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::tools::Tool;
+use crate::rig::Result;
+
+/// How long a tool may take to start everything.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// How often one child is killed for the median.
+const KILLS: usize = 21;
+/// How long the supervisor is left alone.
+const IDLE: Duration = Duration::from_secs(10);
+
+/// The figures of one tool.
+pub struct Figures {
+    pub started_s: f64,
+    pub restart_ms: f64,
+    pub pss_kib: u64,
+    pub processes: usize,
+    /// Of all its threads in the idle seconds.
+    pub wakeups: u64,
+    pub cpu_ms: u64,
+}
+
+pub fn header() {
+    println!(
+        "{:22} {:>5} {:>10} {:>11} {:>10} {:>6} {:>9} {:>8}",
+        "", "n", "started s", "restart ms", "PSS KiB", "procs", "wake-ups", "CPU ms"
+    );
+}
+
+pub fn row(name: &str, n: usize, f: &Figures) {
+    println!(
+        "{name:22} {n:>5} {:>10.3} {:>11.2} {:>10} {:>6} {:>9} {:>8}",
+        f.started_s, f.restart_ms, f.pss_kib, f.processes, f.wakeups, f.cpu_ms
+    );
+}
+
+/// Runs a tool with so many children in `folder`.
+pub fn run(tool: &Tool, child: &Path, folder: &Path, n: usize) -> Result<Figures> {
+    let births = folder.join("births");
+    fs::write(&births, "")?;
+    tool.configure(folder, child, &births, n)?;
+    let begin = now();
+    let mut supervisor = tool.spawn(folder)?;
+    let figures = (|| {
+        let born = until_born(&births, n)?;
+        let last = born.iter().map(|b| b.1).max().unwrap_or(begin);
+        let mut restarts = restarts(&births, n)?;
+        restarts.sort_by(f64::total_cmp);
+        let own = own_processes(supervisor.id(), child);
+        let before = idle_marks(&own);
+        std::thread::sleep(IDLE);
+        let after = idle_marks(&own);
+        Ok(Figures {
+            started_s: (last - begin) as f64 / 1e9,
+            restart_ms: restarts[restarts.len() / 2],
+            pss_kib: own.iter().map(|pid| pss(*pid)).sum(),
+            processes: own.len(),
+            wakeups: after.0 - before.0,
+            cpu_ms: after.1 - before.1,
+        })
+    })();
+    tool.stop(folder, &mut supervisor);
+    // Whatever a tool leaves behind was started here, and is ended here.
+    for (pid, _) in born(&births) {
+        if fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == child) {
+            kill(pid);
+        }
+    }
+    figures
+}
+
+/// Kills children, one after the other, and waits for each successor; milliseconds.
+pub fn restarts(births: &Path, n: usize) -> Result<Vec<f64>> {
+    let mut times = Vec::new();
+    // Supervisors that delay a restart of what has just begun are given no reason to.
+    std::thread::sleep(Duration::from_millis(1500));
+    for i in 0..KILLS.min(n) {
+        let known = born(births);
+        let victim = known[i].0;
+        let killed = now();
+        kill(victim);
+        let all = until_born(births, known.len() + 1)?;
+        let successor = all.last().ok_or("no successor")?;
+        times.push((successor.1 - killed) as f64 / 1e6);
+    }
+    Ok(times)
+}
+
+/// The clock of the children, CLOCK_MONOTONIC, in nanoseconds.
+pub fn now() -> i128 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    i128::from(now.tv_sec) * 1_000_000_000 + i128::from(now.tv_nsec)
+}
+
+fn born(births: &Path) -> Vec<(u32, i128)> {
+    let text = fs::read_to_string(births).unwrap_or_default();
+    let line = |line: &str| {
+        let (pid, at) = line.split_once(' ')?;
+        Some((pid.parse().ok()?, at.parse().ok()?))
+    };
+    text.lines().filter_map(line).collect()
+}
+
+/// Waits for so many births.
+pub fn until_born(births: &Path, n: usize) -> Result<Vec<(u32, i128)>> {
+    let begin = Instant::now();
+    loop {
+        // A short look: the file is read only when it can be long enough.
+        let all = born(births);
+        if all.len() >= n {
+            return Ok(all);
+        }
+        if begin.elapsed() > PATIENCE {
+            return Err(format!("{} of {n} were born in {PATIENCE:?}", all.len()).into());
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn kill(pid: u32) {
+    if let Some(pid) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) {
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+    }
+}
+
+/// The supervisor and all that descends from it, without the children themselves.
+fn own_processes(root: u32, child: &Path) -> Vec<u32> {
+    let mut parents = Vec::new();
+    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|n| n.parse::<u32>().ok()) else { continue };
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let Some((_, rest)) = stat.rsplit_once(") ") else { continue };
+        let Some(ppid) = rest.split(' ').nth(1).and_then(|p| p.parse::<u32>().ok()) else { continue };
+        parents.push((pid, ppid));
+    }
+    let mut tree = HashSet::from([root]);
+    loop {
+        let more: Vec<u32> =
+            parents.iter().filter(|(p, pp)| tree.contains(pp) && !tree.contains(p)).map(|p| p.0).collect();
+        if more.is_empty() {
+            break;
+        }
+        tree.extend(more);
+    }
+    let is_child = |pid: &u32| fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == child);
+    tree.into_iter().filter(|pid| !is_child(pid)).collect()
+}
+
+fn pss(pid: u32) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+    let line = text.lines().find_map(|l| l.strip_prefix("Pss:"));
+    line.and_then(|l| l.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+}
+
+/// Voluntary context switches of all threads, and processor time in milliseconds.
+fn idle_marks(pids: &[u32]) -> (u64, u64) {
+    let (mut switches, mut ms) = (0, 0);
+    for pid in pids {
+        for task in fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
+            let status = fs::read_to_string(task.path().join("status")).unwrap_or_default();
+            let line = status.lines().find_map(|l| l.strip_prefix("voluntary_ctxt_switches:"));
+            switches += line.and_then(|l| l.trim().parse::<u64>().ok()).unwrap_or(0);
+            let stat = fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
+            ms += stat.split(' ').next().and_then(|n| n.parse::<u64>().ok()).unwrap_or(0) / 1_000_000;
+        }
+    }
+    (switches, ms)
+}

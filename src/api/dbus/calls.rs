@@ -1,0 +1,132 @@
+//! Which object and which interface a call is for.
+
+use zbus::message::{Flags, Message};
+
+use super::Dict;
+use super::error::Fault;
+use super::introspect;
+use super::manager::{self, arguments, reply};
+use super::path::{self, Object};
+use super::properties;
+use super::serve::Api;
+use super::service;
+use crate::supervise::{Command, Selection};
+
+const MANAGER: &str = "org.provost.Provost1.Manager";
+const SERVICE: &str = "org.provost.Provost1.Service";
+
+/// The answer to a call; `None` if none is wanted.
+pub(super) async fn answer(api: &Api, call: &Message) -> Option<Message> {
+    let answer = match dispatch(api, call).await {
+        Ok(answer) => Some(answer),
+        Err(fault) => fault.reply(call),
+    };
+    let wanted = !call.primary_header().flags().contains(Flags::NO_REPLY_EXPECTED);
+    answer.filter(|_| wanted)
+}
+
+async fn dispatch(api: &Api, call: &Message) -> Result<Message, Fault> {
+    let header = call.header();
+    let (path, member) = match (header.path(), header.member()) {
+        (Some(path), Some(member)) => (path.as_str(), member.as_str()),
+        _ => return Err(Fault::standard("UnknownMethod", "a call names an object and a method")),
+    };
+    let interface = header.interface().map(|name| name.as_str().to_owned());
+    // A peer answers on every path.
+    if interface.as_deref() == Some("org.freedesktop.DBus.Peer") {
+        return peer(call, member);
+    }
+    let unknown = || Fault::standard("UnknownObject", format!("there is no object '{}'", crate::text::clip(path)));
+    let object = Object::of(path).ok_or_else(unknown)?;
+    match interface.as_deref() {
+        Some("org.freedesktop.DBus.Introspectable") if member == "Introspect" => {
+            reply(call, &introspect(api, &object).await?)
+        }
+        Some("org.freedesktop.DBus.Properties") => properties(api, &object, member, call).await,
+        Some(MANAGER) if object == Object::Manager => manager::call(api, member, call).await,
+        // Without an interface, those of the object itself are meant.
+        None if object == Object::Manager => manager::call(api, member, call).await,
+        Some(SERVICE) | None => match &object {
+            Object::Service(id) => {
+                // What `instances` makes has one path each, and the id of all has none.
+                service::report(api, id, false).await?;
+                service::call(api, id, member, call).await
+            }
+            _ => Err(no_interface(interface.as_deref().unwrap_or_default(), path)),
+        },
+        Some(other) => Err(no_interface(other, path)),
+    }
+}
+
+fn no_interface(interface: &str, path: &str) -> Fault {
+    let (interface, path) = (crate::text::clip(interface), crate::text::clip(path));
+    Fault::standard("UnknownInterface", format!("the object '{path}' has no interface '{interface}'"))
+}
+
+fn peer(call: &Message, member: &str) -> Result<Message, Fault> {
+    match member {
+        "Ping" => reply(call, &()),
+        "GetMachineId" => {
+            let id = std::fs::read_to_string("/etc/machine-id");
+            let id = id.map_err(|error| Fault::standard("Failed", format!("/etc/machine-id: {error}")))?;
+            reply(call, &id.trim())
+        }
+        _ => Err(Fault::standard("UnknownMethod", "a peer has Ping and GetMachineId")),
+    }
+}
+
+async fn introspect(api: &Api, object: &Object) -> Result<String, Fault> {
+    Ok(match object {
+        Object::Above(child) => introspect::object("", &[(*child).to_owned()]),
+        Object::Manager => introspect::object(introspect::MANAGER, &["service".to_owned()]),
+        Object::Services => {
+            let which = Selection::default();
+            let all = api.handle.ask(|answer| Command::Report { which, resources: false, answer }).await?;
+            introspect::object("", &all.iter().map(|report| path::escape(&report.id)).collect::<Vec<_>>())
+        }
+        Object::Service(id) => {
+            service::report(api, id, false).await?;
+            introspect::object(&introspect::service(), &[])
+        }
+    })
+}
+
+async fn properties(api: &Api, object: &Object, member: &str, call: &Message) -> Result<Message, Fault> {
+    let unknown =
+        |name: &str| Fault::standard("UnknownProperty", format!("there is no property '{}'", crate::text::clip(name)));
+    match member {
+        "Get" => {
+            let (interface, name): (String, String) = arguments(call)?;
+            match object {
+                Object::Manager if interface == MANAGER || interface.is_empty() => {
+                    reply(call, &manager::property(api, &name).ok_or_else(|| unknown(&name))?)
+                }
+                Object::Service(id) if interface == SERVICE || interface.is_empty() => {
+                    let report = service::report(api, id, properties::is_measured(&name)).await?;
+                    let found = properties::of(&report, |property, _| property == name);
+                    reply(call, found.get(&name).ok_or_else(|| unknown(&name))?)
+                }
+                _ => Err(no_interface(&interface, "")),
+            }
+        }
+        "GetAll" => {
+            let interface: String = arguments(call)?;
+            let all: Dict = match object {
+                Object::Manager if interface == MANAGER || interface.is_empty() => {
+                    let values = manager::PROPERTIES.iter().filter_map(|name| {
+                        Some(((*name).to_owned(), manager::property(api, name)?.try_into_owned().ok()?))
+                    });
+                    values.collect()
+                }
+                Object::Service(id) if interface == SERVICE || interface.is_empty() => {
+                    properties::of(&service::report(api, id, true).await?, |_, _| true)
+                }
+                // The standard interfaces have none.
+                _ => Dict::new(),
+            };
+            reply(call, &all)
+        }
+        "Set" => Err(Fault::standard("PropertyReadOnly", "properties are read only: methods change things")),
+        _ => Err(Fault::standard("UnknownMethod", "properties have Get, GetAll and Set")),
+    }
+}

@@ -1,0 +1,173 @@
+//! The methods of `org.provost.Provost1.Manager`: arguments in, commands to the supervisor, answers
+//! out. Holds no policy.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use zbus::Variant;
+use zbus::message::Message;
+
+use super::Dict;
+use super::dict::{from_dict, to_dict};
+use super::error::Fault;
+use super::serve::{Api, Request};
+use crate::model::service::ServiceSpec;
+use crate::model::{ServiceId, Signal, Whom};
+use crate::supervise::{Command, OrphanQuery, Selection, Stop};
+
+type Environment = BTreeMap<String, String>;
+type Answer = Result<Message, Fault>;
+
+/// Answers one call.
+pub(super) async fn call(api: &Api, method: &str, call: &Message) -> Answer {
+    let handle = &api.handle;
+    match method {
+        "Load" => {
+            let (config, environment): (String, Environment) = arguments(call)?;
+            let config = absolute(&config)?;
+            ids(call, handle.ask(|answer| Command::Load { config, environment, answer }).await?)
+        }
+        "Define" => {
+            let (services, environment): (Vec<Dict>, Environment) = arguments(call)?;
+            let specs = services.iter().map(spec).collect::<Result<Vec<_>, _>>()?;
+            ids(call, handle.ask(|answer| Command::Define { specs, environment, answer }).await?)
+        }
+        "Start" => {
+            let (ids, project, environment): (Vec<String>, String, Environment) = arguments(call)?;
+            let which = selection(&ids, &project)?;
+            touched(call, handle.ask(|answer| Command::Start { which, environment, answer }).await?)
+        }
+        "Stop" => {
+            let (ids, project, force): (Vec<String>, String, bool) = arguments(call)?;
+            let which = selection(&ids, &project)?;
+            touched(call, handle.ask(|answer| Command::Stop { which, force, answer }).await?)
+        }
+        "Restart" => {
+            let (ids, project): (Vec<String>, String) = arguments(call)?;
+            let which = selection(&ids, &project)?;
+            touched(call, handle.ask(|answer| Command::Restart { which, answer }).await?)
+        }
+        "Reload" => {
+            let which = selection(&arguments::<Vec<String>>(call)?, "")?;
+            touched(call, handle.ask(|answer| Command::Reload { which, answer }).await?)
+        }
+        "Kill" => {
+            let (ids, whom, number): (Vec<String>, String, i32) = arguments(call)?;
+            let (which, whom, signal) = (selection(&ids, "")?, self::whom(&whom)?, self::signal(number)?);
+            touched(call, handle.ask(|answer| Command::Kill { which, signal, whom, answer }).await?)
+        }
+        "Enable" => {
+            let (ids, enabled): (Vec<String>, bool) = arguments(call)?;
+            let which = selection(&ids, "")?;
+            touched(call, handle.ask(|answer| Command::Enable { which, enabled, answer }).await?)
+        }
+        "Remove" => {
+            let which = selection(&arguments::<Vec<String>>(call)?, "")?;
+            touched(call, handle.ask(|answer| Command::Remove { which, answer }).await?)
+        }
+        "List" => {
+            let (ids, project, resources): (Vec<String>, String, bool) = arguments(call)?;
+            let which = selection(&ids, &project)?;
+            let all = handle.ask(|answer| Command::Report { which, resources, answer }).await?;
+            reply(call, &all.iter().map(to_dict).collect::<Vec<Dict>>())
+        }
+        "Orphans" => {
+            let query = OrphanQuery { names: arguments(call)? };
+            let all = handle.ask(|answer| Command::Orphans { query, answer }).await?;
+            reply(call, &all.iter().map(to_dict).collect::<Vec<Dict>>())
+        }
+        "CleanOrphans" => {
+            let (names, force): (Vec<String>, bool) = arguments(call)?;
+            let query = OrphanQuery { names };
+            let cleaned = handle.ask(|answer| Command::CleanOrphans { query, force, answer }).await?;
+            reply(call, &to_dict(&cleaned))
+        }
+        "ReloadConfig" => ids(call, handle.ask(|answer| Command::ReloadConfig { answer }).await?),
+        "RecentEvents" => reply(call, &api.recent.all().iter().map(to_dict).collect::<Vec<Dict>>()),
+        "Reexecute" => {
+            api.request(Request::Reexecute)?;
+            reply(call, &())
+        }
+        "Exit" => {
+            let word: String = arguments(call)?;
+            let stop = Stop::from_word(&word);
+            let stop = stop.ok_or_else(|| Fault::arguments("the services: keep, direct, all or force"))?;
+            api.request(Request::Exit(stop))?;
+            reply(call, &())
+        }
+        // On a bus everybody who wants signals has them.
+        "Subscribe" => reply(call, &()),
+        other => {
+            Err(Fault::standard("UnknownMethod", format!("the manager has no method '{}'", crate::text::clip(other))))
+        }
+    }
+}
+
+/// One property; `None` if there is none of that name.
+pub(super) fn property(api: &Api, name: &str) -> Option<Variant<'static>> {
+    Some(match name {
+        "Version" => Variant::from(env!("CARGO_PKG_VERSION")),
+        "InstanceId" => Variant::from(api.instance_id.clone()),
+        "Pid" => Variant::from(std::process::id()),
+        "Backend" => Variant::from(api.backend.clone()),
+        _ => return None,
+    })
+}
+
+/// The names of all properties.
+pub(super) const PROPERTIES: [&str; 4] = ["Version", "InstanceId", "Pid", "Backend"];
+
+/// The arguments of a call.
+pub(super) fn arguments<T>(call: &Message) -> Result<T, Fault>
+where
+    T: for<'d> zbus::wire::DynamicDeserialize<'d>,
+{
+    call.body().deserialize().map_err(Fault::arguments)
+}
+
+/// The answer to a call.
+pub(super) fn reply<B: serde::Serialize + zbus::DynamicType>(call: &Message, body: &B) -> Answer {
+    let built = Message::method_return(&call.header()).build(body);
+    built.map_err(|error| Fault::standard("Failed", format!("the answer cannot be sent: {error}")))
+}
+
+fn ids(call: &Message, ids: Vec<ServiceId>) -> Answer {
+    reply(call, &ids.into_iter().map(String::from).collect::<Vec<String>>())
+}
+
+fn touched(call: &Message, touched: Vec<(ServiceId, bool)>) -> Answer {
+    reply(call, &touched.into_iter().map(|(id, did)| (String::from(id), did)).collect::<Vec<(String, bool)>>())
+}
+
+fn selection(ids: &[String], project: &str) -> Result<Selection, Fault> {
+    let ids = ids.iter().map(|id| id.parse().map_err(Fault::arguments)).collect::<Result<Vec<ServiceId>, Fault>>()?;
+    let project = if project.is_empty() { None } else { Some(absolute(project)?) };
+    Ok(Selection { ids, project })
+}
+
+fn absolute(path: &str) -> Result<PathBuf, Fault> {
+    let wrong = || Fault::arguments(format!("'{}' is no absolute path", crate::text::clip(path)));
+    Some(PathBuf::from(path)).filter(|p| p.is_absolute()).ok_or_else(wrong)
+}
+
+fn spec(dict: &Dict) -> Result<ServiceSpec, Fault> {
+    let spec: ServiceSpec = from_dict(dict).map_err(Fault::arguments)?;
+    if spec.id.is_glob() {
+        return Err(Fault::arguments(format!("'{}' is a pattern, and no id", spec.id.as_str())));
+    }
+    if !spec.cwd.is_absolute() {
+        return Err(Fault::arguments(format!("the folder of {} is not absolute", spec.id.as_str())));
+    }
+    Ok(spec)
+}
+
+/// Whom a signal is for.
+pub(super) fn whom(word: &str) -> Result<Whom, Fault> {
+    let found = [Whom::Main, Whom::All].into_iter().find(|whom| whom.as_str() == word);
+    found.ok_or_else(|| Fault::arguments("whom: main or all"))
+}
+
+/// A signal by its number.
+pub(super) fn signal(number: i32) -> Result<Signal, Fault> {
+    Signal::from_number(number).ok_or_else(|| Fault::arguments(format!("there is no signal {number}")))
+}

@@ -1,0 +1,114 @@
+//! Events of the supervisor as signals.
+//!
+//! `Event` and `StateChanged` are sent one for one. `PropertiesChanged` tells how a service is once
+//! the events that had come were sent, so that many of one service cost one look at it.
+
+use std::collections::BTreeSet;
+
+use tokio::sync::broadcast::{self, error::TryRecvError};
+use zbus::message::Message;
+
+use super::dict::to_dict;
+use super::path::of_service;
+use super::properties::{self, Told};
+use super::serve::Api;
+use super::{Dict, PATH};
+use crate::model::ServiceId;
+use crate::model::service::{Event, EventKind, ServiceReport};
+use crate::supervise::{Command, Selection};
+
+/// Most events that are sent in one go.
+const BATCH: usize = 64;
+
+/// What a client is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// `Event` only: all that the command line needs.
+    Events,
+    /// The signals of the services too.
+    All,
+}
+
+/// What is to be sent to one connection.
+#[derive(Debug)]
+pub(super) struct Signals {
+    events: broadcast::Receiver<Event>,
+    pub(super) scope: Scope,
+}
+
+impl Signals {
+    pub(super) fn new(api: &Api, scope: Scope) -> Self {
+        Self { events: api.handle.events(), scope }
+    }
+
+    /// Waits for something to send. The error: the reader is too slow, or the supervisor has ended.
+    pub(super) async fn next(&mut self) -> Result<Batch, broadcast::error::RecvError> {
+        let mut events = vec![self.events.recv().await?];
+        while events.len() < BATCH {
+            match self.events.try_recv() {
+                Ok(event) => events.push(event),
+                // The next call says so.
+                Err(TryRecvError::Empty | TryRecvError::Lagged(_) | TryRecvError::Closed) => break,
+            }
+        }
+        Ok(Batch(events))
+    }
+
+    /// The signals of a batch.
+    pub(super) async fn messages(&self, api: &Api, batch: &Batch) -> Vec<Message> {
+        let mut messages = Vec::new();
+        for event in &batch.0 {
+            messages.extend(signal(PATH, "Manager", "Event", &to_dict(event)));
+            if let (Scope::All, EventKind::State { from, to, .. }) = (self.scope, &event.kind) {
+                let body = (from.as_str(), to.as_str());
+                messages.extend(signal(&of_service(&event.id), "Service", "StateChanged", &body));
+            }
+        }
+        if self.scope == Scope::All {
+            let changed: BTreeSet<&ServiceId> =
+                batch.0.iter().filter(|e| e.kind != EventKind::Removed).map(|e| &e.id).collect();
+            for report in reports(api, changed).await {
+                messages.extend(changed_properties(&report));
+            }
+        }
+        messages
+    }
+}
+
+/// Events that are sent together.
+#[derive(Debug)]
+pub(super) struct Batch(Vec<Event>);
+
+async fn reports(api: &Api, ids: BTreeSet<&ServiceId>) -> Vec<ServiceReport> {
+    let ask = async |ids: Vec<ServiceId>| {
+        let which = Selection { ids, project: None };
+        api.handle.ask(|answer| Command::Report { which, resources: false, answer }).await
+    };
+    if ids.is_empty() {
+        return Vec::new();
+    }
+    if let Ok(all) = ask(ids.iter().map(|id| (*id).clone()).collect()).await {
+        return all;
+    }
+    // One of them has been removed meanwhile.
+    let mut all = Vec::new();
+    for id in ids {
+        all.extend(ask(vec![id.clone()]).await.unwrap_or_default());
+    }
+    all
+}
+
+fn changed_properties(report: &ServiceReport) -> Option<Message> {
+    let changed: Dict = properties::of(report, |_, told| told == Told::Yes);
+    let body = ("org.provost.Provost1.Service", changed, Vec::<&str>::new());
+    let path = of_service(&report.id);
+    built(Message::signal(path, "org.freedesktop.DBus.Properties", "PropertiesChanged").build(&body))
+}
+
+fn signal<B: serde::Serialize + zbus::DynamicType>(path: &str, of: &str, name: &str, body: &B) -> Option<Message> {
+    built(Message::signal(path, format!("org.provost.Provost1.{of}"), name).build(body))
+}
+
+fn built(message: zbus::Result<Message>) -> Option<Message> {
+    message.map_err(|error| tracing::warn!("a signal cannot be sent: {error}")).ok()
+}

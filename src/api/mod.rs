@@ -1,0 +1,3 @@
+//! The interfaces of the daemon.
+
+pub(crate) mod dbus;

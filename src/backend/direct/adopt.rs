@@ -1,0 +1,81 @@
+//! What an earlier daemon started, or this one before it executed itself anew.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::rc::Rc;
+
+use super::tree::MARK;
+use super::{Inner, Run, containment};
+use crate::backend::{Adoption, Marked, Placed};
+use crate::model::service::Exit;
+use crate::model::{Identity, ProcState, ServiceId};
+use crate::registry::Record;
+use crate::sys::pidfd::PidFd;
+use crate::sys::spawn::Own;
+
+/// Takes a service over, if the process of its record is still that process.
+pub(super) fn adopt(inner: &Rc<Inner>, record: &Record, number: u64) -> io::Result<Adoption> {
+    let Some(identity) = record.identity else { return Ok(Adoption::NeverStarted) };
+    if let Err(error) = inner.output.resume(&record.id) {
+        tracing::warn!(id = %record.id, "its output is not captured: {error}");
+    }
+    let namespace = std::fs::metadata("/proc/self/ns/pid").ok().map(|found| found.ino());
+    let elsewhere = record.pid_namespace.zip(namespace).is_some_and(|(then, now)| then != now);
+    let found = if elsewhere { None } else { same(inner, &identity) };
+    let Some(pidfd) = found else {
+        remember(inner, record, number, None);
+        return Ok(Adoption::Ended(Exit::Unknown));
+    };
+    // A child that ended while this process was executing itself is still there to be waited for.
+    if !pidfd.is_alive() {
+        let exit = pidfd.reap().ok().flatten().or_else(|| pidfd.exit()).unwrap_or(Exit::Unknown);
+        remember(inner, record, number, Some(pidfd));
+        return Ok(Adoption::Ended(exit));
+    }
+    let cgroup = inner.cgroups.as_ref().and_then(|all| all.of(&record.id, identity.pid, &inner.proc));
+    let placed =
+        Placed { identity: Some(identity), containment: Some(containment(cgroup.as_ref())), ..Placed::default() };
+    let adopted = !pidfd.is_child();
+    let own = (!adopted).then(|| Own::new(identity.pid));
+    inner.watch(&record.id, Run { number, identity, pidfd: Rc::new(pidfd), cgroup, adopted, watch: None }, own);
+    Ok(Adoption::Running(placed))
+}
+
+/// What is left of a run that has ended is still to be found by its mark.
+fn remember(inner: &Rc<Inner>, record: &Record, number: u64, pidfd: Option<PidFd>) {
+    let (Some(identity), Some(pidfd)) = (record.identity, pidfd) else { return };
+    let cgroup = inner.cgroups.as_ref().and_then(|all| all.existing(&record.id));
+    let run = Run { number, identity, pidfd: Rc::new(pidfd), cgroup, adopted: true, watch: None };
+    inner.runs.borrow_mut().insert(record.id.clone(), run);
+}
+
+/// The process, if it is that very one; it may have ended without having been waited for.
+fn same(inner: &Inner, identity: &Identity) -> Option<PidFd> {
+    let pidfd = PidFd::open(identity.pid).ok()?;
+    let start_ticks = inner.proc.stat(identity.pid).ok()?.start_ticks;
+    let now = Identity { pid: identity.pid, start_ticks, pidfd_inode: pidfd.inode() };
+    now.is(identity).then_some(pidfd)
+}
+
+/// Every living process of the host that carries the mark of this instance, by service. What a
+/// unit of the systemd backend holds is that backend's to name.
+pub(super) fn marked(inner: &Inner) -> io::Result<Vec<Marked>> {
+    let mut found: BTreeMap<ServiceId, Vec<Identity>> = BTreeMap::new();
+    let own = std::process::id();
+    for pid in inner.proc.pids()?.into_iter().filter(|pid| *pid != own) {
+        let Some([Some(service), Some(instance)]) = inner.proc.variables(pid, MARK) else { continue };
+        let Ok(id) = service.parse::<ServiceId>() else { continue };
+        let in_unit = || inner.proc.cgroup(pid).is_ok_and(|text| text.contains(&format!("/provost-{id}.service")));
+        if instance != inner.instance || id.is_glob() || in_unit() {
+            continue;
+        }
+        let Ok(process) = inner.proc.process(pid) else { continue };
+        if process.state != ProcState::Zombie
+            && let Ok((identity, _)) = inner.proc.identify(pid)
+        {
+            found.entry(id).or_default().push(identity);
+        }
+    }
+    Ok(found.into_iter().map(|(id, processes)| Marked { id, processes, unit: None }).collect())
+}

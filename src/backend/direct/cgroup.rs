@@ -1,0 +1,138 @@
+//! A control group for each service, where version 2 of the tree may be written by us: as the
+//! owner of a delegated one, or on a host whose PID 1 is not systemd.
+
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, Mode, OFlags};
+
+use crate::model::ServiceId;
+use crate::model::service::Limits;
+use crate::observe::ProcFs;
+
+/// Where control groups of services are made: below that of the daemon.
+#[derive(Debug)]
+pub(super) struct Cgroups {
+    mount: PathBuf,
+    base: PathBuf,
+}
+
+/// The control group of one service.
+#[derive(Debug, Clone)]
+pub(super) struct Cgroup {
+    path: PathBuf,
+}
+
+/// The period of `cpu.max`, in microseconds.
+const PERIOD: u64 = 100_000;
+
+impl Cgroups {
+    /// `None` where none can be made.
+    pub(super) fn find() -> Option<Self> {
+        let own = fs::read_to_string("/proc/self/cgroup").ok()?;
+        let own = own.lines().find_map(|line| line.strip_prefix("0::"))?;
+        let mounts = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].into_iter().map(PathBuf::from);
+        let mount = mounts.into_iter().find(|dir| dir.join("cgroup.procs").exists())?;
+        let mut base = mount.join(own.trim_start_matches('/'));
+        // The program before this one may have been moved into a leaf of its own.
+        if base.file_name().is_some_and(|name| name == "daemon") {
+            base.pop();
+        }
+        let usable = delegated(&base) && rustix::fs::access(&base, Access::WRITE_OK).is_ok();
+        let killable = base.join("cgroup.kill").exists() || base == mount;
+        (usable && killable && rustix::fs::access(base.join("cgroup.procs"), Access::WRITE_OK).is_ok())
+            .then_some(Self { mount, base })
+    }
+
+    fn path(&self, id: &ServiceId) -> PathBuf {
+        self.base.join(format!("provost-{id}"))
+    }
+
+    /// Makes the group of a service. Limits whose controller is not there are said.
+    pub(super) fn make(&self, id: &ServiceId, limits: &Limits, warnings: &mut Vec<String>) -> Option<Cgroup> {
+        let cgroup = Cgroup { path: self.path(id) };
+        // Always a new one: some kernels (6.14 and near it) kill at birth who is cloned into a group
+        // that was ever killed as a whole.
+        let _ = fs::remove_dir(&cgroup.path);
+        match fs::create_dir(&cgroup.path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                tracing::debug!(%id, "no control group: {error}");
+                return None;
+            }
+            _ => {}
+        }
+        let mut set = |key: &str, file: &str, value: Option<String>| {
+            let Some(value) = value else { return };
+            if let Err(error) = fs::write(cgroup.path.join(file), value) {
+                warnings.push(format!("limits.{key} is not enforced: {error} ({file})"));
+            }
+        };
+        set("memory", "memory.max", limits.memory.map(|size| size.0.to_string()));
+        set("cpu", "cpu.max", limits.cpu.map(|share| format!("{} {PERIOD}", u64::from(share.0) * PERIOD / 100)));
+        set("tasks", "pids.max", limits.tasks.map(|tasks| tasks.to_string()));
+        Some(cgroup)
+    }
+
+    /// The group that an earlier daemon made, if it is where this one would make it.
+    pub(super) fn existing(&self, id: &ServiceId) -> Option<Cgroup> {
+        let cgroup = Cgroup { path: self.path(id) };
+        cgroup.path.is_dir().then_some(cgroup)
+    }
+
+    /// The group that a process is in, if it was made for this service.
+    pub(super) fn of(&self, id: &ServiceId, pid: u32, proc: &ProcFs) -> Option<Cgroup> {
+        let text = proc.cgroup(pid).ok()?;
+        let path = text.lines().find_map(|line| line.strip_prefix("0::"))?;
+        let of_service = Path::new(path).file_name()?.to_str()? == format!("provost-{id}");
+        of_service.then(|| Cgroup { path: self.mount.join(path.trim_start_matches('/')) })
+    }
+}
+
+impl Cgroup {
+    /// The folder, for a child that is to be born in it.
+    pub(super) fn folder(&self) -> io::Result<OwnedFd> {
+        let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY;
+        Ok(rustix::fs::open(&self.path, flags, Mode::empty())?)
+    }
+
+    /// Who is in it, and in the groups below it.
+    pub(super) fn members(&self) -> Vec<u32> {
+        let mut pids = Vec::new();
+        let mut folders = vec![self.path.clone()];
+        while let Some(folder) = folders.pop() {
+            let text = fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
+            pids.extend(text.lines().filter_map(|line| line.parse::<u32>().ok()).filter(|pid| *pid != 0));
+            let below = fs::read_dir(&folder).into_iter().flatten().flatten();
+            folders.extend(below.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|e| e.path()));
+        }
+        pids
+    }
+
+    /// Kills all of it (Linux 5.14); whether that could be asked for.
+    pub(super) fn kill(&self) -> bool {
+        fs::write(self.path.join("cgroup.kill"), "1").is_ok()
+    }
+
+    /// Removes it. What still has members stays.
+    pub(super) fn remove(&self) {
+        if let Err(error) = fs::remove_dir(&self.path)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::debug!("{} stays: {error}", self.path.display());
+        }
+    }
+}
+
+/// Whether groups may be made there without anybody's harm: what systemd has not delegated is its
+/// own, whoever may write it.
+fn delegated(dir: &Path) -> bool {
+    if !Path::new("/run/systemd/system").is_dir() {
+        return true;
+    }
+    ["trusted.delegate", "user.delegate"].into_iter().any(|name| {
+        let mut value = [0_u8; 8];
+        rustix::fs::getxattr(dir, name, &mut value[..]).is_ok_and(|n| value.get(..n) == Some(b"1"))
+    })
+}

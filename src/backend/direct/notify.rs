@@ -1,0 +1,114 @@
+//! The socket on which services say how they are: sd_notify(3).
+
+use std::io::{self, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::rc::Weak;
+
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+
+use super::Inner;
+use super::tree::MARK;
+use crate::backend::What;
+use crate::model::ServiceId;
+use crate::sys::watched::Watched;
+
+/// The socket.
+pub(super) struct Notify {
+    socket: Watched,
+    path: PathBuf,
+}
+
+/// Longer messages are cut, as systemd does.
+const LONGEST: usize = 4096;
+
+impl Notify {
+    /// A new socket in the place of one that an earlier daemon left.
+    pub(super) fn bind(path: &Path) -> io::Result<Self> {
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let socket = std::os::unix::net::UnixDatagram::bind(path)?;
+        socket.set_nonblocking(true)?;
+        rustix::net::sockopt::set_socket_passcred(&socket, true)?;
+        Ok(Self { socket: Watched::new(OwnedFd::from(socket))?, path: path.to_owned() })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Listens as long as the backend lives.
+pub(super) async fn listen(inner: Weak<Inner>) {
+    loop {
+        let Some(strong) = inner.upgrade() else { return };
+        let Some(notify) = &strong.notify else { return };
+        let heard = notify.socket.drain(|socket| {
+            let (sender, message) = receive(socket)?;
+            if let Some(pid) = sender {
+                hear(&strong, pid, &message);
+            }
+            Ok(())
+        });
+        if let Err(error) = heard.await {
+            tracing::error!("what services say cannot be read: {error}");
+            return;
+        }
+    }
+}
+
+/// One message and the process that sent it, as the kernel has it.
+fn receive(socket: &OwnedFd) -> io::Result<(Option<u32>, Vec<u8>)> {
+    let mut buffer = vec![0; LONGEST];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmCredentials(1), ScmRights(4))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
+    let received = recvmsg(socket, &mut [IoSliceMut::new(&mut buffer)], &mut ancillary, flags)?;
+    let sender = ancillary.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmCredentials(creds) => u32::try_from(creds.pid.as_raw_nonzero().get()).ok(),
+        _ => None,
+    });
+    buffer.truncate(received.bytes);
+    Ok((sender, buffer))
+}
+
+fn hear(inner: &Inner, pid: u32, message: &[u8]) {
+    let Some(id) = service_of(inner, pid) else {
+        tracing::debug!(pid, "a message of somebody who is no service");
+        return;
+    };
+    let Some(run) = inner.runs.borrow().get(&id).map(|run| run.number) else { return };
+    for line in message.split(|byte| *byte == b'\n') {
+        let what = match line {
+            b"READY=1" => What::Ready,
+            b"WATCHDOG=1" => What::Alive,
+            _ => match line.strip_prefix(b"STATUS=") {
+                Some(status) => What::Status(crate::text::clip(&String::from_utf8_lossy(status)).to_string()),
+                None => continue,
+            },
+        };
+        inner.tell(&id, run, what);
+    }
+}
+
+/// Of which service a process is: the main process, a descendant of one, or one with the mark.
+fn service_of(inner: &Inner, pid: u32) -> Option<ServiceId> {
+    let mut at = pid;
+    for _ in 0..64 {
+        if let Some(id) = inner.mains.borrow().get(&at) {
+            return Some(id.clone());
+        }
+        match inner.proc.stat(at) {
+            Ok(stat) if stat.ppid > 1 => at = stat.ppid,
+            _ => break,
+        }
+    }
+    let [service, instance] = inner.proc.variables(pid, MARK)?;
+    if instance? != inner.instance {
+        return None;
+    }
+    service?.parse().ok()
+}

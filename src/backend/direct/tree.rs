@@ -1,0 +1,139 @@
+//! What belongs to a service: its control group, or the tree of its main process, the children of
+//! this process that carry its mark, and what an earlier daemon lost.
+
+use std::collections::HashSet;
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::{Inner, strays};
+use crate::act::end::end;
+use crate::model::{Aim, Ladder, ProcState, Rung, ServiceId, Signal};
+use crate::observe::tree;
+use crate::sys::pidfd::PidFd;
+
+/// How often the tree is gone through until nothing is left of it.
+const ROUNDS: usize = 8;
+/// How long a killed process may take to end.
+const WAIT: Duration = Duration::from_secs(5);
+
+/// The variables of the mark.
+pub(super) const MARK: [&str; 2] = ["PROVOST_SERVICE", "PROVOST_INSTANCE_ID"];
+
+/// The living processes of a service.
+pub(super) fn members(inner: &Inner, id: &ServiceId) -> Vec<u32> {
+    let runs = inner.runs.borrow();
+    let run = runs.get(id);
+    if let Some(cgroup) = run.and_then(|run| run.cgroup.as_ref())
+        && !run.is_some_and(|run| run.adopted)
+    {
+        return cgroup.members();
+    }
+    let mut roots: Vec<u32> = Vec::new();
+    let main = run.map(|run| run.identity.pid);
+    if let Some(run) = run.filter(|run| run.pidfd.is_alive()) {
+        roots.push(run.identity.pid);
+    }
+    roots.extend(left_behind(inner, id, main));
+    if run.is_none_or(|run| run.adopted) {
+        roots.extend(run.and_then(|run| run.cgroup.as_ref()).map(|cgroup| cgroup.members()).unwrap_or_default());
+        roots.extend(marked(inner, id));
+    }
+    drop(runs);
+    if roots.is_empty() {
+        return roots;
+    }
+    let mut seen = HashSet::new();
+    let mut all = tree::of(&inner.proc, &roots);
+    all.retain(|pid| seen.insert(*pid) && is_alive(inner, *pid));
+    all
+}
+
+fn is_alive(inner: &Inner, pid: u32) -> bool {
+    inner.proc.process(pid).is_ok_and(|process| process.state != ProcState::Zombie)
+}
+
+/// The children of this process that the service has left behind: whatever loses its parent
+/// becomes one.
+fn left_behind(inner: &Inner, id: &ServiceId, main: Option<u32>) -> Vec<u32> {
+    let all = strays::children(&inner.proc).into_iter();
+    let others: Vec<u32> = all.filter(|pid| !inner.mains.borrow().contains_key(pid)).collect();
+    let is_of = |pid: &u32| carries(inner, *pid, id) || inner.proc.stat(*pid).is_ok_and(|stat| Some(stat.sid) == main);
+    others.into_iter().filter(is_of).filter(|pid| is_alive(inner, *pid)).collect()
+}
+
+/// Whether a process carries the mark of this service.
+fn carries(inner: &Inner, pid: u32, id: &ServiceId) -> bool {
+    let [service, instance] = inner.proc.variables(pid, MARK).unwrap_or_default();
+    service.as_deref() == Some(id.as_str()) && instance.as_deref() == Some(inner.instance.as_str())
+}
+
+/// Every process of the host that carries the mark of this service.
+fn marked(inner: &Inner, id: &ServiceId) -> Vec<u32> {
+    let own = std::process::id();
+    let pids = inner.proc.pids().unwrap_or_default();
+    pids.into_iter().filter(|pid| *pid != own && carries(inner, *pid, id)).collect()
+}
+
+/// Sends a signal to all of a service. Who has ended meanwhile needs none.
+pub(super) fn signal(inner: &Inner, id: &ServiceId, signal: Signal) -> io::Result<()> {
+    let mut failed = None;
+    for pid in members(inner, id) {
+        let Ok((_, pidfd)) = inner.proc.identify(pid) else { continue };
+        failed = send(&pidfd, signal).err().or(failed);
+    }
+    failed.map_or(Ok(()), Err)
+}
+
+/// Sends a signal to one process; that it has ended is no error.
+pub(super) fn send(pidfd: &PidFd, signal: Signal) -> io::Result<()> {
+    match pidfd.signal(signal.number()) {
+        Err(error) if error.raw_os_error() != Some(rustix::io::Errno::SRCH.raw_os_error()) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Kills what is left of a service, until nothing is.
+pub(super) async fn clear(inner: &Rc<Inner>, id: &ServiceId) -> Result<(), String> {
+    for _ in 0..ROUNDS {
+        let left = members(inner, id);
+        if left.is_empty() {
+            return Ok(());
+        }
+        // Until now they keep the pipes of their output, and what is in them, alive; from now on
+        // nobody does if this process is killed.
+        if let Err(error) = inner.output.drain(id) {
+            tracing::warn!(%id, "its output is not captured yet: {error}");
+        }
+        // The kernel ends a whole control group at once, and nothing can be forked out of it.
+        let cgroup = inner.runs.borrow().get(id).and_then(|run| run.cgroup.clone());
+        if let Some(cgroup) = cgroup
+            && cgroup.kill()
+        {
+            wait_for(inner, &left).await;
+        } else {
+            let aims: Vec<Aim> = inner.proc.processes(&left).iter().map(Aim::from).collect();
+            let ladder = Ladder(vec![Rung { signal: Signal::KILL, wait: WAIT }]);
+            if let Err(error) = end(&inner.proc, &aims, &ladder).await {
+                tracing::debug!(%id, "{error}");
+            }
+        }
+        let stuck = stuck(inner, &members(inner, id));
+        if !stuck.is_empty() {
+            return Err(format!("cannot be killed: {} is in uninterruptible sleep (D)", stuck.join(", ")));
+        }
+    }
+    let left = members(inner, id);
+    if left.is_empty() { Ok(()) } else { Err(format!("cannot be killed: {left:?}")) }
+}
+
+async fn wait_for(inner: &Inner, pids: &[u32]) {
+    let ends = pids.iter().filter_map(|pid| Some(inner.proc.identify(*pid).ok()?.1));
+    let ends = crate::join::join_all(ends.map(|pidfd| async move { pidfd.ended().await.is_ok() }));
+    let _ = tokio::time::timeout(WAIT, ends).await;
+}
+
+fn stuck(inner: &Inner, pids: &[u32]) -> Vec<String> {
+    let all = inner.proc.processes(pids).into_iter();
+    all.filter(|p| p.state == ProcState::Uninterruptible).map(|p| p.pid().to_string()).collect()
+}

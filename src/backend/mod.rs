@@ -1,0 +1,176 @@
+//! The ways to run a service: what the supervisor needs of them, and nothing else.
+//!
+//! A backend starts, signals, watches and takes over; it decides nothing. When to start again,
+//! which signal comes next and what counts as failed is [`crate::supervise`]'s.
+
+#[cfg(test)]
+pub(crate) mod conformance;
+pub(crate) mod direct;
+pub(crate) mod sim;
+pub(crate) mod systemd;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use crate::model::service::{BackendKind, Containment, Exit, Limits};
+use crate::model::{Identity, Ladder, ServiceId, Signal, Whom};
+use crate::registry::Record;
+
+/// One start with everything resolved: no variable is left, the program is found.
+#[derive(Debug, Clone)]
+pub(crate) struct Launch {
+    /// Of which service.
+    pub(crate) id: ServiceId,
+    /// Its name for people, or its id.
+    pub(crate) description: String,
+    /// What is executed: an absolute path.
+    pub(crate) program: PathBuf,
+    /// All words, the first as the user wrote it.
+    pub(crate) argv: Vec<String>,
+    /// Where, absolute.
+    pub(crate) cwd: PathBuf,
+    /// The whole environment, the mark included.
+    pub(crate) env: BTreeMap<String, String>,
+    /// What it may use.
+    pub(crate) limits: Limits,
+    /// As whom; system instance only.
+    pub(crate) user: Option<String>,
+    /// The signals that stop it, for whoever else stops its unit.
+    pub(crate) stop: Ladder,
+    /// Whether it says READY=1 by sd_notify(3).
+    pub(crate) notify: bool,
+    /// Whether its output goes to files; the direct backend has no other way.
+    pub(crate) log_file: bool,
+    /// Further unit properties.
+    pub(crate) systemd: BTreeMap<String, Value>,
+    /// The units that it starts after, for the order at shutdown.
+    pub(crate) after: Vec<ServiceId>,
+}
+
+/// Where a start has put the service.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Placed {
+    /// Its main process; not known of a unit that is being started.
+    pub(crate) identity: Option<Identity>,
+    /// Its unit.
+    pub(crate) unit: Option<String>,
+    /// The invocation of the unit.
+    pub(crate) invocation: Option<String>,
+    /// How its processes are held together.
+    pub(crate) containment: Option<Containment>,
+    /// What the user should know: a limit that cannot be enforced.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Why a start failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum StartError {
+    /// It would fail again: a command that is missing, not executable, a folder that is not there.
+    #[error("{0}")]
+    Permanent(String),
+    /// It may work another time: the manager is busy, no memory, the record cannot be written.
+    #[error("{0}")]
+    Transient(String),
+}
+
+/// What became of a service whose record says that it ran.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Adoption {
+    /// It runs, and is watched from now on.
+    Running(Placed),
+    /// Its main process has ended; what is left of its tree is to be cleared.
+    Ended(Exit),
+    /// The start had been recorded, and was not carried out.
+    NeverStarted,
+    /// Somebody else has stopped it meanwhile: it holds until a start.
+    StoppedByOthers,
+}
+
+/// Where backends report: the sending end of the supervisor's channel. Unbounded, because a backend
+/// that waited for the supervisor while the supervisor waits for it would stand still; what a
+/// service can repeat at will (`Status`, `Alive`) the backend reports only when it changed or is due.
+pub(crate) type Reports = tokio::sync::mpsc::UnboundedSender<Happened>;
+
+/// One thing that happened to a run of a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Happened {
+    /// To which service.
+    pub(crate) id: ServiceId,
+    /// In which run: the number that was given to [`Backend::start`] or [`Backend::adopt`].
+    /// The supervisor drops what belongs to an earlier one.
+    pub(crate) run: u64,
+    /// What.
+    pub(crate) what: What,
+}
+
+/// What can happen to a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum What {
+    /// The main process ended. Others of its tree may live on.
+    Exited(Exit),
+    /// It said READY=1.
+    Ready,
+    /// It said STATUS=….
+    Status(String),
+    /// It said WATCHDOG=1.
+    Alive,
+    /// Somebody else stopped it (`systemctl stop`): it holds until a start.
+    StoppedByOthers,
+    /// Somebody else started or restarted its unit: it runs, with this main process.
+    StartedByOthers(Placed),
+}
+
+/// What carries the mark of this instance and is in no record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Marked {
+    /// Of which service the mark speaks.
+    pub(crate) id: ServiceId,
+    /// Its processes.
+    pub(crate) processes: Vec<Identity>,
+    /// Its unit, in the systemd backend.
+    pub(crate) unit: Option<String>,
+}
+
+/// A way to run services. Futures are polled in one thread.
+///
+/// What happens later arrives as [`Happened`] on the channel that the backend was made with.
+pub(crate) trait Backend {
+    /// Which one it is.
+    fn kind(&self) -> BackendKind;
+
+    /// Starts a service that does not run. `record` is called before its program is executed,
+    /// with what is known by then; if it fails, nothing is started.
+    ///
+    /// Returns when the program was executed, or could not be.
+    async fn start(
+        &self,
+        launch: &Launch,
+        run: u64,
+        record: &dyn Fn(&Placed) -> io::Result<()>,
+    ) -> Result<Placed, StartError>;
+
+    /// Sends a signal to the main process, or to all of its tree. Nothing left to signal is no error.
+    async fn signal(&self, id: &ServiceId, signal: Signal, whom: Whom) -> io::Result<()>;
+
+    /// Begins an orderly stop with this signal to all; the end arrives as [`What::Exited`].
+    async fn stop(&self, id: &ServiceId, signal: Signal) -> io::Result<()>;
+
+    /// Ends with SIGKILL whatever is left of the tree, and returns when nothing is. The error
+    /// names what cannot be killed (uninterruptible sleep).
+    async fn clear(&self, id: &ServiceId) -> Result<(), String>;
+
+    /// Takes over what an earlier daemon started.
+    async fn adopt(&self, record: &Record, run: u64) -> io::Result<Adoption>;
+
+    /// Forgets a service that does not run: its unit, control group, files of this boot.
+    async fn release(&self, id: &ServiceId);
+
+    /// The processes of a service, for what they use.
+    fn processes(&self, id: &ServiceId) -> Vec<u32>;
+
+    /// All that carries the mark of this instance, in a record or not.
+    async fn marked(&self) -> io::Result<Vec<Marked>>;
+}

@@ -1,0 +1,132 @@
+//! Why a unit did not start, in words of people.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use super::life::Status;
+use crate::backend::{Launch, StartError};
+use crate::model::UnitName;
+use crate::systemd::CallError;
+
+/// Exit codes of systemd's own, before the program is executed (systemd.exec(5), "Process Exit
+/// Codes"): what failed, and whether it would fail again.
+const BEFORE_EXEC: &[(i32, &str, bool)] = &[
+    (200, "the folder", true),
+    (201, "its nice level was refused", true),
+    (202, "its file descriptors", false),
+    (203, "the program", true),
+    (204, "there is no memory", false),
+    (205, "its limits were refused", true),
+    (206, "its OOM score was refused", true),
+    (208, "its standard input", false),
+    (209, "its standard output", false),
+    (210, "the change of its root folder failed", true),
+    (211, "its I/O priority was refused", true),
+    (214, "its scheduling was refused", true),
+    (215, "its CPU affinity was refused", true),
+    (216, "there is no such group", true),
+    (217, "there is no such user", true),
+    (218, "its capabilities were refused", true),
+    (219, "its control group could not be made", false),
+    (222, "its standard error", false),
+    (224, "PAM refused its session", true),
+    (225, "its network namespace could not be made", true),
+    (226, "the file system that its unit properties ask for could not be set up", true),
+    (227, "NoNewPrivileges was refused", true),
+    (228, "its system call filter was refused", true),
+    (229, "its SELinux context was refused", true),
+    (231, "its AppArmor profile was refused", true),
+    (232, "its address families were refused", true),
+    (233, "its runtime folder could not be made", true),
+    (235, "its owner could not be changed", true),
+    (238, "its state folder could not be made", true),
+    (239, "its cache folder could not be made", true),
+    (240, "its log folder could not be made", true),
+    (241, "its configuration folder could not be made", true),
+    (242, "its NUMA policy was refused", true),
+    (243, "its credentials could not be set up", true),
+];
+
+/// Why the job of the start failed, if the program was not executed.
+pub(super) fn not_executed(launch: &Launch, unit: &UnitName, status: &Status) -> Option<StartError> {
+    if status.code == 0 {
+        let why = format!("systemd could not start {unit} (result: {})", status.result);
+        return Some(StartError::Transient(why));
+    }
+    let (code, what, again) = BEFORE_EXEC.iter().find(|(code, ..)| status.code == 1 && *code == status.status)?;
+    let why = match code {
+        200 => folder(&launch.cwd),
+        203 => program(&launch.program),
+        201 => format!("nice level {}: refused; a user may only ask for less", launch.limits.nice.unwrap_or_default()),
+        217 => format!("there is no user '{}'", launch.user.as_deref().unwrap_or_default()),
+        _ => format!("{what} (systemd gave up on {unit} with status {code})"),
+    };
+    Some(if *again { StartError::Permanent(why) } else { StartError::Transient(why) })
+}
+
+/// What is wrong with the program, as far as can be seen from here.
+pub(super) fn program(path: &Path) -> String {
+    let shown = path.display();
+    match std::fs::metadata(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => format!("{shown} is not there"),
+        Err(error) => format!("{shown}: {error}"),
+        Ok(found) if found.is_dir() => format!("{shown} is a folder"),
+        Ok(found) if found.permissions().mode() & 0o111 == 0 => format!("{shown} is not executable"),
+        Ok(_) => match interpreter(path) {
+            Some(missing) => format!("{shown} is run by {missing}, which is not there"),
+            None => format!("{shown} cannot be executed: it may be for another machine, or its user may not"),
+        },
+    }
+}
+
+/// The interpreter that a script names, if it is missing.
+fn interpreter(path: &Path) -> Option<String> {
+    use std::io::Read as _;
+    let mut head = [0; 256];
+    let n = std::fs::File::open(path).ok()?.read(&mut head).ok()?;
+    let line = head[..n].strip_prefix(b"#!")?.split(|b| *b == b'\n').next()?;
+    let named = String::from_utf8_lossy(line).split_whitespace().next()?.to_owned();
+    (!Path::new(&named).exists()).then_some(named)
+}
+
+/// What is wrong with the folder.
+pub(super) fn folder(path: &Path) -> String {
+    let shown = path.display();
+    match std::fs::metadata(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => format!("the folder {shown} is not there"),
+        Err(error) => format!("the folder {shown}: {error}"),
+        Ok(found) if !found.is_dir() => format!("{shown} is not a folder"),
+        Ok(_) => format!("the folder {shown} cannot be entered by its user"),
+    }
+}
+
+/// What is wrong before anything is asked of systemd. A type notify tells nothing of an exec that failed.
+pub(super) fn beforehand(launch: &Launch) -> Result<(), StartError> {
+    let elsewhere = ["BindPaths", "BindReadOnlyPaths", "TemporaryFileSystem"];
+    if elsewhere.iter().any(|name| launch.systemd.contains_key(*name)) {
+        return Ok(());
+    }
+    if !launch.cwd.is_dir() {
+        return Err(StartError::Permanent(folder(&launch.cwd)));
+    }
+    let runs = std::fs::metadata(&launch.program).is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0);
+    if runs { Ok(()) } else { Err(StartError::Permanent(program(&launch.program))) }
+}
+
+/// Why the manager refused the unit.
+pub(super) fn refused(unit: &UnitName, error: &CallError) -> StartError {
+    let why = format!("systemd refused {unit}: {error}");
+    let again = matches!(
+        error.short_name(),
+        "PropertyReadOnly"
+            | "InvalidArgs"
+            | "BadUnitSetting"
+            | "InvalidName"
+            | "AccessDenied"
+            | "InteractiveAuthorizationRequired"
+            | "NotSupported"
+            | "InvalidSignature"
+            | "UnitMasked"
+    );
+    if again { StartError::Permanent(why) } else { StartError::Transient(why) }
+}

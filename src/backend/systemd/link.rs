@@ -1,0 +1,99 @@
+//! The connection to the manager: made anew when it breaks, never asked too much at once.
+
+use std::cell::RefCell;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, watch};
+
+use super::Scope;
+use crate::systemd::{self, CallError, Manager, Signals};
+
+/// The bus allows 128 calls without an answer for each connection, and the manager is one thread.
+pub(super) const IN_FLIGHT: usize = 60;
+/// How long a call waits for a connection that is being made.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long it takes at most until all have noticed that the connection broke.
+const NOTICE: Duration = Duration::from_millis(500);
+/// How long the first retry waits, and the longest.
+const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+
+/// The way to one manager.
+#[derive(Debug)]
+pub(super) struct Link {
+    scope: Scope,
+    bus: Option<PathBuf>,
+    manager: watch::Sender<Option<Manager>>,
+    in_flight: Semaphore,
+    /// Why there is no connection.
+    why: RefCell<String>,
+}
+
+impl Link {
+    /// `runtime_dir`: where the bus of the user is, as the environment has it.
+    pub(super) fn new(scope: Scope, runtime_dir: Option<&str>) -> Self {
+        let bus = match scope {
+            Scope::User(uid) => Some(systemd::user_bus_path(uid, runtime_dir)),
+            Scope::System => None,
+        };
+        let (manager, _) = watch::channel(None);
+        Self { scope, bus, manager, in_flight: Semaphore::new(IN_FLIGHT), why: RefCell::default() }
+    }
+
+    /// Connects once, and listens.
+    pub(super) async fn connect(&self) -> Result<Signals, CallError> {
+        let connection = match (self.scope, &self.bus) {
+            (Scope::User(uid), Some(path)) => systemd::connect_user(path, uid, uid).await?,
+            _ => systemd::connect_system().await?,
+        };
+        let manager = Manager::new(connection).await?;
+        let signals = Signals::listen(&manager, super::unit::PREFIX).await?;
+        self.manager.send_replace(Some(manager));
+        Ok(signals)
+    }
+
+    /// The connection broke: connects again, however long that takes.
+    pub(super) async fn reconnect(&self) -> Signals {
+        self.manager.send_replace(None);
+        let (mut wait, longest) = RETRY;
+        loop {
+            tokio::time::sleep(wait).await;
+            match self.connect().await {
+                Ok(signals) => return signals,
+                Err(error) => *self.why.borrow_mut() = error.to_string(),
+            }
+            wait = (wait * 2).min(longest);
+        }
+    }
+
+    async fn manager(&self) -> Result<Manager, CallError> {
+        let mut watcher = self.manager.subscribe();
+        let connected = tokio::time::timeout(PATIENCE, watcher.wait_for(Option::is_some)).await;
+        let found = connected.ok().and_then(Result::ok).and_then(|found| found.clone());
+        found.ok_or_else(|| CallError::Lost(format!("the bus is away: {}", self.why.borrow())))
+    }
+
+    /// Something that takes this many calls at once.
+    pub(super) async fn call<T>(
+        &self,
+        calls: u32,
+        ask: impl AsyncFn(Manager) -> Result<T, CallError>,
+    ) -> Result<T, CallError> {
+        let manager = self.manager().await?;
+        let _permit = self.in_flight.acquire_many(calls).await;
+        ask(manager).await
+    }
+
+    /// One call that may be repeated: once more, if the connection broke while it was asked.
+    pub(super) async fn ask<T>(&self, ask: impl AsyncFn(Manager) -> Result<T, CallError>) -> Result<T, CallError> {
+        let mut watcher = self.manager.subscribe();
+        match self.call(1, &ask).await {
+            Err(CallError::Lost(_)) => {
+                // That it broke is noticed here and by the reader of signals, in either order.
+                let _no_other = tokio::time::timeout(NOTICE, watcher.changed()).await;
+                self.call(1, &ask).await
+            }
+            other => other,
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Services as transient units, of the user's manager or of the system's.
+//!
+//! ```text
+//! Backend calls ──> start, stop, adopt ──> link ──> the manager
+//!                        │                             │ signals
+//!                        └────> units (life) <── watch <┘ ──> reports
+//! ```
+//!
+//! A unit outlives the daemon, and holds all processes of its service. [`life`] knows what the
+//! changes of a unit mean; `unit` makes its properties of a launch, `properties` those that the user
+//! adds; `link` keeps the connection; `watch` reads the signals, and the units anew where signals
+//! were lost. Each start makes a new unit of the same name: descriptors that were passed to a unit
+//! are gone when it has ended.
+
+mod adopt;
+mod env_file;
+mod explain;
+mod life;
+mod limits;
+mod link;
+pub(crate) mod properties;
+mod start;
+mod stop;
+#[cfg(test)]
+mod tests;
+mod unit;
+mod units;
+mod watch;
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+pub(crate) use unit::name_of as unit_name;
+
+use link::Link;
+use units::Units;
+
+use super::{Adoption, Backend, Launch, Marked, Placed, Reports, StartError};
+use crate::model::service::BackendKind;
+use crate::model::{ServiceId, Signal, Whom};
+use crate::observe::ProcFs;
+use crate::observe::cgroup::CgroupFs;
+use crate::registry::Record;
+use crate::systemd::CallError;
+
+/// Whose manager.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// PID 1.
+    System,
+    /// That of this user, who is the caller.
+    User(u32),
+}
+
+impl Scope {
+    /// The slice of all services.
+    fn slice(self) -> &'static str {
+        match self {
+            Self::System => "provost.slice",
+            Self::User(_) => "app-provost.slice",
+        }
+    }
+
+    /// Where that slice is below the manager's control group: a dash in its name is a step.
+    fn slice_path(self) -> &'static str {
+        match self {
+            Self::System => "/provost.slice",
+            Self::User(_) => "/app.slice/app-provost.slice",
+        }
+    }
+}
+
+/// Opens standard output and standard error of a service that writes into files.
+pub(crate) type Capture = Box<dyn Fn(&ServiceId) -> io::Result<(OwnedFd, OwnedFd)>>;
+
+/// What the backend is made with.
+pub(crate) struct Options {
+    /// Whose manager.
+    pub(crate) scope: Scope,
+    /// The id of this instance of provost: units that carry another are not ours.
+    pub(crate) instance: String,
+    /// `XDG_RUNTIME_DIR`, as the environment has it.
+    pub(crate) runtime_dir: Option<String>,
+    /// Where the variables of services are kept from others; system manager only.
+    pub(crate) env_dir: PathBuf,
+    /// For launches with `log_file`; without it their output goes to the journal.
+    pub(crate) capture: Option<Capture>,
+    /// Where what happens is told.
+    pub(crate) reports: Reports,
+}
+
+/// Services as transient units. Must live in a `LocalSet`.
+pub(crate) struct Systemd {
+    shared: Rc<Shared>,
+    watch: tokio::task::JoinHandle<()>,
+}
+
+/// What the backend and its tasks have in common.
+struct Shared {
+    options: Options,
+    link: Link,
+    units: Units,
+    /// Starts that may be asked of the manager at the same time.
+    turns: tokio::sync::Semaphore,
+    proc: ProcFs,
+    cgroups: CgroupFs,
+    /// The control group of the manager, as seen from here.
+    root: String,
+    /// When the manager began to run, as it says itself, in microseconds since 1970.
+    manager_since: u64,
+}
+
+impl Systemd {
+    /// Connects to the manager; the error says why it cannot be reached.
+    pub(crate) async fn connect(options: Options) -> Result<Self, CallError> {
+        let link = Link::new(options.scope, options.runtime_dir.as_deref());
+        let signals = link.connect().await?;
+        let (root, since) = link
+            .call(2, async |manager| {
+                let (root, since) =
+                    tokio::join!(manager.property("ControlGroup"), manager.property("UserspaceTimestamp"));
+                let root = <&str>::try_from(&root?).unwrap_or_default().trim_end_matches('/').to_owned();
+                Ok((root, u64::try_from(&since?).unwrap_or_default()))
+            })
+            .await?;
+        let host = |error: io::Error| CallError::Lost(error.to_string());
+        let shared = Rc::new(Shared {
+            proc: ProcFs::host().map_err(host)?,
+            cgroups: CgroupFs::host(None).map_err(host)?,
+            units: Units::default(),
+            turns: tokio::sync::Semaphore::new(link::IN_FLIGHT),
+            manager_since: since,
+            options,
+            link,
+            root,
+        });
+        let watch = tokio::task::spawn_local(watch::watch(Rc::clone(&shared), signals));
+        Ok(Self { shared, watch })
+    }
+}
+
+impl Drop for Systemd {
+    fn drop(&mut self) {
+        self.watch.abort();
+    }
+}
+
+impl Backend for Systemd {
+    fn kind(&self) -> BackendKind {
+        BackendKind::Systemd
+    }
+
+    async fn start(
+        &self,
+        launch: &Launch,
+        run: u64,
+        record: &dyn Fn(&Placed) -> io::Result<()>,
+    ) -> Result<Placed, StartError> {
+        self.shared.start(launch, run, record).await
+    }
+
+    async fn signal(&self, id: &ServiceId, signal: Signal, whom: Whom) -> io::Result<()> {
+        self.shared.signal(id, signal, whom).await
+    }
+
+    async fn stop(&self, id: &ServiceId, signal: Signal) -> io::Result<()> {
+        self.shared.stop(id, signal).await
+    }
+
+    async fn clear(&self, id: &ServiceId) -> Result<(), String> {
+        self.shared.clear(id).await
+    }
+
+    async fn adopt(&self, record: &Record, run: u64) -> io::Result<Adoption> {
+        self.shared.adopt(record, run).await
+    }
+
+    async fn release(&self, id: &ServiceId) {
+        self.shared.release(id).await;
+    }
+
+    fn processes(&self, id: &ServiceId) -> Vec<u32> {
+        self.shared.processes(id)
+    }
+
+    async fn marked(&self) -> io::Result<Vec<Marked>> {
+        self.shared.marked().await
+    }
+}
+
+/// A call that failed, as the error of a backend.
+fn io_error(what: &str, unit: &str, error: &CallError) -> io::Error {
+    let kind = if matches!(error, CallError::Timeout) { io::ErrorKind::TimedOut } else { io::ErrorKind::Other };
+    io::Error::new(kind, format!("{what} {unit}: {error}"))
+}

@@ -1,0 +1,188 @@
+//! A launch as the properties of a transient unit.
+
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::Path;
+use std::time::Duration;
+
+use zbus::{Fd, Variant};
+
+use super::{Scope, properties};
+use crate::backend::{Launch, StartError};
+use crate::model::{Ladder, ServiceId, Signal, UnitName};
+use crate::systemd::Property;
+
+/// The variable that says to which instance of provost a process belongs.
+pub(super) const INSTANCE: &str = "PROVOST_INSTANCE_ID";
+/// The variable that says which service a process is.
+pub(super) const SERVICE: &str = "PROVOST_SERVICE";
+
+/// What the names of all units of services begin with.
+pub(super) const PREFIX: &str = "provost-";
+
+/// The unit of a service. An id is made of characters that unit names may have, and shorter.
+pub(crate) fn name_of(id: &ServiceId) -> io::Result<UnitName> {
+    format!("{PREFIX}{id}.service").parse().map_err(|error| io::Error::other(format!("{error}")))
+}
+
+/// Where standard output and standard error go; `None`: as systemd has it, to the journal.
+#[derive(Debug, Default)]
+pub(super) struct Streams {
+    pub(super) out: Option<OwnedFd>,
+    pub(super) err: Option<OwnedFd>,
+}
+
+/// The properties of the unit. `env_file`: the variables are there, and only the mark is a property,
+/// because everybody may read properties of system units.
+pub(super) fn properties<'l>(
+    launch: &'l Launch,
+    scope: Scope,
+    env_file: Option<&Path>,
+    streams: &'l Streams,
+) -> Result<Vec<Property<'l>>, StartError> {
+    let mut all: Vec<Property<'l>> = vec![
+        ("Description", launch.description.as_str().into()),
+        ("Slice", scope.slice().into()),
+        ("Type", if launch.notify { "notify" } else { "exec" }.into()),
+        // Who says READY=1 is often a child: `uv run server.py`.
+        ("NotifyAccess", if launch.notify { "all" } else { "none" }.into()),
+        ("Restart", "no".into()),
+        ("StartLimitIntervalUSec", 0_u64.into()),
+        ("TimeoutStartUSec", u64::MAX.into()),
+        ("RemainAfterExit", true.into()),
+        ("CollectMode", "inactive".into()),
+        ("AddRef", true.into()),
+        ("KillMode", "control-group".into()),
+        ("KillSignal", kill_signal(&launch.stop).number().into()),
+        ("SendSIGKILL", true.into()),
+        ("TimeoutStopUSec", micros(stop_timeout(&launch.stop)).into()),
+        ("WorkingDirectory", path("the folder", &launch.cwd)?.into()),
+        ("SyslogIdentifier", launch.id.as_str().into()),
+        // What is written to standard output has the priority of standard output.
+        ("SyslogLevelPrefix", false.into()),
+        ("ExecStart", Variant::new(vec![(path("the program", &launch.program)?, words(launch)?, false)])),
+    ];
+    if let Some(user) = &launch.user {
+        all.push(("User", user.as_str().into()));
+    }
+    all.push(("Environment", environment(launch, env_file.is_some())?.into()));
+    if let Some(file) = env_file {
+        all.push(("EnvironmentFiles", Variant::new(vec![(path("the variables", file)?, false)])));
+    }
+    if !launch.after.is_empty() {
+        let after: Vec<String> = launch.after.iter().map(|id| format!("{PREFIX}{id}.service")).collect();
+        all.push(("After", after.into()));
+    }
+    for (name, fd) in [("StandardOutputFileDescriptor", &streams.out), ("StandardErrorFileDescriptor", &streams.err)] {
+        if let Some(fd) = fd {
+            all.push((name, Variant::from(Fd::from(fd.as_fd()))));
+        }
+    }
+    limits(launch, &mut all);
+    for (name, value) in &launch.systemd {
+        all.extend(properties::convert(name, value).map_err(|error| StartError::Permanent(error.to_string()))?);
+    }
+    Ok(all)
+}
+
+fn limits(launch: &Launch, all: &mut Vec<Property<'_>>) {
+    let limits = &launch.limits;
+    if let Some(size) = limits.memory {
+        all.push(("MemoryMax", size.0.into()));
+    }
+    if let Some(percent) = limits.cpu {
+        // Of each second of time, in microseconds of work.
+        all.push(("CPUQuotaPerSecUSec", (u64::from(percent.0) * 10_000).into()));
+    }
+    if let Some(tasks) = limits.tasks {
+        all.push(("TasksMax", tasks.into()));
+    }
+    if let Some(files) = limits.nofile {
+        all.extend([("LimitNOFILE", files.into()), ("LimitNOFILESoft", files.into())]);
+    }
+    if let Some(nice) = limits.nice {
+        all.push(("Nice", nice.into()));
+    }
+    if let Some(adjust) = limits.oom_score_adjust {
+        all.push(("OOMScoreAdjust", adjust.into()));
+    }
+}
+
+/// What a stop of the unit, by whomever, sends first.
+fn kill_signal(ladder: &Ladder) -> Signal {
+    ladder.0.first().map_or(Signal::TERM, |rung| rung.signal)
+}
+
+/// How long a stop of the unit waits before SIGKILL: as long as the ladder does. 0 would be for ever.
+fn stop_timeout(ladder: &Ladder) -> Duration {
+    let polite = ladder.0.iter().take_while(|rung| rung.signal != Signal::KILL).map(|rung| rung.wait);
+    polite.fold(Duration::ZERO, Duration::saturating_add).max(Duration::from_secs(1))
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn path(what: &str, path: &Path) -> Result<String, StartError> {
+    let text = path.to_str().ok_or_else(|| {
+        let why = format!("{what} {} has a name that is not UTF-8, which D-Bus cannot carry", path.display());
+        StartError::Permanent(why)
+    })?;
+    without_nul(what, text)
+}
+
+fn without_nul(what: &str, text: &str) -> Result<String, StartError> {
+    match text.contains('\0') {
+        true => Err(StartError::Permanent(format!("{what} {} holds a zero byte", crate::text::clip(text)))),
+        false => Ok(text.to_owned()),
+    }
+}
+
+/// As much as Linux takes in one argument or variable (MAX_ARG_STRLEN of execve(2), its end included).
+const LONGEST: usize = 128 * 1024 - 1;
+
+fn fits(what: &str, text: &str) -> Result<String, StartError> {
+    match text.len() > LONGEST {
+        true => Err(StartError::Permanent(format!("{what} {} is longer than 128 KiB", crate::text::clip(text)))),
+        false => without_nul(what, text),
+    }
+}
+
+/// The words of the command. systemd replaces `$NAME` in them, and `$$` by a dollar.
+fn words(launch: &Launch) -> Result<Vec<String>, StartError> {
+    launch.argv.iter().map(|word| Ok(fits("the argument", word)?.replace('$', "$$"))).collect()
+}
+
+fn environment(launch: &Launch, mark_only: bool) -> Result<Vec<String>, StartError> {
+    let mut all = Vec::new();
+    for (name, value) in &launch.env {
+        // systemd takes no other ones, and does not say which variable it was.
+        if value.contains(|c: char| c.is_ascii_control() && c != '\t' && c != '\n') {
+            let why =
+                format!("the variable {} holds a control character, which systemd refuses", crate::text::clip(name));
+            return Err(StartError::Permanent(why));
+        }
+        let assignment = fits("the variable", &format!("{name}={value}"))?;
+        if !mark_only || matches!(name.as_str(), INSTANCE | SERVICE) {
+            all.push(assignment);
+        }
+    }
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ladder(text: &str) -> Ladder {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_stop_by_others_is_as_patient_as_ours() {
+        let of = |text: &str| (kill_signal(&ladder(text)).number(), stop_timeout(&ladder(text)).as_secs());
+        assert_eq!(of("TERM:3s,INT:4s,KILL"), (15, 7));
+        assert_eq!(of("INT:10s"), (2, 10));
+        assert_eq!(of("KILL"), (9, 1));
+    }
+}

@@ -1,0 +1,100 @@
+//! The units that are watched.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::Shared;
+use super::life::Life;
+use super::unit::name_of;
+use crate::backend::Placed;
+use crate::model::service::Containment;
+use crate::model::{ServiceId, UnitName};
+
+/// One unit, shared by whoever starts, stops or watches it.
+#[derive(Debug)]
+pub(super) struct Unit {
+    pub(super) id: ServiceId,
+    pub(super) name: UnitName,
+    pub(super) life: RefCell<Life>,
+    /// Something about it is new.
+    pub(super) news: Notify,
+}
+
+impl Unit {
+    /// Waits until this is so of the unit; `None` if that takes longer.
+    pub(super) async fn until<T>(&self, limit: Duration, mut found: impl FnMut(&mut Life) -> Option<T>) -> Option<T> {
+        let wait = async {
+            loop {
+                let news = self.news.notified();
+                if let Some(found) = found(&mut self.life.borrow_mut()) {
+                    return found;
+                }
+                news.await;
+            }
+        };
+        tokio::time::timeout(limit, wait).await.ok()
+    }
+}
+
+/// All units that are watched, by their object paths.
+#[derive(Debug, Default)]
+pub(super) struct Units(RefCell<HashMap<String, Rc<Unit>>>);
+
+impl Units {
+    /// The unit of a service, known from now on.
+    pub(super) fn of(&self, id: &ServiceId) -> io::Result<Rc<Unit>> {
+        let name = name_of(id)?;
+        let mut all = self.0.borrow_mut();
+        let unit = all
+            .entry(name.object_path())
+            .or_insert_with(|| Rc::new(Unit { id: id.clone(), name, life: RefCell::default(), news: Notify::new() }));
+        Ok(Rc::clone(unit))
+    }
+
+    /// The unit of a service, if it is known.
+    pub(super) fn get(&self, id: &ServiceId) -> Option<Rc<Unit>> {
+        self.by_path(&name_of(id).ok()?.object_path())
+    }
+
+    pub(super) fn by_path(&self, path: &str) -> Option<Rc<Unit>> {
+        self.0.borrow().get(path).cloned()
+    }
+
+    pub(super) fn forget(&self, unit: &Unit) {
+        self.0.borrow_mut().remove(&unit.name.object_path());
+    }
+
+    pub(super) fn all(&self) -> Vec<Rc<Unit>> {
+        self.0.borrow().values().cloned().collect()
+    }
+}
+
+impl Shared {
+    /// The control group of a service.
+    pub(super) fn cgroup(&self, unit: &UnitName) -> String {
+        format!("{}{}/{unit}", self.root, self.options.scope.slice_path())
+    }
+
+    pub(super) fn processes(&self, id: &ServiceId) -> Vec<u32> {
+        name_of(id).map(|name| self.cgroups.pids_in(&self.cgroup(&name))).unwrap_or_default()
+    }
+
+    /// Where a unit has its run now.
+    pub(super) fn placed(&self, unit: &Unit) -> Placed {
+        let life = unit.life.borrow();
+        let pid = life.status.main_pid;
+        Placed {
+            // One that ended meanwhile has no identity any more.
+            identity: self.proc.identify(pid).ok().filter(|_| pid != 0).map(|(identity, _)| identity),
+            unit: Some(unit.name.to_string()),
+            invocation: Some(life.status.invocation.clone()).filter(|id| !id.is_empty()),
+            containment: Some(Containment::Cgroup),
+            warnings: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! The lines of `status`: a line for each service, then whether all is well.
+
+use super::super::{BAD, GOOD, WARN};
+use super::words;
+use crate::model::service::{Health, ServiceReport, ServiceState};
+use crate::text::escape;
+
+/// A line each, and `Health: ok` or the culprits.
+pub(in crate::cli) fn status(reports: &[ServiceReport]) -> String {
+    let mut out = String::new();
+    for report in reports {
+        out.push_str(&status_line(report));
+        out.push('\n');
+    }
+    out.push_str(&health(reports));
+    out
+}
+
+/// `embedding: running (PID 1234)`.
+pub(in crate::cli) fn status_line(report: &ServiceReport) -> String {
+    let style = words::style(report);
+    let mut text = format!("{}: {style}{}{style:#}", report.id, report.state);
+    if let Some(pid) = report.pid.filter(|_| report.state.is_alive()) {
+        text.push_str(&format!(" (PID {pid})"));
+    }
+    if report.state == ServiceState::Running && !report.ready {
+        text.push_str(", not ready yet");
+    }
+    if let Some(port) = report.port.filter(|_| report.state.is_alive()) {
+        text.push_str(&format!(", port {port}"));
+    }
+    if let Some(reason) = &report.reason {
+        text.push_str(&format!(": {}", escape(reason)));
+    }
+    text
+}
+
+/// `Health: ok`, or who is to blame.
+pub(in crate::cli) fn health(reports: &[ServiceReport]) -> String {
+    let of = |health: Health| reports.iter().filter(move |report| report.health == health);
+    let names = |health: Health| {
+        let one = |report: &ServiceReport| match report.state {
+            ServiceState::Running => format!("{} is not ready", report.id),
+            ServiceState::Failed => format!("{} has failed", report.id),
+            state => format!("{} is {state}", report.id),
+        };
+        of(health).map(one).collect::<Vec<_>>().join(", ")
+    };
+    match (of(Health::Bad).next(), of(Health::Pending).next()) {
+        (Some(_), _) => format!("Health: {BAD}{}{BAD:#}\n", names(Health::Bad)),
+        (None, Some(_)) => format!("Health: {WARN}not yet: {}{WARN:#}\n", names(Health::Pending)),
+        (None, None) => format!("Health: {GOOD}ok{GOOD:#}\n"),
+    }
+}
+
+/// Whether all is well: what was named must run, and of all services at least one.
+pub(in crate::cli) fn is_good(reports: &[ServiceReport], named: bool) -> bool {
+    let runs = |report: &ServiceReport| report.state == ServiceState::Running;
+    let well = reports.iter().all(|report| report.health == Health::Ok);
+    well && if named { reports.iter().all(runs) } else { reports.iter().any(runs) }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A report of little.
+    pub(in super::super) fn report(id: &str, state: &str, health: &str) -> ServiceReport {
+        let fields = serde_json::json!({
+            "id": id, "state": state, "ready": health == "ok", "desired": "up", "enabled": true, "health": health,
+            "restarts": 0, "failures": 0,
+        });
+        serde_json::from_value(fields).unwrap()
+    }
+
+    fn plain(text: &str) -> String {
+        anstream::adapter::strip_str(text).to_string()
+    }
+
+    #[test]
+    fn as_people_know_it() {
+        let mut all = [report("embedding", "running", "ok"), report("agent", "running", "ok")];
+        (all[0].pid, all[1].pid) = (Some(1234), Some(1235));
+        let text = plain(&status(&all));
+        assert_eq!(text, "embedding: running (PID 1234)\nagent: running (PID 1235)\nHealth: ok\n");
+        assert!(is_good(&all, false) && is_good(&all, true));
+    }
+
+    #[test]
+    fn culprits_are_named() {
+        let mut gateway = report("gateway", "failed", "bad");
+        gateway.reason = Some("exit code 1".to_owned());
+        let all = [report("agent", "starting", "pending"), gateway, report("db", "stopped", "ok")];
+        let text = plain(&status(&all));
+        assert!(text.contains("gateway: failed: exit code 1\n"), "{text}");
+        assert!(text.ends_with("Health: gateway has failed\n"), "{text}");
+        assert!(plain(&health(&all[..1])).contains("not yet: agent is starting"));
+        assert!(!is_good(&all, false) && !is_good(&all[2..], false) && !is_good(&all[2..], true));
+        assert!(!is_good(&[], false));
+    }
+}

@@ -1,0 +1,108 @@
+//! `config check`, `config show`, `config schema`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use serde_json::{Map, Value, json};
+
+use super::super::args::{Config, Global};
+use super::super::exit::Exit;
+use super::Context;
+use crate::config::{self, Errors, LoadOptions, Project};
+use crate::error::Error;
+use crate::text::escape;
+
+pub(in crate::cli) fn run(ctx: &Context<'_>, args: &Config, global: &Global) -> ExitCode {
+    let file = match args {
+        Config::Check(args) | Config::Show(args) => args.file.as_deref(),
+        Config::Schema => {
+            ctx.say.json(&config::schema());
+            return Exit::Done.into();
+        }
+    };
+    let uid = rustix::process::geteuid().as_raw();
+    let system = global.system || (uid == 0 && !global.user);
+    let path = match chosen(file, uid, system) {
+        Ok(path) => path,
+        Err(error) => return ctx.say.error(&error),
+    };
+    let options = LoadOptions { system, home: if system { None } else { crate::paths::home(uid) } };
+    let loaded = config::load(&path, &options);
+    match args {
+        Config::Check(_) => check(ctx, &path, loaded),
+        _ => show(ctx, loaded),
+    }
+}
+
+/// The file that was named, or that counts here.
+fn chosen(file: Option<&Path>, uid: u32, system: bool) -> Result<PathBuf, Error> {
+    if let Some(file) = file {
+        return Ok(file.to_owned());
+    }
+    let own = if system { Some(PathBuf::from("/etc/provost")) } else { crate::paths::config_dir(uid) };
+    let here = std::env::current_dir().map_err(|source| Error::Io { what: "the current folder".into(), source })?;
+    let found = config::find(&here, own.as_deref(), uid, uid != 0 && !system)?;
+    found.ok_or_else(|| {
+        let own = own.map_or_else(|| "there".to_owned(), |own| own.display().to_string());
+        Error::Config(match system {
+            true => format!("there is no config: no provost.toml, .yaml or .json in {own}"),
+            false => format!(
+                "there is no config: no provost.toml, .yaml or .json of yours, writable by you alone, from here up, \
+                 nor in {own}"
+            ),
+        })
+    })
+}
+
+fn check(ctx: &Context<'_>, path: &Path, loaded: Result<Project, Errors>) -> ExitCode {
+    let (errors, warnings, ids) = match &loaded {
+        Ok(project) => (&[][..], &project.warnings[..], project.services.iter().map(|s| s.id.as_str()).collect()),
+        Err(errors) => (&errors.0[..], &[][..], Vec::new()),
+    };
+    warnings.iter().for_each(|warning| ctx.say.note(&format!("{warning} (warning)")));
+    if ctx.say.json {
+        ctx.say.json(&json!({
+            "path": path, "valid": loaded.is_ok(), "services": ids, "errors": errors, "warnings": warnings,
+        }));
+    }
+    match &loaded {
+        Err(errors) => {
+            // Editors read these lines: nothing stands before the path.
+            ctx.say.lines(errors);
+            ExitCode::from(Error::Invalid(errors.clone()).exit_code())
+        }
+        Ok(_) => {
+            if !ctx.say.json {
+                let count = match ids.len() {
+                    0 => "valid, and it describes no services".to_owned(),
+                    1 => format!("valid; 1 service: {}", ids[0]),
+                    n => format!("valid; {n} services: {}", ids.join(", ")),
+                };
+                ctx.say.text(&format!("{}: {count}\n", escape(&path.to_string_lossy())));
+            }
+            Exit::Done.into()
+        }
+    }
+}
+
+fn show(ctx: &Context<'_>, loaded: Result<Project, Errors>) -> ExitCode {
+    let project = match loaded {
+        Ok(project) => project,
+        Err(errors) => return ctx.say.error(&errors.into()),
+    };
+    let services = || project.services.iter().map(|spec| (spec.id.to_string(), config::written(spec)));
+    if ctx.say.json {
+        let services: Map<String, Value> = services().map(|(id, keys)| (id, Value::Object(keys))).collect();
+        ctx.say.json(&json!({
+            "path": project.path, "service": services, "daemon": project.daemon, "paths": project.paths,
+            "orphans": project.orphans, "warnings": project.warnings,
+        }));
+    } else {
+        let mut text = format!("# {}\n", escape(&project.path.display().to_string()));
+        for (id, keys) in services() {
+            text.push_str(&format!("\n{}", config::written_toml(&id, &keys)));
+        }
+        ctx.say.text(&text);
+    }
+    Exit::Done.into()
+}

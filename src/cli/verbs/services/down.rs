@@ -1,0 +1,87 @@
+//! `down`: stops the services of a config, in reverse order.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use super::super::super::args::Down;
+use super::super::super::exit::Exit;
+use super::super::super::{progress, render};
+use super::super::Context;
+use crate::act::ActError;
+use crate::control::{Control, Touched};
+use crate::error::Error;
+use crate::model::ServiceId;
+use crate::model::service::ServiceReport;
+use crate::services::{self, Ended, Follow, Goal};
+
+pub(in crate::cli) async fn run(ctx: &Context<'_>, args: &Down) -> ExitCode {
+    let stopped = match progress::while_waiting(ctx.say.quiet, "stopping services", down(ctx, args)).await {
+        Ok(stopped) => stopped,
+        Err(error) => return ctx.say.error(&ctx.whose(error, &args.ids).await),
+    };
+    if ctx.say.json {
+        let all: Vec<_> = stopped.iter().map(|(id, did)| json!({"id": id, "changed": did})).collect();
+        ctx.say.json(&json!({ "action": "down", "services": all }));
+        return Exit::Done.into();
+    }
+    let good = render::GOOD;
+    let mut did_any = false;
+    for (id, _) in stopped.iter().filter(|(_, did)| *did) {
+        did_any = true;
+        ctx.say.text(&format!("{id}: {good}stopped{good:#}\n"));
+    }
+    if !did_any {
+        ctx.say.text("nothing to do: none of the services runs\n");
+    }
+    Exit::Done.into()
+}
+
+async fn down(ctx: &Context<'_>, args: &Down) -> Result<Touched, Error> {
+    // Ids alone are enough: what they name may be from anywhere.
+    let project = match args.all || (!args.ids.is_empty() && args.config.is_none()) {
+        true => None,
+        false => Some(project(ctx, args)?),
+    };
+    let Some(control) = daemon(ctx, project.as_deref(), &args.ids).await? else { return Ok(Vec::new()) };
+    let known = match control.list(&args.ids, project.as_deref(), false).await {
+        // A config of which nothing was ever started.
+        Err(Error::NotFound { .. }) if args.ids.is_empty() => return Ok(Vec::new()),
+        other => other?,
+    };
+    let mut follow = Follow::begin(&control).await?;
+    let touched = control.stop(&args.ids, project.as_deref(), args.force).await?;
+    let ids: Vec<ServiceId> = known.into_iter().map(|report| report.id).collect();
+    match follow.until(&ids, Goal::Down, args.timeout, |_| ()).await {
+        Ok(Ended::Reached(_)) => Ok(touched),
+        Ok(Ended::TimedOut(report) | Ended::Failed(report)) => {
+            let limit = humantime::format_duration(args.timeout.unwrap_or_default());
+            let why = format!("{} is still {} after {limit}; it goes on, or --force kills it", report.id, report.state);
+            Err(ActError::TimedOut(why).into())
+        }
+        // One that was started for this leaves with the last service.
+        Err(Error::Unreachable(_)) if control.list(&[], None, false).await.is_err() => Ok(touched),
+        Err(error) => Err(error),
+    }
+}
+
+fn project(ctx: &Context<'_>, args: &Down) -> Result<std::path::PathBuf, Error> {
+    let found = services::choose(ctx.choice(args.config.as_deref()))?;
+    let why = "there is no provost.toml here: name services, or --all for all of them";
+    found.ok_or_else(|| Error::Malformed(crate::model::Malformed::new(why)))
+}
+
+/// The daemon; one is started if something runs that the last one left, because only it knows how
+/// to stop that. `None` if nothing runs.
+async fn daemon(ctx: &Context<'_>, project: Option<&Path>, ids: &[ServiceId]) -> Result<Option<Control>, Error> {
+    if let Some(control) = Control::connect(ctx.instance()).await? {
+        return Ok(Some(control));
+    }
+    let known = ctx.known(ids, false).await?;
+    let meant = |report: &&ServiceReport| project.is_none_or(|path| report.project.as_deref() == Some(path));
+    if known.iter().filter(meant).any(|report| report.state.is_alive()) {
+        return ctx.daemon(false).await.map(Some);
+    }
+    Ok(None)
+}

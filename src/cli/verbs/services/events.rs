@@ -1,0 +1,65 @@
+//! `events`: what happens to services; one line, or one JSON object, each.
+
+use std::process::ExitCode;
+
+use super::super::super::args::Events;
+use super::super::super::exit::Exit;
+use super::super::super::render;
+use super::super::Context;
+use crate::control::Control;
+use crate::error::Error;
+use crate::model::service::Event;
+use crate::services;
+
+pub(in crate::cli) async fn run(ctx: &Context<'_>, args: &Events) -> ExitCode {
+    match follow(ctx, args).await {
+        Ok(()) => Exit::Done.into(),
+        Err(error) => ctx.say.error(&error),
+    }
+}
+
+async fn follow(ctx: &Context<'_>, args: &Events) -> Result<(), Error> {
+    let Some(control) = Control::connect(ctx.instance()).await? else {
+        let why = "no daemon runs, so that nothing happens to services; provost up starts one";
+        return Err(Error::Unreachable(why.to_owned()));
+    };
+    // An id that nobody has would never say anything.
+    if !args.ids.is_empty()
+        && let Err(error) = control.list(&args.ids, None, false).await
+    {
+        return Err(ctx.whose(error, &args.ids).await);
+    }
+    let wanted = |event: &Event| args.ids.is_empty() || args.ids.iter().any(|id| services::matches(id, &event.id));
+    let mut events = control.events().await?;
+    let mut last = 0;
+    for event in control.recent_events().await? {
+        last = event.seq;
+        if wanted(&event) {
+            say(ctx, &event);
+        }
+    }
+    if !args.follow {
+        return Ok(());
+    }
+    loop {
+        let Some(event) = events.next().await else {
+            return Err(Error::Unreachable("the daemon has ended".to_owned()));
+        };
+        let missed = events.missed();
+        if missed > 0 {
+            ctx.say.note(&format!("provost: {missed} events came too fast, and are not shown"));
+        }
+        // What came between the subscription and the answer is in both.
+        if event.seq > last && wanted(&event) && !say(ctx, &event) {
+            return Ok(());
+        }
+    }
+}
+
+/// False where nobody reads any more.
+fn say(ctx: &Context<'_>, event: &Event) -> bool {
+    match ctx.say.json {
+        true => ctx.say.json_line(event),
+        false => ctx.say.line(&render::services::event(event, true)),
+    }
+}

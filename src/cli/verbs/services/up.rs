@@ -1,0 +1,210 @@
+//! `up`: starts the services of a config; in the foreground it shows what they do until they end
+//! or somebody has seen enough.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use super::super::super::args::Up;
+use super::super::super::exit::Exit;
+use super::super::super::progress::Line;
+use super::super::super::render;
+use super::super::Context;
+use super::watch::{self, Hosted, Interrupt};
+use super::{fail, hosted};
+use crate::config::Project;
+use crate::control::Control;
+use crate::error::Error;
+use crate::model::ServiceId;
+use crate::model::service::{Event, EventKind, ServiceReport};
+use crate::services::{self, Ended, Follow, Goal};
+
+pub(in crate::cli) async fn run(ctx: &Context<'_>, args: &Up) -> ExitCode {
+    match up(ctx, args).await {
+        Ok(code) => code,
+        Err(error) => ctx.say.error(&ctx.whose(error, &args.ids).await),
+    }
+}
+
+/// What is to be started.
+pub(super) struct Wanted {
+    pub(super) path: PathBuf,
+    pub(super) project: Project,
+    pub(super) ids: Vec<ServiceId>,
+}
+
+async fn up(ctx: &Context<'_>, args: &Up) -> Result<ExitCode, Error> {
+    let wanted = wanted(ctx, args)?;
+    if wanted.ids.is_empty() {
+        let path = crate::text::escape(&wanted.path.to_string_lossy());
+        ctx.say.text(&format!("nothing to do: {path} describes no enabled service\n"));
+        return Ok(Exit::Done.into());
+    }
+    if let Some(control) = Control::connect(ctx.instance()).await? {
+        if args.linger {
+            ctx.daemon(true).await?;
+        }
+        return with_daemon(ctx, args, &wanted, &control).await;
+    }
+    if args.detach {
+        let control = ctx.daemon(args.linger).await?;
+        return detached(ctx, args, &wanted, &control).await;
+    }
+    hosted::run(ctx, async |control, mut interrupt| {
+        let follow = tokio::select! {
+            follow = start(ctx, args, &wanted, control) => follow?,
+            () = interrupt.next() => return Ok(Exit::Done.into()),
+        };
+        watch::watch(ctx, control, follow, &wanted.watched(), (Hosted::Here, interrupt)).await
+    })
+    .await
+}
+
+async fn with_daemon(ctx: &Context<'_>, args: &Up, wanted: &Wanted, control: &Control) -> Result<ExitCode, Error> {
+    if args.detach {
+        return detached(ctx, args, wanted, control).await;
+    }
+    let interrupt = Interrupt::new()?;
+    let follow = start(ctx, args, wanted, control).await?;
+    watch::watch(ctx, control, follow, &wanted.watched(), (Hosted::Elsewhere, interrupt)).await
+}
+
+fn wanted(ctx: &Context<'_>, args: &Up) -> Result<Wanted, Error> {
+    let choice = ctx.choice(args.config.as_deref());
+    let Some(path) = services::choose(choice)? else {
+        let why = "there is no provost.toml, .yaml or .json of yours here or above, nor an own one: write one, \
+                   or start a command with provost run -- COMMAND";
+        return Err(Error::Config(why.to_owned()));
+    };
+    let project = services::load(&path, choice)?;
+    for warning in &project.warnings {
+        ctx.say.note(&format!("provost: {warning}"));
+    }
+    let ids = services::selected(&project, &args.ids)?;
+    Ok(Wanted { path, project, ids })
+}
+
+impl Wanted {
+    /// Those that are started, with those that start before them.
+    fn watched(&self) -> Vec<ServiceId> {
+        let mut all = self.ids.clone();
+        let mut at = 0;
+        while let Some(id) = all.get(at).cloned() {
+            at += 1;
+            let spec = self.project.services.iter().find(|spec| spec.id == id);
+            for before in spec.into_iter().flat_map(|spec| &spec.after) {
+                let means = |spec: &&crate::model::service::ServiceSpec| {
+                    spec.id == *before || spec.instance_of.as_ref().is_some_and(|(of, _)| of == before)
+                };
+                for spec in self.project.services.iter().filter(means) {
+                    if !all.contains(&spec.id) {
+                        all.push(spec.id.clone());
+                    }
+                }
+            }
+        }
+        all
+    }
+}
+
+/// Loads the config and gives the command; what happens is followed from the time that is returned.
+async fn start(
+    ctx: &Context<'_>,
+    args: &Up,
+    wanted: &Wanted,
+    control: &Control,
+) -> Result<(Follow, SystemTime), Error> {
+    let mut environment = services::sent_along(&wanted.project.services);
+    if let Some(dir) = &args.pid_dir {
+        let dir = std::path::absolute(dir).map_err(|source| Error::Io { what: dir.display().to_string(), source })?;
+        environment.insert(services::PID_DIR.to_owned(), dir.to_string_lossy().into_owned());
+    }
+    if args.replace {
+        replace(ctx, wanted, control).await?;
+    }
+    control.load(&wanted.path, &environment).await?;
+    let follow = Follow::begin(control).await?;
+    let since = crate::clock::now();
+    control.start(&wanted.ids, Some(&wanted.path), &environment).await?;
+    Ok((follow, since))
+}
+
+/// `--replace`: what runs of these services ends first, tracked or not.
+async fn replace(ctx: &Context<'_>, wanted: &Wanted, control: &Control) -> Result<(), Error> {
+    let known: Vec<ServiceId> = control.list(&[], None, false).await?.into_iter().map(|report| report.id).collect();
+    let running: Vec<ServiceId> = wanted.ids.iter().filter(|id| known.contains(id)).cloned().collect();
+    if !running.is_empty() {
+        let mut follow = Follow::begin(control).await?;
+        control.stop(&running, None, false).await?;
+        follow.until(&running, Goal::Down, None, |_| ()).await?;
+    }
+    let left = control.orphans(&[]).await?;
+    let ours = |orphan: &&crate::supervise::Orphan| {
+        orphan.orphan && orphan.marked && orphan.service.as_ref().is_some_and(|id| wanted.ids.contains(id))
+    };
+    let count = left.iter().filter(ours).count();
+    if count > 0 {
+        let cleaned = control.clean_orphans(&[], false).await?;
+        ctx.say.note(&format!("provost: {}", crate::text::escape(&cleaned.message)));
+    }
+    Ok(())
+}
+
+/// `--detach`: returns when all are ready, or with the first that is not.
+async fn detached(ctx: &Context<'_>, args: &Up, wanted: &Wanted, control: &Control) -> Result<ExitCode, Error> {
+    let line = Line::new(ctx.say.quiet);
+    let (mut follow, _) = start(ctx, args, wanted, control).await?;
+    let mut ready = 0;
+    let count = wanted.ids.len();
+    let ended = line
+        .while_waiting(follow.until(&wanted.ids, Goal::Ready, args.timeout, |event: &Event| {
+            if matches!(event.kind, EventKind::Ready) && wanted.ids.contains(&event.id) {
+                ready += 1;
+            }
+            line.say(format!("{ready} of {count} ready; {}: {}", event.id, event.message));
+        }))
+        .await?;
+    match ended {
+        Ended::Reached(reports) => {
+            said(ctx, &in_order(reports, &wanted.ids));
+            Ok(Exit::Done.into())
+        }
+        Ended::Failed(report) => fail::not_ready(ctx, &report, None).await,
+        Ended::TimedOut(report) => fail::not_ready(ctx, &report, args.timeout).await,
+    }
+}
+
+/// As the config has them.
+fn in_order(mut reports: Vec<ServiceReport>, ids: &[ServiceId]) -> Vec<ServiceReport> {
+    reports.sort_by_key(|report| ids.iter().position(|id| *id == report.id));
+    reports
+}
+
+/// The reports of what was started.
+pub(super) fn said(ctx: &Context<'_>, reports: &[ServiceReport]) {
+    if ctx.say.json {
+        ctx.say.json(&serde_json::json!({ "services": reports }));
+        return;
+    }
+    for report in reports {
+        ctx.say.text(&format!("{}\n", render::services::status_line(report)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{self, LoadOptions};
+    use std::path::Path;
+
+    #[test]
+    fn what_starts_before_is_watched_too() {
+        let text = "[service.db]\ncommand = ['x']\ninstances = 2\n[service.web]\ncommand = ['x']\nafter = ['db']\n\
+                    [service.top]\ncommand = ['x']\nafter = ['web']\n";
+        let path = Path::new("/p/provost.toml");
+        let project = config::parse(path, path, text, &LoadOptions::default()).unwrap();
+        let wanted = Wanted { path: path.to_owned(), project, ids: vec!["top".parse().unwrap()] };
+        let ids: Vec<String> = wanted.watched().iter().map(ToString::to_string).collect();
+        assert_eq!(ids, ["top", "web", "db-1", "db-2"]);
+    }
+}

@@ -1,0 +1,75 @@
+//! What only one service can have: an id, a port, a socket, a pid file.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use super::{Group, Notes};
+use crate::model::ServiceId;
+use crate::model::service::{PortSpec, ServiceSpec};
+
+pub(super) fn check(groups: &[Group], notes: &mut Notes<'_>) {
+    ids(groups, notes);
+    alone(groups, notes, "port", |spec| match spec.port {
+        Some(PortSpec::Fixed(port)) => Some(port.to_string()),
+        _ => None,
+    });
+    alone(groups, notes, "socket", |spec| {
+        let path = numbered(spec, spec.socket.as_deref()?)?;
+        Some(spec.cwd.join(path).display().to_string())
+    });
+    // A relative one is in the folder of pid files, whichever that is.
+    alone(groups, notes, "pid_file", |spec| numbered(spec, spec.pid_file.as_ref()?.to_str()?));
+}
+
+/// A path with the number of the instance; `None` where another variable is in it, for nobody
+/// knows yet what that stands for.
+fn numbered(spec: &ServiceSpec, path: &str) -> Option<String> {
+    let number = spec.instance_of.as_ref().map_or(String::new(), |(_, number)| number.to_string());
+    Some(path.replace("${INSTANCE}", &number)).filter(|path| !path.contains("${"))
+}
+
+/// The ids of instances are nobody else's.
+fn ids(groups: &[Group], notes: &mut Notes<'_>) {
+    let mut seen: HashMap<&ServiceId, &ServiceId> = HashMap::new();
+    for group in groups.iter().filter(|group| group.specs.iter().all(|spec| spec.instance_of.is_none())) {
+        seen.insert(&group.id, &group.id);
+    }
+    for group in groups {
+        for spec in group.specs.iter().filter(|spec| spec.instance_of.is_some()) {
+            match seen.entry(&spec.id) {
+                Entry::Occupied(other) => {
+                    let message = format!("the id of its instance {} is also made by service {}", spec.id, other.get());
+                    notes.wrong(&group.id, "instances", message);
+                }
+                Entry::Vacant(place) => {
+                    place.insert(&group.id);
+                }
+            }
+        }
+    }
+}
+
+fn alone(groups: &[Group], notes: &mut Notes<'_>, key: &str, value: impl Fn(&ServiceSpec) -> Option<String>) {
+    let mut seen: HashMap<String, &ServiceId> = HashMap::new();
+    for group in groups {
+        for spec in &group.specs {
+            let Some(value) = value(spec) else { continue };
+            match seen.entry(value) {
+                Entry::Vacant(place) => {
+                    place.insert(&group.id);
+                }
+                // Said of instances with a fixed port already.
+                Entry::Occupied(other) if *other.get() == &group.id && key == "port" => {}
+                Entry::Occupied(other) if *other.get() == &group.id => {
+                    notes.wrong(&group.id, key, "its instances cannot share it: write ${INSTANCE} in it");
+                    break;
+                }
+                Entry::Occupied(other) => {
+                    let message = format!("{} is that of service {} too", crate::text::clip(other.key()), other.get());
+                    notes.wrong(&group.id, key, message);
+                    break;
+                }
+            }
+        }
+    }
+}

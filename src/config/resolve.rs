@@ -1,0 +1,250 @@
+//! What is executed at a start: the variables of a service replaced. Pure: what it needs of the
+//! host is in [`Surroundings`].
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::env_file;
+use super::names::{Name, name};
+use crate::model::service::{Check, Program, Ready, Reload, ServiceSpec, expand};
+use crate::model::{Malformed, ServiceId};
+
+/// What a start is made of besides the description.
+pub struct Surroundings<'a> {
+    /// The port that was chosen.
+    pub port: Option<u16>,
+    /// The environment in which variables are looked up: that of who asked for the start.
+    pub environment: &'a BTreeMap<String, String>,
+    /// Whose environment that is, for messages: "of your shell", "of the daemon".
+    pub whose: &'a str,
+    /// What [`ServiceSpec::env_file`] holds.
+    pub env_file: Option<&'a str>,
+    /// Port and socket of another service, as far as they are known.
+    pub others: &'a dyn Fn(&ServiceId) -> Option<Reached>,
+    /// Whether there is a program at this path: for `interpreter = "auto"`.
+    pub is_program: &'a dyn Fn(&Path) -> bool,
+}
+
+/// How a service is reached: its port and its socket, as far as they are known.
+pub type Reached = (Option<u16>, Option<String>);
+
+/// A service as it is started.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Resolved {
+    /// The program and its arguments; a program without '/' is looked for in PATH.
+    pub argv: Vec<String>,
+    /// Its own variables: of `env_file`, then of `env`, then what comes of port, socket, gpus and id.
+    pub env: BTreeMap<String, String>,
+    /// The folder it runs in, absolute.
+    pub cwd: PathBuf,
+    /// The path of its socket, absolute.
+    pub socket: Option<String>,
+    /// The path of its configuration, absolute.
+    pub config_file: Option<String>,
+    /// Where its pid is written too; relative: to the folder of pid files.
+    pub pid_file: Option<PathBuf>,
+    /// When it counts as ready.
+    pub ready: Option<Ready>,
+    /// How it reads its configuration again.
+    pub reload: Option<Reload>,
+}
+
+/// Replaces the variables of a service.
+///
+/// # Errors
+/// A variable that is not set and has no default, by its name and with whose environment was
+/// asked; a path or an address that is none once its variables are replaced.
+pub fn resolve(spec: &ServiceSpec, around: &Surroundings<'_>) -> Result<Resolved, Malformed> {
+    let file = around.env_file.map(env_file::parse).transpose();
+    let file = file.map_err(|error| {
+        let path = spec.env_file.as_deref().unwrap_or(Path::new(""));
+        at("env_file", Malformed::new(format!("{}: {error}", path.display())))
+    })?;
+    let mut words = Words { spec, around, own: BTreeMap::new(), socket: None, config_file: None };
+    let cwd = words.path("cwd", &spec.cwd)?;
+    if !cwd.is_absolute() {
+        return Err(Malformed::new(format!("cwd: {} is no absolute path", cwd.display())));
+    }
+    let absolute = |text: String| if text.starts_with('@') { text } else { cwd.join(&text).display().to_string() };
+    words.socket = words.some("socket", spec.socket.as_deref())?.map(absolute);
+    words.config_file = words.some("config_file", spec.config_file.as_deref())?.map(absolute);
+    // What `env` names is the environment's: A = "${A}" is no circle.
+    let mut own: BTreeMap<String, String> = file.unwrap_or_default().into_iter().collect();
+    words.own.clone_from(&own);
+    for (name, text) in &spec.env {
+        own.insert(name.clone(), words.text(&format!("env.{name}"), text)?);
+    }
+    words.own = own;
+    let argv = argv(spec, &words, &cwd)?;
+    let gpus = words.list("gpus", &spec.gpus)?;
+    let ready = spec.ready.as_ref().map(|ready| words.ready(ready, &cwd)).transpose()?;
+    let reload = match &spec.reload {
+        Some(Reload::Exec(command)) => Some(Reload::Exec(words.list("reload.exec", command)?)),
+        other => other.clone(),
+    };
+    let pid_file = spec.pid_file.as_deref().map(|path| words.path("pid_file", path)).transpose()?;
+    let Words { socket, config_file, own: mut env, .. } = words;
+    for (name, value) in exported(spec, around.port, socket.as_deref(), &gpus) {
+        // What the user says of the port or the cards counts.
+        if name.starts_with("PROVOST_") || !env.contains_key(name) {
+            env.insert(name.to_owned(), value);
+        }
+    }
+    Ok(Resolved { argv, env, cwd, socket, config_file, pid_file, ready, reload })
+}
+
+fn at(key: &str, error: impl std::fmt::Display) -> Malformed {
+    Malformed::new(format!("{key}: {error}"))
+}
+
+/// Variables of the service's own making.
+fn exported(
+    spec: &ServiceSpec,
+    port: Option<u16>,
+    socket: Option<&str>,
+    gpus: &[String],
+) -> Vec<(&'static str, String)> {
+    let mut all = vec![("PROVOST_SERVICE", spec.id.to_string())];
+    all.extend(port.map(|port| ("PORT", port.to_string())));
+    all.extend(socket.map(|path| ("PROVOST_SOCKET", path.to_owned())));
+    if !gpus.is_empty() {
+        all.push(("CUDA_DEVICE_ORDER", "PCI_BUS_ID".to_owned()));
+        all.push(("CUDA_VISIBLE_DEVICES", gpus.join(",")));
+        all.push(("ROCR_VISIBLE_DEVICES", gpus.join(",")));
+        // HIP counts among those that ROCR leaves (ROCm, "GPU isolation techniques"): the same
+        // numbers again would hide a second card from a service that has only that one.
+        let left: Vec<String> = (0..gpus.len()).map(|n| n.to_string()).collect();
+        all.push(("HIP_VISIBLE_DEVICES", left.join(",")));
+    }
+    all
+}
+
+fn argv(spec: &ServiceSpec, words: &Words<'_>, cwd: &Path) -> Result<Vec<String>, Malformed> {
+    let mut argv = match &spec.program {
+        Program::Command(command) => words.list("command", command)?,
+        Program::Script { path, interpreter } => {
+            let interpreter = match interpreter {
+                Some(text) => words.text("interpreter", text)?,
+                None => {
+                    let inside = [".venv/bin/python", "venv/bin/python"].map(|path| cwd.join(path));
+                    let found = inside.into_iter().find(|path| (words.around.is_program)(path));
+                    found.map_or_else(|| "python3".to_owned(), |path| path.display().to_string())
+                }
+            };
+            vec![interpreter, words.text("script", path)?]
+        }
+    };
+    argv.extend(words.list("args", &spec.args)?);
+    match argv.first() {
+        Some(program) if !program.is_empty() => Ok(argv),
+        _ => Err(Malformed::new("command: the name of the program is empty")),
+    }
+}
+
+struct Words<'a> {
+    spec: &'a ServiceSpec,
+    around: &'a Surroundings<'a>,
+    own: BTreeMap<String, String>,
+    socket: Option<String>,
+    config_file: Option<String>,
+}
+
+impl Words<'_> {
+    fn lookup(&self, word: &str) -> Option<String> {
+        let other = |id: &str| (self.around.others)(&id.parse().ok()?);
+        match name(word) {
+            Name::Port => self.around.port.map(|port| port.to_string()),
+            Name::Instance => self.spec.instance_of.as_ref().map(|(_, number)| number.to_string()),
+            Name::Socket => self.socket.clone(),
+            Name::ConfigFile => self.config_file.clone(),
+            Name::OtherPort(id) => Some(other(id)?.0?.to_string()),
+            Name::OtherSocket(id) => other(id)?.1,
+            Name::Environment => self.own.get(word).or_else(|| self.around.environment.get(word)).cloned(),
+            Name::Wrong => None,
+        }
+    }
+
+    fn text(&self, key: &str, text: &str) -> Result<String, Malformed> {
+        let missing = std::cell::Cell::new(None);
+        let lookup = |word: &str| {
+            let value = self.lookup(word);
+            if value.is_none() {
+                missing.set(Some(name_of(word)));
+            }
+            value
+        };
+        expand(text, &lookup).map_err(|error| {
+            // The last that was looked up and is not there is the one that `expand` stopped at.
+            let why = match missing.take() {
+                Some(Missing::Environment) => format!(" (the environment {} was asked)", self.around.whose),
+                Some(Missing::Other) => ": that service was not started yet; start after it".to_owned(),
+                Some(Missing::Own) | None => String::new(),
+            };
+            at(key, format!("{error}{why}"))
+        })
+    }
+
+    fn some(&self, key: &str, text: Option<&str>) -> Result<Option<String>, Malformed> {
+        text.map(|text| self.text(key, text)).transpose()
+    }
+
+    fn list(&self, key: &str, words: &[String]) -> Result<Vec<String>, Malformed> {
+        words.iter().enumerate().map(|(i, word)| self.text(&format!("{key}[{i}]"), word)).collect()
+    }
+
+    /// A path without variables may hold dollars: of a folder's name nobody meant them as such.
+    fn path(&self, key: &str, path: &Path) -> Result<PathBuf, Malformed> {
+        match path.to_str().filter(|text| text.contains("${")) {
+            Some(text) => self.text(key, text).map(PathBuf::from),
+            None => Ok(path.to_owned()),
+        }
+    }
+
+    fn ready(&self, ready: &Ready, cwd: &Path) -> Result<Ready, Malformed> {
+        use crate::probe::{HttpUrl, ProbeSpec};
+        let check = match &ready.check {
+            Check::Http(text) => {
+                let url = self.text("ready.http", text)?;
+                url.parse::<HttpUrl>().map_err(|error| at("ready.http", error))?;
+                Check::Http(url)
+            }
+            Check::Tcp(text) => {
+                let address = self.text("ready.tcp", text)?;
+                format!("tcp:{address}").parse::<ProbeSpec>().map_err(|error| at("ready.tcp", error))?;
+                Check::Tcp(address)
+            }
+            Check::Unix(text) => {
+                let path = self.text("ready.unix", text)?;
+                Check::Unix(if path.starts_with('@') { path } else { cwd.join(path).display().to_string() })
+            }
+            Check::Log(text) => {
+                let pattern = self.text("ready.log", text)?;
+                let compiled = regex_lite::Regex::new(&pattern);
+                compiled.map_err(|error| at("ready.log", error))?;
+                Check::Log(pattern)
+            }
+            Check::Exec(command) => Check::Exec(self.list("ready.exec", command)?),
+            Check::Notify(yes) => Check::Notify(*yes),
+        };
+        Ok(Ready { check, ..ready.clone() })
+    }
+}
+
+/// Where a variable was looked for in vain.
+#[derive(Clone, Copy)]
+enum Missing {
+    Environment,
+    Other,
+    Own,
+}
+
+fn name_of(word: &str) -> Missing {
+    match name(word) {
+        Name::Environment => Missing::Environment,
+        Name::OtherPort(_) | Name::OtherSocket(_) => Missing::Other,
+        _ => Missing::Own,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,74 @@
+//! Connections to daemons.
+
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use zbus::connection::Builder;
+
+use crate::api::dbus::NAME;
+use crate::error::Error;
+use crate::model::Instance;
+use crate::paths::Places;
+
+/// The longest time for an answer. Whatever takes longer is told by events.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The longest time for a greeting: a daemon that is stopped (SIGSTOP) accepts and says nothing.
+const HELLO: Duration = Duration::from_secs(5);
+
+/// A connection to the daemon of this kind; `None` if none runs.
+pub(super) async fn connect(instance: Instance) -> Result<Option<zbus::Connection>, Error> {
+    let uid = rustix::process::geteuid().as_raw();
+    if instance == Instance::System && uid != 0 {
+        return connect_system().await;
+    }
+    let Some(places) = Places::of(instance, uid) else { return Ok(None) };
+    connect_socket(&places.socket()).await
+}
+
+/// A connection to whoever serves this socket, who must be the caller; `None` if nobody does.
+pub(super) async fn connect_socket(path: &Path) -> Result<Option<zbus::Connection>, Error> {
+    let unreachable = |why: &dyn std::fmt::Display| Error::Unreachable(format!("{}: {why}", path.display()));
+    let stream = match open(path) {
+        Ok(stream) => stream,
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+            return Ok(None);
+        }
+        Err(error) => return Err(unreachable(&error)),
+    };
+    let server = rustix::net::sockopt::socket_peercred(&stream).map_err(|e| unreachable(&e))?.uid.as_raw();
+    let own = rustix::process::geteuid().as_raw();
+    if server != own {
+        let whose = crate::observe::user_name(server);
+        return Err(unreachable(&format_args!("it is served by {whose}, not by you: nothing was asked")));
+    }
+    let hello = Builder::unix_stream(stream).p2p().method_timeout(TIMEOUT).build();
+    match tokio::time::timeout(HELLO, hello).await {
+        Ok(connection) => Ok(Some(connection.map_err(|e| unreachable(&e))?)),
+        Err(_) => Err(unreachable(&"the daemon does not answer; is it stopped?")),
+    }
+}
+
+/// Connects without waiting for a daemon that does not accept: a full queue is an error.
+fn open(path: &Path) -> io::Result<UnixStream> {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)?;
+    Ok(socket.into())
+}
+
+/// The system's daemon, if it runs. It is not started for this.
+async fn connect_system() -> Result<Option<zbus::Connection>, Error> {
+    let connection =
+        crate::systemd::connect_system().await.map_err(|e| Error::Unreachable(format!("no system bus: {e}")))?;
+    let name = zbus::names::BusName::try_from(NAME).map_err(|e| Error::Unreachable(e.to_string()))?;
+    let bus = zbus::fdo::DBusProxy::new(&connection).await.map_err(|e| Error::Unreachable(e.to_string()))?;
+    match bus.name_has_owner(name).await {
+        Ok(true) => Ok(Some(connection)),
+        Ok(false) => Ok(None),
+        Err(error) => Err(Error::Unreachable(format!("the system bus: {error}"))),
+    }
+}

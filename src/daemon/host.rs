@@ -1,0 +1,293 @@
+//! One daemon, from its lock to its end.
+
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::notify::Notify;
+use super::{Options, nofile, on_stop, supervisor, told};
+use crate::api::dbus::{Api, ControlSocket, Recent, Request, serve_on, session_address};
+use crate::config::{LoadOptions, OnStop};
+use crate::error::Error;
+use crate::model::{Instance, ServiceId};
+use crate::registry::Lock;
+use crate::supervise::{Command, Handle, Refusal, Selection, Stop};
+
+/// A daemon that runs.
+pub(crate) struct Daemon {
+    options: Options,
+    handle: Handle,
+    supervisor: tokio::task::JoinHandle<()>,
+    requests: mpsc::UnboundedReceiver<Request>,
+    notify: Rc<Notify>,
+    signals: Signals,
+    /// Those that serve; they end with this.
+    servers: JoinSet<()>,
+    /// Ends when nothing is left to do, if the daemon is to end then.
+    told: tokio::task::JoinHandle<()>,
+    on_stop: Option<OnStop>,
+    /// The control socket, for the next program.
+    listening: OwnedFd,
+    /// Given up last.
+    _lock: Lock,
+}
+
+/// How a daemon ended.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// As it was asked to.
+    Done,
+    /// Its program is to be executed anew; its services run on, and whoever connects to this
+    /// socket meanwhile waits.
+    Reexecute(OwnedFd),
+}
+
+struct Signals {
+    term: Signal,
+    int: Signal,
+    hup: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            term: signal(SignalKind::terminate())?,
+            int: signal(SignalKind::interrupt())?,
+            hup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// The next one.
+    async fn next(&mut self) -> Reason {
+        tokio::select! {
+            _ = self.term.recv() => Reason::Signal("SIGTERM"),
+            _ = self.int.recv() => Reason::Signal("SIGINT"),
+            _ = self.hup.recv() => Reason::Reload,
+        }
+    }
+}
+
+enum Reason {
+    Signal(&'static str),
+    Reload,
+    Request(Request),
+    Idle,
+    SupervisorEnded,
+}
+
+impl Daemon {
+    /// Takes the lock, takes over what earlier daemons have left, serves, and starts what is
+    /// enabled. Must run within a `LocalSet`.
+    ///
+    /// # Errors
+    /// Another daemon runs, or a folder or socket cannot be used. A config that is wrong is said
+    /// and ends nothing: what runs is to be supervised in any case.
+    pub(crate) async fn start(mut options: Options) -> Result<Self, Error> {
+        let signals = Signals::new().map_err(|source| Error::Io { what: "signals".to_owned(), source })?;
+        let lock =
+            Lock::take(&options.places).map_err(|error| Error::Act(crate::act::ActError::Failed(error.to_string())))?;
+        nofile::raise();
+        let notify = Rc::new(Notify::new(options.notify.as_deref()));
+        let running = supervisor::start(&options.places, options.backend).await?;
+
+        let (ask, requests) = mpsc::unbounded_channel();
+        let (counted, clients) = tokio::sync::watch::channel(0);
+        let mut servers = JoinSet::new();
+        let recent = Recent::default();
+        servers.spawn(recent.clone().keep(running.handle.events()));
+        let api = Arc::new(Api {
+            handle: running.handle.clone(),
+            instance_id: running.instance_id,
+            backend: running.backend,
+            requests: ask,
+            clients: counted,
+            recent,
+            foreground: options.foreground,
+        });
+        let path = options.places.socket();
+        let failed = |source| Error::Io { what: path.display().to_string(), source };
+        let socket = match options.control.take() {
+            Some(inherited) => ControlSocket::inherited(inherited),
+            None => ControlSocket::bind(&path),
+        };
+        let socket = socket.map_err(failed)?;
+        let listening = socket.duplicate().map_err(failed)?;
+        let served = Arc::clone(&api);
+        servers.spawn(async move { socket.serve(served).await });
+        if options.places.instance == Instance::User
+            && let Some(address) = session_address(options.places.uid)
+        {
+            servers.spawn(serve_on(address, Arc::clone(&api)));
+        }
+        let events = running.handle.events();
+        let told = told::follow(running.handle.clone(), events, Rc::clone(&notify), options.exit_when_idle, clients);
+        let mut daemon = Self {
+            handle: running.handle,
+            supervisor: running.task,
+            requests,
+            notify,
+            signals,
+            servers,
+            told: tokio::task::spawn_local(told),
+            on_stop: None,
+            listening,
+            options,
+            _lock: lock,
+        };
+        if !daemon.options.foreground {
+            daemon.load().await;
+        }
+        let pid = std::process::id();
+        tracing::info!("provost {} runs as pid {pid}, its socket is {}", env!("CARGO_PKG_VERSION"), path.display());
+        daemon.notify.say("READY=1");
+        Ok(daemon)
+    }
+
+    /// Runs until it is asked to end, and has.
+    pub(crate) async fn run(mut self) -> Result<Ended, Error> {
+        let watchdog = Notify::watchdog();
+        loop {
+            let alive = async {
+                match watchdog {
+                    Some(interval) => tokio::time::sleep(interval).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let reason = tokio::select! {
+                // In the foreground the verb hears them, and says what is to be done.
+                reason = self.signals.next(), if !self.options.foreground => reason,
+                Some(request) = self.requests.recv() => Reason::Request(request),
+                _ = &mut self.told, if !self.told.is_finished() => Reason::Idle,
+                _ = &mut self.supervisor => Reason::SupervisorEnded,
+                () = alive => {
+                    self.notify.say("WATCHDOG=1");
+                    continue;
+                }
+            };
+            match reason {
+                Reason::Reload => self.reload().await,
+                Reason::Signal(name) => {
+                    tracing::info!("{name}: ending");
+                    let stop = on_stop(self.on_stop, self.options.foreground);
+                    return self.finish(stop).await.map(|()| Ended::Done);
+                }
+                Reason::Request(Request::Exit(stop)) => {
+                    tracing::info!("asked to end (services: {})", stop.as_str());
+                    return self.finish(stop).await.map(|()| Ended::Done);
+                }
+                Reason::Request(Request::Reexecute) => {
+                    tracing::info!("executing the program anew; every service runs on");
+                    self.notify.say("STATUS=executing the program anew");
+                    let listening = self
+                        .listening
+                        .try_clone()
+                        .map_err(|source| Error::Io { what: "the control socket".to_owned(), source })?;
+                    return self.end(Stop::None).await.map(|()| Ended::Reexecute(listening));
+                }
+                Reason::Idle => {
+                    tracing::info!("the last service has ended, and the daemon with it");
+                    return self.finish(Stop::None).await.map(|()| Ended::Done);
+                }
+                Reason::SupervisorEnded => {
+                    return Err(Error::Act(crate::act::ActError::Failed("the supervisor has ended".to_owned())));
+                }
+            }
+        }
+    }
+
+    /// Ends all of it.
+    pub(crate) async fn finish(self, stop: Stop) -> Result<(), Error> {
+        let path = self.options.places.socket();
+        let ended = self.end(stop).await;
+        // Nobody serves it any more, and nobody else does yet: the lock is held.
+        let _ = std::fs::remove_file(path);
+        ended
+    }
+
+    /// Ends the supervisor, and with it this. A second signal makes it short.
+    async fn end(mut self, stop: Stop) -> Result<(), Error> {
+        self.notify.say("STOPPING=1");
+        let (handle, foreground) = (self.handle.clone(), self.options.foreground);
+        let finish = |stop| {
+            let handle = handle.clone();
+            async move { handle.ask(|answer| Command::Finish { stop, answer }).await }
+        };
+        let mut orderly = std::pin::pin!(finish(stop));
+        let ended = loop {
+            tokio::select! {
+                ended = &mut orderly => break ended,
+                reason = self.signals.next(), if !foreground => if let (Reason::Signal(name), true) = (reason, stop != Stop::None) {
+                    tracing::warn!("{name} once more: what is to end is killed");
+                    break finish(Stop::Force).await;
+                }
+            }
+        };
+        // Events of the end, and answers to whoever asked for it, go out before the sockets close.
+        for _ in 0..16 {
+            tokio::task::yield_now().await;
+        }
+        self.servers.shutdown().await;
+        match ended {
+            Ok(()) | Err(Refusal::Ending) => Ok(()),
+            Err(refusal) => Err(refusal.into()),
+        }
+    }
+
+    /// Reads the own config, and starts what is new in it and enabled. What was known before is
+    /// the matter of the recovery.
+    async fn load(&mut self) {
+        let path = match self.config() {
+            Ok(Some(path)) => path,
+            Ok(None) => return,
+            Err(errors) => return tracing::error!("{errors}"),
+        };
+        let home = crate::observe::env("HOME").map(Into::into);
+        let system = self.options.places.instance == Instance::System;
+        match crate::config::load(&path, &LoadOptions { system, home }) {
+            Ok(project) => self.on_stop = project.daemon.on_stop,
+            Err(errors) => return tracing::error!("{errors}"),
+        }
+        if let Err(refusal) = self.start_new(path).await {
+            tracing::error!("{refusal}");
+        }
+    }
+
+    fn config(&self) -> Result<Option<std::path::PathBuf>, crate::config::Errors> {
+        let places = &self.options.places;
+        match &self.options.config {
+            Some(path) => Ok(Some(path.clone())),
+            None => crate::config::find("/".as_ref(), Some(&places.config), places.uid, false),
+        }
+    }
+
+    async fn start_new(&self, config: std::path::PathBuf) -> Result<(), Refusal> {
+        let ask = async |which| self.handle.ask(|answer| Command::Report { which, resources: false, answer }).await;
+        let known: Vec<ServiceId> = ask(Selection::default()).await?.into_iter().map(|report| report.id).collect();
+        let environment = std::collections::BTreeMap::new();
+        let load = |answer| Command::Load { config: config.clone(), environment: environment.clone(), answer };
+        self.handle.ask(load).await?;
+        let all = ask(Selection { ids: Vec::new(), project: Some(config) }).await?;
+        let new = all.into_iter().filter(|report| report.enabled && !known.contains(&report.id));
+        let ids: Vec<ServiceId> = new.map(|report| report.id).collect();
+        if !ids.is_empty() {
+            let which = Selection { ids, project: None };
+            self.handle.ask(|answer| Command::Start { which, environment, answer }).await?;
+        }
+        Ok(())
+    }
+
+    async fn reload(&mut self) {
+        tracing::info!("SIGHUP: reading the config again");
+        match self.handle.ask(|answer| Command::ReloadConfig { answer }).await {
+            Ok(ids) => tracing::info!("the config was read again; {} services changed", ids.len()),
+            Err(refusal) => tracing::error!("{refusal}"),
+        }
+        if !self.options.foreground {
+            self.load().await;
+        }
+    }
+}

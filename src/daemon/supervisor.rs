@@ -1,0 +1,54 @@
+//! Makes the supervisor with its backends.
+
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::backends;
+use crate::error::Error;
+use crate::model::service::BackendChoice;
+use crate::paths::Places;
+use crate::registry::Store;
+use crate::supervise::run::{self, Supervisor, clean_environment};
+use crate::supervise::{Command, Handle, Selection};
+
+/// A supervisor that runs, after its recovery.
+pub(crate) struct Running {
+    pub(crate) handle: Handle,
+    pub(crate) task: JoinHandle<()>,
+    pub(crate) instance_id: String,
+    pub(crate) backend: String,
+}
+
+/// Starts it: what earlier daemons have left is taken over before this returns.
+///
+/// # Errors
+/// The state folder cannot be used, or the one backend that was asked for.
+pub(crate) async fn start(places: &Places, choice: BackendChoice) -> Result<Running, Error> {
+    let state = |source| Error::Io { what: "the state folder cannot be used".to_owned(), source };
+    crate::paths::make_own(&places.state, places.uid).map_err(state)?;
+    let store = Store::at(places);
+    // Those that are damaged are dealt with by the recovery.
+    let known = store.look().map(|loaded| loaded.records).unwrap_or_default();
+    let instance_id = store.instance_id(&known, crate::clock::now()).map_err(state)?;
+
+    let (reports, happened) = mpsc::unbounded_channel();
+    let backends::Made { backends, log_match } = backends::make(places, choice, &instance_id, &reports).await?;
+    let backend = choice.kind();
+    let usual = backend.or(backends.usual()).map_or("none", |kind| kind.as_str()).to_owned();
+    let (supervisor, handle) = Supervisor::new(run::Options {
+        places: places.clone(),
+        instance_id: instance_id.clone(),
+        store,
+        backends,
+        happened,
+        backend,
+        environment: clean_environment(),
+        log_match,
+    });
+    let task = tokio::task::spawn_local(supervisor.run());
+    // Commands wait for the recovery.
+    let which = Selection::default();
+    let recovered = handle.ask(|answer| Command::Report { which, resources: false, answer }).await?;
+    tracing::info!("instance {instance_id}, services known: {}, backend {usual}", recovered.len());
+    Ok(Running { handle, task, instance_id, backend: usual })
+}

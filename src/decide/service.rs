@@ -1,0 +1,159 @@
+//! Services that provost supervises: their daemon carries out what is asked for.
+
+use super::{Ctx, PlanExt, process, protect, words};
+use crate::model::service::ServiceState;
+use crate::model::{Action, Means, Owner, Plan, Process, SaidBy, ServiceFacts, ServiceId, Step, Stopper, Verdict};
+
+/// Decides for an owner of which [`OwnerFacts::service`] is known.
+pub(super) fn decide(ctx: &Ctx<'_>) -> Plan {
+    let (Some(facts), Owner::OwnService { .. }) = (&ctx.owner.service, &ctx.owner.owner) else {
+        return process::decide(ctx);
+    };
+    already(ctx, facts)
+        .or_else(|| part(ctx, facts))
+        .or_else(|| not_running(ctx, facts))
+        .or_else(|| holds_provost(ctx))
+        .unwrap_or_else(|| ask(ctx, facts))
+}
+
+fn already(ctx: &Ctx<'_>, facts: &ServiceFacts) -> Option<Plan> {
+    let (id, state) = (&facts.report.id, facts.report.state);
+    let same = |words: String| Some(ctx.already(Means::OwnService, words));
+    match (ctx.request.action, state) {
+        (Action::Start, ServiceState::Running) => same(format!("{id} is running already")),
+        (Action::Start, ServiceState::Starting) => same(format!("{id} is starting already")),
+        (Action::Stop, ServiceState::Stopped) => same(format!("{id} is stopped already")),
+        _ => None,
+    }
+}
+
+/// A child of it was named: the rest is not touched unasked.
+fn part(ctx: &Ctx<'_>, facts: &ServiceFacts) -> Option<Plan> {
+    if ctx.owner.named || ctx.owner.includes_main {
+        return None;
+    }
+    let (action, id) = (ctx.request.action, &facts.report.id);
+    let reason = format!("it is only a part of {id}, which provost supervises: {action} would touch all of that");
+    let choices = words::choices(ctx, &format!("provost {action} service:{id} for all of it"));
+    Some(ctx.refuse(Stopper::Choose, reason).unlock(choices))
+}
+
+fn not_running(ctx: &Ctx<'_>, facts: &ServiceFacts) -> Option<Plan> {
+    let (action, id) = (ctx.request.action, &facts.report.id);
+    (matches!(action, Action::Reload | Action::Kill) && !facts.report.state.is_alive()).then(|| {
+        let reason = format!("{id} does not run: it is {}", facts.report.state);
+        ctx.refuse(Stopper::Impossible, reason).unlock(format!("provost start {id}"))
+    })
+}
+
+fn holds_provost(ctx: &Ctx<'_>) -> Option<Plan> {
+    if !matches!(ctx.request.action, Action::Stop | Action::Restart | Action::Kill) {
+        return None;
+    }
+    let all: Vec<&Process> = ctx.owner.processes.iter().collect();
+    protect::processes(ctx, &all)
+}
+
+fn ask(ctx: &Ctx<'_>, facts: &ServiceFacts) -> Plan {
+    let id: &ServiceId = &facts.report.id;
+    let request = ctx.request;
+    let own = !facts.system || ctx.facts.caller.is_root();
+    let start_daemon = facts.said_by != SaidBy::Daemon && own;
+    let step = Step::Service {
+        id: id.clone(),
+        action: request.action,
+        force: request.force && request.action == Action::Stop,
+        signal: request.signal,
+        whom: request.whom,
+        system: facts.system,
+        start_daemon,
+        load: facts.report.project.clone().filter(|_| facts.said_by == SaidBy::Config),
+    };
+    let why = match (facts.said_by, own) {
+        (_, false) => "the system's provost supervises it, and decides by polkit who may",
+        (SaidBy::Daemon, _) => "provost supervises it",
+        (SaidBy::Registry, _) => "provost started it; no daemon runs, so that one is started for this",
+        (SaidBy::Config, _) => "it is described in the config, and is started under supervision",
+    };
+    let verdict = if own { Verdict::Allowed } else { Verdict::UnknownUntilAsked };
+    let plan = ctx.go(Means::OwnService, verdict, why, vec![step]);
+    after(ctx, facts).into_iter().fold(plan, |plan, warning| plan.warn(warning))
+}
+
+/// What else happens: others start before it.
+fn after(ctx: &Ctx<'_>, facts: &ServiceFacts) -> Option<String> {
+    let first: Vec<&str> = facts.report.after.iter().map(ServiceId::as_str).collect();
+    (ctx.request.action == Action::Start && !first.is_empty())
+        .then(|| format!("{} start before it, where they do not run", first.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples;
+    use super::*;
+    use crate::model::service::ServiceReport;
+    use crate::model::{Facts, OwnerFacts, Request, Signal};
+
+    fn facts(state: &str, said_by: SaidBy) -> Facts {
+        let report = serde_json::json!({
+            "id": "llm", "state": state, "ready": true, "desired": "up", "enabled": true, "health": "ok",
+            "restarts": 0, "failures": 0, "project": "/p/provost.toml", "after": ["db"],
+        });
+        let report: ServiceReport = serde_json::from_value(report).unwrap();
+        let owner = samples::owner(
+            Owner::OwnService { id: "llm".to_owned() },
+            "watson",
+            vec![samples::process(7000, 1, 1000, "llama-server")],
+        );
+        let service = Some(Box::new(ServiceFacts { report, said_by, system: false }));
+        let owner = OwnerFacts { service, named: true, ..owner };
+        samples::facts(samples::watson(), owner)
+    }
+
+    fn plan(facts: &Facts, action: Action) -> Plan {
+        super::super::decide(facts, &facts.owners[0], &Request::new(action))
+    }
+
+    #[test]
+    fn the_daemon_is_asked_or_started() {
+        for (said_by, daemon, load) in
+            [(SaidBy::Daemon, false, false), (SaidBy::Registry, true, false), (SaidBy::Config, true, true)]
+        {
+            let plan = plan(&facts("stopped", said_by), Action::Start);
+            assert_eq!((plan.means, plan.verdict), (Means::OwnService, Verdict::Allowed));
+            assert_eq!(plan.warnings, ["db start before it, where they do not run"]);
+            let [Step::Service { start_daemon, load: config, .. }] = plan.steps.as_slice() else { panic!("{plan:?}") };
+            assert_eq!((*start_daemon, config.is_some()), (daemon, load));
+        }
+    }
+
+    #[test]
+    fn what_is_so_already_needs_nothing() {
+        for (state, action, already) in [
+            ("running", Action::Start, true),
+            ("stopped", Action::Stop, true),
+            // It is no longer wanted then.
+            ("failed", Action::Stop, false),
+            ("failed", Action::Start, false),
+            ("restarting", Action::Stop, false),
+            ("restarting", Action::Start, false),
+            ("stopped", Action::Restart, false),
+        ] {
+            assert_eq!(plan(&facts(state, SaidBy::Daemon), action).already.is_some(), already, "{state} {action}");
+        }
+        let plan = plan(&facts("stopped", SaidBy::Daemon), Action::Kill);
+        assert_eq!(plan.stopper, Some(Stopper::Impossible));
+    }
+
+    #[test]
+    fn a_child_is_not_the_service() {
+        let mut facts = facts("running", SaidBy::Daemon);
+        facts.owners[0].named = false;
+        facts.owners[0].includes_main = false;
+        let plan = plan(&facts, Action::Stop);
+        assert_eq!(plan.stopper, Some(Stopper::Choose));
+        assert!(plan.unlock.unwrap().contains("service:llm"));
+        let request = Request { only_process: true, signal: Signal::HUP, ..Request::new(Action::Kill) };
+        assert_ne!(super::super::decide(&facts, &facts.owners[0], &request).means, Means::OwnService);
+    }
+}

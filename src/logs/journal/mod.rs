@@ -1,0 +1,187 @@
+//! Lines from the journal, of a service of ours or of any unit.
+//!
+//! Read by `journalctl -o json`, which ships with every journal and knows all its formats.
+//! [`access`] is asked first: where the caller may not read, journalctl says nothing and exits with 0.
+
+mod access;
+mod entry;
+mod matches;
+mod wait;
+
+use std::collections::VecDeque;
+use std::process::Stdio;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::process::{Child, ChildStdout, Command};
+
+pub(crate) use access::access;
+pub(crate) use wait::matching;
+
+use super::Line;
+use entry::Entry;
+
+use crate::model::{Manager, ServiceId, UnitName};
+
+/// Whose lines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Source {
+    /// Whose unit.
+    pub(crate) manager: Manager,
+    /// The unit.
+    pub(crate) unit: UnitName,
+    /// The service of ours that the unit is. What a program writes just before it ends often stands
+    /// in the journal without a unit, and is known by this, its identifier.
+    pub(crate) service: Option<ServiceId>,
+}
+
+/// Which of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Query {
+    /// At most so many, the last ones; then `follow`.
+    pub(crate) tail: Option<usize>,
+    /// None before this.
+    pub(crate) since: Option<SystemTime>,
+    /// Those to come, too.
+    pub(crate) follow: bool,
+    /// Only those of standard error (of another unit: of priority err and above).
+    pub(crate) stderr: bool,
+    /// Also what the manager said of the unit, as notes.
+    pub(crate) notes: bool,
+    /// Only those of this invocation of the unit.
+    pub(crate) invocation: Option<String>,
+}
+
+/// Why there are no lines.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum JournalError {
+    /// The caller may not read them; what to do is in it.
+    #[error("{0}")]
+    Denied(String),
+    /// journalctl is not there, or failed.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// Lines, the older first; those to come when they come.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    source: Source,
+    past: VecDeque<Line>,
+    follow: Option<Reader>,
+}
+
+impl Journal {
+    /// Reads what is there, and begins to follow if that is asked for.
+    pub(crate) async fn open(source: Source, query: &Query) -> Result<Self, JournalError> {
+        access(source.manager).map_err(JournalError::Denied)?;
+        let begin = crate::clock::now();
+        let mut past = VecDeque::new();
+        let mut cursor = None;
+        if query.tail != Some(0) {
+            let mut reader = Reader::start(&source, query, None)?;
+            while let Some(entry) = reader.next().await? {
+                cursor = entry.cursor.clone().or(cursor);
+                past.extend(entry.line_of(&source));
+                // The tail is taken here: of what journalctl matches some is not of this unit.
+                if query.tail.is_some_and(|tail| past.len() > tail) {
+                    past.pop_front();
+                }
+            }
+        }
+        let from = match cursor {
+            Some(cursor) => format!("--after-cursor={cursor}"),
+            None => since(begin),
+        };
+        let follow = if query.follow { Some(Reader::start(&source, query, Some(&from))?) } else { None };
+        Ok(Self { source, past, follow })
+    }
+
+    /// The next line; `None` at the end. May be dropped and asked again while it waits.
+    pub(crate) async fn next(&mut self) -> Result<Option<Line>, JournalError> {
+        if let Some(line) = self.past.pop_front() {
+            return Ok(Some(line));
+        }
+        let Some(reader) = &mut self.follow else { return Ok(None) };
+        loop {
+            match reader.next().await? {
+                None => return Ok(None),
+                Some(entry) => {
+                    if let Some(line) = entry.line_of(&self.source) {
+                        return Ok(Some(line));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A journalctl that runs. It is killed when this is dropped.
+#[derive(Debug)]
+struct Reader {
+    child: Child,
+    out: BufReader<ChildStdout>,
+    /// A line that was read in part.
+    line: Vec<u8>,
+}
+
+impl Reader {
+    fn start(source: &Source, query: &Query, follow_from: Option<&str>) -> Result<Self, JournalError> {
+        #[expect(clippy::disallowed_methods, reason = "journalctl, with arguments of ours")]
+        let mut command = Command::new("journalctl");
+        command.args(["--quiet", "--no-pager", "--all", "--output=json", entry::FIELDS]);
+        match follow_from {
+            Some(from) => command.args(["--follow", "--no-tail", from]),
+            None => command.args(query.since.map(since)),
+        };
+        // Enough of them, even if some are another's with the same identifier.
+        if let Some(tail) = query.tail.filter(|_| follow_from.is_none()) {
+            let lines = if source.service.is_some() { tail.saturating_mul(4).saturating_add(100) } else { tail };
+            command.arg(format!("--lines={lines}"));
+        }
+        command.args(matches::of(source, query));
+        command
+            .env("LC_ALL", "C")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        let mut child = command.spawn().map_err(|error| JournalError::Failed(format!("journalctl: {error}")))?;
+        let out = child.stdout.take().ok_or_else(|| JournalError::Failed("journalctl: no output".to_owned()))?;
+        Ok(Self { child, out: BufReader::new(out), line: Vec::new() })
+    }
+
+    async fn next(&mut self) -> Result<Option<Entry>, JournalError> {
+        loop {
+            let read = self.out.read_until(b'\n', &mut self.line).await;
+            let read = read.map_err(|error| JournalError::Failed(format!("journalctl: {error}")))?;
+            if read == 0 && self.line.is_empty() {
+                return self.ended().await;
+            }
+            let line = std::mem::take(&mut self.line);
+            if let Some(entry) = Entry::parse(&line) {
+                return Ok(Some(entry));
+            }
+        }
+    }
+
+    async fn ended(&mut self) -> Result<Option<Entry>, JournalError> {
+        let mut said = Vec::new();
+        if let Some(err) = self.child.stderr.take() {
+            let _unreadable = err.take(4096).read_to_end(&mut said).await;
+        }
+        let status = self.child.wait().await;
+        let said = crate::text::clip_to(String::from_utf8_lossy(&said).trim(), 300);
+        match status {
+            // 1 is also the word of some versions for "no entries".
+            Ok(status) if status.success() || said.is_empty() => Ok(None),
+            Ok(_) => Err(JournalError::Failed(format!("journalctl: {said}"))),
+            Err(error) => Err(JournalError::Failed(format!("journalctl: {error}"))),
+        }
+    }
+}
+
+fn since(time: SystemTime) -> String {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    format!("--since=@{}.{:06}", since.as_secs(), since.subsec_micros())
+}

@@ -1,0 +1,28 @@
+//! What services say: lines of the journal, and of the files that the direct backend captures.
+//!
+//! Reads and stores; who wants to see which lines, and how they are printed, is the caller's.
+//!
+//! * [`capture`]: in the daemon, from named pipes into files; how a backend uses it stands there.
+//! * `layout`: how those files lie.
+//! * [`read`]: lines from them, by any process: [`read::read`] what there is, [`read::Follow`] what
+//!   comes.
+
+pub(crate) mod capture;
+pub(crate) mod journal;
+mod layout;
+mod line;
+pub(crate) mod read;
+mod stream;
+
+use std::path::PathBuf;
+
+pub(crate) use line::{Line, Stream};
+pub(crate) use stream::{ERR, journal_stream};
+
+use crate::model::ServiceId;
+use crate::paths::Places;
+
+/// The folder of a service's captured output.
+pub(crate) fn folder(places: &Places, id: &ServiceId) -> PathBuf {
+    places.logs.join(id.as_str())
+}

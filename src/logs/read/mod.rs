@@ -1,0 +1,33 @@
+//! Reading what was captured: which lines, in the order in which they were written, by any process
+//! that may read the files, with or without a daemon.
+
+mod follow;
+mod reader;
+mod source;
+
+use std::io;
+use std::path::Path;
+use std::time::SystemTime;
+
+pub(crate) use follow::Follow;
+pub(crate) use reader::Reader;
+
+/// Which lines.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Query {
+    /// So many from the end; `None`: all.
+    pub(crate) lines: Option<usize>,
+    /// From then on.
+    pub(crate) since: Option<SystemTime>,
+    /// Only those of standard error.
+    pub(crate) stderr: bool,
+}
+
+/// The lines that a service has written by now, from its folder ([`super::folder`]). A last one
+/// that is not finished is among them. `None`: nothing of it was ever captured.
+///
+/// # Errors
+/// The files cannot be read.
+pub(crate) fn read(dir: &Path, query: &Query) -> io::Result<Option<Reader>> {
+    Reader::of(dir, query)
+}

@@ -1,0 +1,22 @@
+//! What provost starts and supervises itself: how a service is described, the states it goes
+//! through, and what is said of it.
+
+mod event;
+mod exit;
+mod expand;
+mod policy;
+mod ready;
+mod report;
+mod spec;
+mod state;
+mod units;
+
+pub use event::{Event, EventKind};
+pub use exit::Exit;
+pub use expand::{expand, literal, uses, variables};
+pub use policy::{Restart, RestartPolicy};
+pub use ready::{Check, Ready};
+pub use report::{Containment, Health, ServiceReport};
+pub use spec::{BackendChoice, Limits, LogSpec, PortSpec, Program, Reload, ServiceSpec};
+pub use state::{BackendKind, Desired, ServiceState};
+pub use units::{Percent, Size, Span};

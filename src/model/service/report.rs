@@ -1,0 +1,128 @@
+//! What `list`, `status` and the registry say of a service; the same over D-Bus.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{BackendKind, Desired, Exit, ServiceState};
+use crate::model::ServiceId;
+
+/// One service as it is now. Times are RFC 3339, in UTC. What is unknown is null.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ServiceReport {
+    /// Its id.
+    pub id: ServiceId,
+    /// The name for people.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// What it is doing.
+    pub state: ServiceState,
+    /// Whether it is ready.
+    pub ready: bool,
+    /// What it was last asked to be.
+    pub desired: Desired,
+    /// Whether it starts with its project or the daemon.
+    pub enabled: bool,
+    /// Whether it does what it should.
+    pub health: Health,
+    /// Why it is in this state, where that needs a word: the last error, what is waited for.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// How it is run.
+    #[serde(default)]
+    pub backend: Option<BackendKind>,
+    /// How its processes are held together.
+    #[serde(default)]
+    pub containment: Option<Containment>,
+    /// Its unit.
+    #[serde(default)]
+    pub unit: Option<String>,
+    /// Its main process.
+    #[serde(default)]
+    pub pid: Option<u32>,
+    /// The port that it was given.
+    #[serde(default)]
+    pub port: Option<u16>,
+    /// The path of its socket.
+    #[serde(default)]
+    pub socket: Option<String>,
+    /// The program and its arguments, variables replaced (of the last start).
+    #[serde(default)]
+    pub command_line: Vec<String>,
+    /// The folder it runs in.
+    #[serde(default)]
+    pub cwd: PathBuf,
+    /// The config file it is from.
+    #[serde(default)]
+    pub project: Option<PathBuf>,
+    /// What it starts after.
+    #[serde(default)]
+    pub after: Vec<ServiceId>,
+    /// How often it was started again, ever.
+    pub restarts: u64,
+    /// How often in a row it failed.
+    pub failures: u32,
+    /// When it is started again, of one that is restarting.
+    #[serde(default)]
+    pub next_start_at: Option<String>,
+    /// When it became known.
+    #[serde(default)]
+    pub created_at: Option<String>,
+    /// When it last started.
+    #[serde(default)]
+    pub started_at: Option<String>,
+    /// When it last ended.
+    #[serde(default)]
+    pub stopped_at: Option<String>,
+    /// When it was last started again.
+    #[serde(default)]
+    pub last_restart_at: Option<String>,
+    /// When any of this last changed.
+    #[serde(default)]
+    pub updated_at: Option<String>,
+    /// How its main process last ended.
+    #[serde(default)]
+    pub last_exit: Option<Exit>,
+    /// What last went wrong.
+    #[serde(default)]
+    pub last_error: Option<String>,
+    /// Processor use of all its processes, in percent of one processor, over their life.
+    #[serde(default)]
+    pub cpu_percent: Option<f64>,
+    /// Memory of all its processes, in bytes.
+    #[serde(default)]
+    pub memory_bytes: Option<u64>,
+    /// How many processes it has.
+    #[serde(default)]
+    pub processes: Option<u32>,
+    /// What the user should know: a limit that cannot be enforced, a port that changed.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+    /// What the user says of it.
+    #[serde(default)]
+    pub meta: Map<String, Value>,
+}
+
+/// Whether a service does what it should.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Health {
+    /// It runs and is ready, or is stopped as it should be.
+    Ok,
+    /// It is on its way: starting, not ready yet, stopping.
+    Pending,
+    /// It failed, or waits for its next start.
+    Bad,
+}
+
+/// How the processes of a service are held together, so that none is left behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Containment {
+    /// In a control group of their own: none can leave.
+    Cgroup,
+    /// Found by ancestry and by the mark in their environment: one that daemonises and clears
+    /// its environment cannot be found.
+    Mark,
+}

@@ -1,0 +1,80 @@
+//! Orphans: what an instance started and no longer tracks, and, by name, what nobody tracks.
+//!
+//! `look` reads the processes that matter, `judge` says (purely) which of them are orphans and why
+//! the others are not, `clean` ends them. Nothing here needs a daemon.
+
+mod clean;
+mod judge;
+mod look;
+
+pub(crate) use clean::{clean, to_clean, would_clean};
+
+use std::collections::BTreeSet;
+
+use crate::backend::Marked;
+use crate::model::service::{Program, ServiceSpec};
+use crate::model::{Instance, Process};
+use crate::observe::{Observer, interpreter};
+use crate::paths::Places;
+use crate::supervise::Orphan;
+
+use super::{Record, Store};
+
+/// What is looked for, and what is known already.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Search<'a> {
+    /// Reads the host.
+    pub(crate) observer: &'a Observer,
+    /// The id of this instance; `None` if it has never had a daemon.
+    pub(crate) instance: Option<&'a str>,
+    /// All its records, as the daemon has them, or as they are on disk where none runs.
+    pub(crate) records: &'a [Record],
+    /// Those of the caller's other instance: see [`elsewhere`].
+    pub(crate) elsewhere: &'a [Record],
+    /// The daemon's process, if one runs: then the records say how things are now.
+    pub(crate) daemon: Option<u32>,
+    /// What the backends know to carry the mark; processes are also looked for here.
+    pub(crate) marked: &'a [Marked],
+    /// Names of processes to look for besides the mark.
+    pub(crate) names: &'a [String],
+}
+
+impl Search<'_> {
+    /// The orphans, and what looks like one with the reason why it is none. Orphans first.
+    pub(crate) fn find(&self) -> Vec<Orphan> {
+        let mut found = judge::all(self, look::look(self));
+        found.sort_by_key(|one| (!one.orphan, !one.marked, one.identity.pid));
+        found
+    }
+}
+
+/// The records of the other instance of the same user. Only root has two.
+pub(crate) fn elsewhere(places: &Places) -> Vec<Record> {
+    let other = match places.instance {
+        _ if places.uid != 0 => return Vec::new(),
+        Instance::User => Instance::System,
+        Instance::System => Instance::User,
+    };
+    Places::of(other, places.uid).map(|places| Store::at(&places).all()).unwrap_or_default()
+}
+
+/// The names of the programs of services: what is looked for where nothing was named. What an
+/// interpreter runs is known by its script: every agent is a `python3`.
+pub(crate) fn programs<'a>(specs: impl IntoIterator<Item = &'a ServiceSpec>) -> Vec<String> {
+    let base = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
+    let name = |spec: &ServiceSpec| match &spec.program {
+        Program::Script { path, .. } => base(path),
+        Program::Command(command) => {
+            let words: Vec<String> = command.iter().chain(&spec.args).cloned().collect();
+            let program = interpreter::program(&Process::of_command(&words));
+            base(&program.script.unwrap_or(program.path))
+        }
+    };
+    // A shell, or an interpreter without a script, is too many things.
+    let says_nothing = |name: &String| name.is_empty() || interpreter::is_one(name);
+    let names: BTreeSet<String> = specs.into_iter().map(name).filter(|name| !says_nothing(name)).collect();
+    names.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests;

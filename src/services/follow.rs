@@ -1,0 +1,214 @@
+//! Waits until services are as they are wanted: woken by events, never by a clock.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::control::{Control, Events};
+use crate::error::Error;
+use crate::model::ServiceId;
+use crate::model::service::{Desired, Event, EventKind, Health, ServiceReport, ServiceState};
+
+/// What is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Goal {
+    /// It runs and is ready, or has done its work and ended well.
+    Ready,
+    /// The same, by a process that was started from now on.
+    Again,
+    /// It does not run, and is not about to.
+    Down,
+    /// It has ended for good, however.
+    Ended,
+    /// The same, or it fails again and again.
+    Lost,
+}
+
+/// How a wait ended.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Ended {
+    /// All are as wanted.
+    Reached(Vec<ServiceReport>),
+    /// This one never will be.
+    Failed(Box<ServiceReport>),
+    /// The time did not suffice; this one is not as wanted yet.
+    TimedOut(Box<ServiceReport>),
+}
+
+/// As many failures in a row as end a wait: it is tried again, but somebody should look.
+const FAILURES: u32 = 3;
+
+/// The events of a daemon since a moment, and what they made of services.
+#[derive(Debug)]
+pub(crate) struct Follow {
+    control: Control,
+    events: Events,
+    /// Services that went down, and those that went up, since.
+    down: BTreeSet<ServiceId>,
+    up: BTreeSet<ServiceId>,
+}
+
+impl Follow {
+    /// From now on: before a command is given, so that nothing is missed.
+    pub(crate) async fn begin(control: &Control) -> Result<Self, Error> {
+        let events = control.events().await?;
+        Ok(Self { control: control.clone(), events, down: BTreeSet::new(), up: BTreeSet::new() })
+    }
+
+    /// Waits for all of these. Every event, of others too, is shown to `see`.
+    pub(crate) async fn until(
+        &mut self,
+        ids: &[ServiceId],
+        goal: Goal,
+        timeout: Option<Duration>,
+        mut see: impl FnMut(&Event),
+    ) -> Result<Ended, Error> {
+        if ids.is_empty() {
+            return Ok(Ended::Reached(Vec::new()));
+        }
+        let mut known: BTreeMap<ServiceId, ServiceReport> = BTreeMap::new();
+        let mut stale: BTreeSet<ServiceId> = ids.iter().cloned().collect();
+        let mut asked_for = stale.clone();
+        let work = async {
+            loop {
+                if !stale.is_empty() {
+                    let asked: Vec<ServiceId> = stale.iter().cloned().collect();
+                    let fresh = match self.control.list(&asked, None, false).await {
+                        // One that is removed does not run.
+                        Err(Error::NotFound { .. }) if matches!(goal, Goal::Down | Goal::Ended | Goal::Lost) => {
+                            return Ok(Ended::Reached(known.values().cloned().collect()));
+                        }
+                        other => other?,
+                    };
+                    stale.clear();
+                    known.extend(fresh.into_iter().map(|report| (report.id.clone(), report)));
+                    // What they wait for decides, too.
+                    if matches!(goal, Goal::Ready | Goal::Again) {
+                        let earlier = known.values().flat_map(|report| &report.after);
+                        stale = earlier.filter(|id| asked_for.insert((*id).clone())).cloned().collect();
+                        if !stale.is_empty() {
+                            continue;
+                        }
+                    }
+                    let is_wanted = |report: &ServiceReport| ids.iter().any(|id| super::matches(id, &report.id));
+                    let (wanted, earlier): (Vec<_>, Vec<_>) = known.values().partition(|report| is_wanted(report));
+                    let lost = wanted.iter().find(|report| self.judge(report, goal) == Some(false));
+                    let blocks = |report: &&&ServiceReport| {
+                        report.state == ServiceState::Failed && wanted.iter().any(|later| later.health == Health::Bad)
+                    };
+                    if let Some(report) = earlier.iter().find(blocks).or(lost) {
+                        return Ok(Ended::Failed(Box::new((*report).clone())));
+                    }
+                    if wanted.iter().all(|report| self.judge(report, goal) == Some(true)) {
+                        return Ok(Ended::Reached(wanted.into_iter().cloned().collect()));
+                    }
+                }
+                // All that is there already is taken at once: one question answers them all.
+                let mut next = self.events.next().await;
+                loop {
+                    let Some(event) = next else {
+                        let why = "the daemon ended while it was waited for";
+                        return Err(Error::Unreachable(why.to_owned()));
+                    };
+                    self.note(&event);
+                    if known.contains_key(&event.id) {
+                        stale.insert(event.id.clone());
+                    }
+                    see(&event);
+                    match self.events.ready() {
+                        Some(event) => next = Some(event),
+                        None => break,
+                    }
+                }
+                if self.events.missed() > 0 {
+                    stale.extend(ids.iter().cloned());
+                }
+            }
+        };
+        let Some(limit) = timeout else { return work.await };
+        if let Ok(ended) = tokio::time::timeout(limit, work).await {
+            return ended;
+        }
+        let late = known.into_values().find(|report| self.judge(report, goal) != Some(true));
+        match late {
+            Some(report) => Ok(Ended::TimedOut(Box::new(report))),
+            None => Err(Error::Unreachable("the daemon did not answer in time".to_owned())),
+        }
+    }
+
+    fn note(&mut self, event: &Event) {
+        if let EventKind::State { to, .. } = event.kind {
+            match to {
+                ServiceState::Starting | ServiceState::Running => {
+                    self.up.insert(event.id.clone());
+                    self.down.remove(&event.id);
+                }
+                ServiceState::Stopped | ServiceState::Failed => {
+                    self.down.insert(event.id.clone());
+                }
+                ServiceState::Stopping | ServiceState::Restarting => {}
+            }
+        }
+    }
+
+    fn judge(&self, report: &ServiceReport, goal: Goal) -> Option<bool> {
+        let (down, up) = (self.down.contains(&report.id), self.up.contains(&report.id));
+        judge(report, goal, down, up)
+    }
+}
+
+/// Whether a service is as wanted; `None`: it may still become so. `down`, `up`: it was seen to go
+/// there.
+fn judge(report: &ServiceReport, goal: Goal, down: bool, up: bool) -> Option<bool> {
+    use ServiceState::{Failed, Restarting, Running, Starting, Stopped, Stopping};
+    match (goal, report.state) {
+        (Goal::Down | Goal::Ended | Goal::Lost, Stopped | Failed) => Some(true),
+        (Goal::Lost, Restarting) if report.failures >= FAILURES => Some(true),
+        (Goal::Down | Goal::Ended | Goal::Lost, _) => None,
+        (Goal::Ready, Running) if report.ready => Some(true),
+        (Goal::Again, Running) if report.ready && up => Some(true),
+        // One that had failed before is not lost yet.
+        (_, Failed) => (up || down).then_some(false),
+        (_, Stopped) if down => match report.last_exit {
+            // A program that did its work.
+            Some(exit) if exit.is_success() => Some(true),
+            _ if report.desired == Desired::Down => Some(false),
+            _ => None,
+        },
+        (_, Restarting) if report.failures >= FAILURES => Some(false),
+        (_, Running | Starting | Stopping | Restarting | Stopped) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::service::{Exit, ServiceSpec};
+
+    fn report(state: ServiceState, ready: bool) -> ServiceReport {
+        let spec = ServiceSpec::new("a".parse().unwrap(), vec!["x".to_owned()], "/".into());
+        ServiceReport { state, ready, desired: Desired::Up, ..super::super::of_spec(&spec) }
+    }
+
+    #[test]
+    fn a_start_ends_ready_or_lost() {
+        use ServiceState::{Failed, Restarting, Running, Stopped, Stopping};
+        assert_eq!(judge(&report(Running, true), Goal::Ready, false, false), Some(true));
+        assert_eq!(judge(&report(Running, false), Goal::Ready, false, true), None);
+        // Not begun yet.
+        assert_eq!(judge(&report(Stopped, false), Goal::Ready, false, false), None);
+        assert_eq!(judge(&report(Failed, false), Goal::Ready, false, true), Some(false));
+        // The old process is not the new one.
+        assert_eq!(judge(&report(Running, true), Goal::Again, false, false), None);
+        assert_eq!(judge(&report(Running, true), Goal::Again, true, true), Some(true));
+        let flapping = ServiceReport { failures: 3, ..report(Restarting, false) };
+        assert_eq!(judge(&flapping, Goal::Ready, false, true), Some(false));
+        let done = ServiceReport { last_exit: Some(Exit::Code(0)), ..report(Stopped, false) };
+        assert_eq!(judge(&done, Goal::Ready, true, true), Some(true));
+        assert_eq!(judge(&flapping, Goal::Lost, false, true), Some(true));
+        assert_eq!(judge(&flapping, Goal::Ended, false, true), None);
+        let stopped = ServiceReport { desired: Desired::Down, ..report(Stopped, false) };
+        assert_eq!(judge(&stopped, Goal::Ready, true, true), Some(false));
+        assert_eq!(judge(&report(Stopping, false), Goal::Down, false, false), None);
+        assert_eq!(judge(&stopped, Goal::Down, false, false), Some(true));
+    }
+}

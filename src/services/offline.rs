@@ -1,0 +1,22 @@
+//! Reads and verifies the registry where no daemon runs.
+
+use super::reports::{running, seen};
+use crate::model::service::ServiceReport;
+use crate::observe::Observer;
+use crate::paths::Places;
+use crate::registry::{Record, Store};
+
+/// What the caller's registry says of supervised services, each looked for on the host.
+pub(crate) async fn offline_reports(observer: &Observer) -> Vec<ServiceReport> {
+    let uid = observer.caller().uid;
+    let places = Places::of(super::instance_of(observer.units(), uid), uid);
+    let mut records = places.map(|places| Store::at(&places).all()).unwrap_or_default();
+    records.retain(|record| record.instance.is_some());
+    verified(observer, &records).await
+}
+
+/// What these records say, each looked for on the host.
+pub(crate) async fn verified(observer: &Observer, records: &[Record]) -> Vec<ServiceReport> {
+    let reports = records.iter().map(|record| async move { seen(record, running(observer, record).await) });
+    crate::join::join_all(reports).await
+}

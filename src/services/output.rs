@@ -1,0 +1,254 @@
+//! What services write: from the files or the journal, whichever holds it, merged for who looks at
+//! several.
+
+use std::io;
+use std::task::Poll;
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Value, json};
+
+use crate::act::ActError;
+use crate::error::Error;
+use crate::logs::journal::{self, Journal, JournalError};
+pub(crate) use crate::logs::read::Query;
+use crate::logs::read::{self, Follow};
+use crate::logs::{Line, Stream, folder};
+use crate::model::service::{BackendKind, ServiceReport};
+use crate::model::{Instance, Manager, ServiceId, UnitName};
+use crate::observe::Observer;
+use crate::paths::Places;
+
+/// All that was written since a time.
+pub(crate) fn written_since(time: SystemTime) -> Query {
+    Query { since: Some(time), ..Query::default() }
+}
+
+/// A line, and whose it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Piece {
+    /// The service, or the unit.
+    pub(crate) whose: String,
+    /// What was written.
+    pub(crate) line: Line,
+}
+
+impl Piece {
+    /// `{"id", "at", "stream", "text"}`.
+    pub(crate) fn document(&self) -> Value {
+        json!({
+            "id": self.whose,
+            "at": humantime::format_rfc3339_micros(self.line.at).to_string(),
+            "stream": match self.line.stream {
+                Stream::Out => "stdout",
+                Stream::Err => "stderr",
+                Stream::Note => "note",
+            },
+            "text": String::from_utf8_lossy(&self.line.text),
+        })
+    }
+}
+
+/// Where lines come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// A service; its backend, where it is known, says whether files or the journal hold them.
+    Service(ServiceId, Option<BackendKind>),
+    /// A unit of others: the journal.
+    Unit(Manager, UnitName),
+}
+
+impl Source {
+    /// What a report speaks of.
+    pub(crate) fn of(report: &ServiceReport) -> Self {
+        Self::Service(report.id.clone(), report.backend)
+    }
+
+    /// Its name before its lines.
+    pub(crate) fn whose(&self) -> &str {
+        match self {
+            Self::Service(id, _) => id.as_str(),
+            Self::Unit(_, unit) => unit.as_str(),
+        }
+    }
+}
+
+/// How long nothing must come from the journal until it counts as told: journald tells who follows
+/// at most four times a second.
+const QUIET: Duration = Duration::from_millis(600);
+
+/// Lines as they are written.
+#[derive(Debug)]
+pub(crate) struct Output {
+    files: Option<Follow>,
+    journals: Vec<(String, Journal)>,
+}
+
+impl Output {
+    /// What the query asks for, and then what is written.
+    pub(crate) async fn follow(observer: &Observer, sources: &[Source], query: &Query) -> Result<Self, Error> {
+        let places = places(observer)?;
+        let mut files = None;
+        let mut journals = Vec::new();
+        for source in sources {
+            if let Source::Service(id, backend) = source
+                && *backend != Some(BackendKind::Sim)
+            {
+                let follow = match files.take() {
+                    Some(follow) => Ok(follow),
+                    None => Follow::new(),
+                };
+                let mut follow = follow.map_err(|error| unreadable(source, error))?;
+                follow.add(&places, id, query).map_err(|error| unreadable(source, error))?;
+                files = Some(follow);
+            }
+            journals.extend(
+                journal(observer, &places, source, query, true)
+                    .await?
+                    .map(|journal| (source.whose().to_owned(), journal)),
+            );
+        }
+        Ok(Self { files, journals })
+    }
+
+    /// The next one; it may never come. It can be dropped and called again.
+    pub(crate) async fn next(&mut self) -> Piece {
+        loop {
+            // A source that fails is left out from then on: the others go on.
+            match self.news().await {
+                News::File(Ok((id, line))) => return Piece { whose: id.into(), line },
+                News::File(Err(error)) => {
+                    tracing::warn!("captured output cannot be followed: {error}");
+                    self.files = None;
+                }
+                News::Journal(at, Ok(Some(line))) => return Piece { whose: self.journals[at].0.clone(), line },
+                News::Journal(at, end) => {
+                    if let Err(error) = end {
+                        tracing::warn!("the journal cannot be followed: {error}");
+                    }
+                    drop(self.journals.remove(at));
+                }
+            }
+        }
+    }
+
+    /// What is left when nobody writes any more, one after the other.
+    pub(crate) async fn rest(&mut self) -> Option<Piece> {
+        let wait = if self.journals.is_empty() { Duration::ZERO } else { QUIET };
+        tokio::time::timeout(wait, self.next()).await.ok()
+    }
+
+    async fn news(&mut self) -> News {
+        let files = async {
+            match &mut self.files {
+                Some(files) => files.next().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            next = files => News::File(next),
+            (at, next) = first(&mut self.journals) => News::Journal(at, next),
+        }
+    }
+}
+
+/// What came from where.
+enum News {
+    File(io::Result<(ServiceId, Line)>),
+    Journal(usize, Result<Option<Line>, JournalError>),
+}
+
+/// The first of the journals that has something.
+async fn first(journals: &mut [(String, Journal)]) -> (usize, Result<Option<Line>, JournalError>) {
+    let mut waits: Vec<_> = journals.iter_mut().map(|(_, journal)| Box::pin(journal.next())).collect();
+    std::future::poll_fn(|cx| {
+        for (at, wait) in waits.iter_mut().enumerate() {
+            if let Poll::Ready(next) = wait.as_mut().poll(cx) {
+                return Poll::Ready((at, next));
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+/// What was written.
+pub(crate) async fn read_output(observer: &Observer, source: &Source, query: &Query) -> Result<Vec<Line>, Error> {
+    let places = places(observer)?;
+    let mut lines = Vec::new();
+    if let Source::Service(id, _) = source {
+        let reader = read::read(&folder(&places, id), query).map_err(|error| unreadable(source, error))?;
+        if let Some(mut reader) = reader {
+            while let Some(line) = reader.next().map_err(|error| unreadable(source, error))? {
+                lines.push(line);
+            }
+        }
+    }
+    if let Some(mut journal) = journal(observer, &places, source, query, false).await? {
+        let captured = !lines.is_empty();
+        while let Some(line) = journal.next().await.map_err(|error| of_journal(source, error))? {
+            lines.push(line);
+        }
+        if captured {
+            lines.sort_by_key(|line| line.at);
+        }
+    }
+    if let Some(most) = query.lines {
+        drop(lines.drain(..lines.len().saturating_sub(most)));
+    }
+    Ok(lines)
+}
+
+/// The journal of a source, where it can have one.
+async fn journal(
+    observer: &Observer,
+    places: &Places,
+    source: &Source,
+    query: &Query,
+    follow: bool,
+) -> Result<Option<Journal>, Error> {
+    let (manager, unit, service, sure) = match source {
+        Source::Unit(manager, unit) => (*manager, unit.clone(), None, true),
+        Source::Service(_, Some(BackendKind::Direct | BackendKind::Sim)) => return Ok(None),
+        Source::Service(id, backend) => {
+            let manager = match places.instance {
+                Instance::System => Manager::System,
+                Instance::User => Manager::User(places.uid),
+            };
+            (manager, format!("provost-{id}.service").parse()?, Some(id.clone()), backend.is_some())
+        }
+    };
+    if !sure && observer.bus().manager(manager).await.is_err() {
+        return Ok(None);
+    }
+    let (tail, since, stderr) = (query.lines, query.since, query.stderr);
+    let notes = service.is_none();
+    let from = journal::Source { manager, unit, service };
+    let query = journal::Query { tail, since, follow, stderr, notes, invocation: None };
+    match Journal::open(from, &query).await {
+        Ok(journal) => Ok(Some(journal)),
+        Err(error) if sure => Err(of_journal(source, error)),
+        Err(error) => {
+            tracing::info!("the journal: {error}");
+            Ok(None)
+        }
+    }
+}
+
+fn places(observer: &Observer) -> Result<Places, Error> {
+    let uid = observer.caller().uid;
+    let instance = super::instance_of(observer.units(), uid);
+    let places = Places::of(instance, uid);
+    places.ok_or_else(|| crate::model::Malformed::new("there is no home folder for the state").into())
+}
+
+fn unreadable(source: &Source, error: io::Error) -> Error {
+    Error::Io { what: format!("the output of {} cannot be read", source.whose()), source: error }
+}
+
+fn of_journal(source: &Source, error: JournalError) -> Error {
+    let what = |why: &str| format!("the journal of {}: {why}", source.whose());
+    Error::Act(match error {
+        JournalError::Denied(why) => ActError::NotPermitted(what(&why)),
+        JournalError::Failed(why) => ActError::Failed(what(&why)),
+    })
+}

@@ -1,0 +1,161 @@
+//! What is said of services where no daemon speaks for them: made from records and descriptions.
+
+use crate::model::ServiceId;
+use crate::model::service::{Desired, Health, Program, ServiceReport, ServiceSpec, ServiceState};
+use crate::observe::Observer;
+use crate::registry::Record;
+
+pub(crate) use super::offline::offline_reports;
+
+/// Whether an id is meant by an id or a glob.
+pub(crate) fn matches(pattern: &ServiceId, id: &ServiceId) -> bool {
+    if pattern.is_glob() { crate::observe::glob(pattern.as_str(), id.as_str()) } else { pattern == id }
+}
+
+/// A service that has never been started.
+pub(crate) fn of_spec(spec: &ServiceSpec) -> ServiceReport {
+    let mut command_line = match &spec.program {
+        Program::Command(words) => words.clone(),
+        Program::Script { path, interpreter } => interpreter.iter().chain([path]).cloned().collect(),
+    };
+    command_line.extend(spec.args.iter().cloned());
+    ServiceReport {
+        id: spec.id.clone(),
+        name: spec.name.clone(),
+        state: ServiceState::Stopped,
+        ready: false,
+        desired: Desired::Down,
+        enabled: spec.enabled,
+        health: Health::Ok,
+        reason: None,
+        backend: None,
+        containment: None,
+        unit: None,
+        pid: None,
+        port: None,
+        socket: None,
+        command_line,
+        cwd: spec.cwd.clone(),
+        project: spec.project.clone(),
+        after: spec.after.clone(),
+        restarts: 0,
+        failures: 0,
+        next_start_at: None,
+        created_at: None,
+        started_at: None,
+        stopped_at: None,
+        last_restart_at: None,
+        updated_at: None,
+        last_exit: None,
+        last_error: None,
+        cpu_percent: None,
+        memory_bytes: None,
+        processes: None,
+        warnings: Vec::new(),
+        meta: spec.meta.clone(),
+    }
+}
+
+/// What a record says, before anybody has looked whether it is still so.
+pub(super) fn of_record(record: &Record) -> ServiceReport {
+    let written = of_spec(&record.spec);
+    let command_line =
+        if record.command_line.is_empty() { written.command_line.clone() } else { record.command_line.clone() };
+    ServiceReport {
+        state: record.state,
+        ready: record.ready,
+        desired: record.desired,
+        backend: record.backend,
+        containment: record.containment,
+        unit: record.unit.clone(),
+        pid: record.identity.map(|identity| identity.pid),
+        port: record.port,
+        socket: record.socket.clone(),
+        command_line,
+        restarts: record.restarts,
+        failures: record.failures,
+        created_at: record.created_at.clone(),
+        started_at: record.started_at.clone(),
+        stopped_at: record.stopped_at.clone(),
+        last_restart_at: record.last_restart_at.clone(),
+        updated_at: record.updated_at.clone(),
+        last_exit: record.last_exit,
+        last_error: record.last_error.clone(),
+        ..written
+    }
+}
+
+/// The same with what was seen of it: `Some` pid of its main process if it runs.
+pub(super) fn seen(record: &Record, running: Option<Option<u32>>) -> ServiceReport {
+    let said = of_record(record);
+    match running {
+        Some(pid) => ServiceReport {
+            state: ServiceState::Running,
+            health: if said.ready { Health::Ok } else { Health::Pending },
+            pid: pid.or(said.pid),
+            ..said
+        },
+        None => {
+            let failed = said.state == ServiceState::Failed;
+            let was_up = said.desired == Desired::Up && !failed;
+            let reason = match () {
+                () if failed => said.last_error.clone(),
+                () if was_up => Some("no daemon runs that would start it again".to_owned()),
+                () => None,
+            };
+            ServiceReport {
+                state: if failed { ServiceState::Failed } else { ServiceState::Stopped },
+                health: if failed || was_up { Health::Bad } else { Health::Ok },
+                ready: false,
+                reason,
+                pid: None,
+                ..said
+            }
+        }
+    }
+}
+
+/// What a record speaks of is looked for as the process or the unit that it names.
+pub(super) async fn running(observer: &Observer, record: &Record) -> Option<Option<u32>> {
+    if record.boot_id != observer.host().boot_id {
+        return None;
+    }
+    if let (Some(unit), Some(invocation)) = (&record.unit, &record.invocation) {
+        let unit = unit.parse().ok()?;
+        let caller = observer.caller();
+        let whose = match caller.is_root() {
+            true => crate::model::Manager::System,
+            false => crate::model::Manager::User(caller.uid),
+        };
+        if let Ok(manager) = observer.bus().manager(whose).await {
+            let properties = manager.unit_properties(&unit, &["MainPID"]).await.ok()?;
+            let active = matches!(properties.string("ActiveState").as_str(), "active" | "reloading" | "deactivating");
+            let same = properties.hex("InvocationID") == *invocation;
+            return (active && same).then(|| properties.pid("MainPID"));
+        }
+    }
+    crate::observe::runs(observer, record).then_some(record.identity.map(|identity| identity.pid))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(state: ServiceState, desired: Desired) -> Record {
+        let spec = ServiceSpec::new("llm".parse().unwrap(), vec!["llama-server".to_owned()], "/".into());
+        Record { state, desired, last_error: Some("exit code 1".to_owned()), ready: true, ..Record::new(spec, 1000) }
+    }
+
+    #[test]
+    fn what_is_seen_counts_more_than_what_was_written() {
+        let up = record(ServiceState::Restarting, Desired::Up);
+        let there = seen(&up, Some(Some(7)));
+        assert_eq!((there.state, there.health, there.pid), (ServiceState::Running, Health::Ok, Some(7)));
+        let gone = seen(&up, None);
+        assert_eq!((gone.state, gone.health, gone.pid), (ServiceState::Stopped, Health::Bad, None));
+        let down = seen(&record(ServiceState::Running, Desired::Down), None);
+        assert_eq!((down.state, down.health, down.reason), (ServiceState::Stopped, Health::Ok, None));
+        let failed = seen(&record(ServiceState::Failed, Desired::Up), None);
+        assert_eq!((failed.state, failed.reason.as_deref()), (ServiceState::Failed, Some("exit code 1")));
+    }
+}

@@ -1,0 +1,179 @@
+//! How everybody else speaks to the supervisor: commands with an answer, and the stream of events.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+use crate::model::service::{Event, ServiceReport, ServiceSpec};
+use crate::model::{Identity, ServiceId, Signal, Whom};
+
+/// Which services: ids, ids of `instances`, and globs. Of a project only, if one is named.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Selection {
+    /// Empty: all.
+    pub(crate) ids: Vec<ServiceId>,
+    /// Only those of this config file.
+    pub(crate) project: Option<PathBuf>,
+}
+
+/// What can be asked of the supervisor. All of it returns at once: what takes time is told by
+/// events, and ends in a state that [`Command::Report`] shows.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Reads a config file and makes its services known; starts none. Those of the same file that
+    /// are no longer in it are stopped and removed.
+    Load { config: PathBuf, environment: BTreeMap<String, String>, answer: Answer<Vec<ServiceId>> },
+    /// Makes services known that are in no file; one of the same id that does not run is replaced.
+    Define { specs: Vec<ServiceSpec>, environment: BTreeMap<String, String>, answer: Answer<Vec<ServiceId>> },
+    /// Starts services, and before them those that they come after. `environment` replaces what
+    /// was sent along earlier, unless it is empty.
+    Start { which: Selection, environment: BTreeMap<String, String>, answer: Answer<Vec<(ServiceId, bool)>> },
+    /// Stops services, and before them those that come after them. The flag of each: whether
+    /// there was anything to do.
+    Stop { which: Selection, force: bool, answer: Answer<Vec<(ServiceId, bool)>> },
+    /// Stops what runs and starts it.
+    Restart { which: Selection, answer: Answer<Vec<(ServiceId, bool)>> },
+    /// Has services read their configuration again.
+    Reload { which: Selection, answer: Answer<Vec<(ServiceId, bool)>> },
+    /// Sends a signal.
+    Kill { which: Selection, signal: Signal, whom: Whom, answer: Answer<Vec<(ServiceId, bool)>> },
+    /// Whether services start with their project or the daemon; holds until the config says otherwise.
+    Enable { which: Selection, enabled: bool, answer: Answer<Vec<(ServiceId, bool)>> },
+    /// Stops services and forgets them.
+    Remove { which: Selection, answer: Answer<Vec<(ServiceId, bool)>> },
+    /// Says what services are doing; `resources` measures what they use.
+    Report { which: Selection, resources: bool, answer: Answer<Vec<ServiceReport>> },
+    /// Looks for orphans.
+    Orphans { query: OrphanQuery, answer: Answer<Vec<Orphan>> },
+    /// Ends orphans.
+    CleanOrphans { query: OrphanQuery, force: bool, answer: Answer<OrphansCleaned> },
+    /// Reads all config files again and applies what changed.
+    ReloadConfig { answer: Answer<Vec<ServiceId>> },
+    /// Ends the supervisor. Services are stopped in order, or left as they are.
+    Finish { stop: Stop, answer: Answer<()> },
+}
+
+/// What happens to the services when the supervisor ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// They keep running; the next daemon takes them over.
+    None,
+    /// Those of the direct backend are stopped, those of systemd keep running.
+    Direct,
+    /// All are stopped, in reverse order.
+    All,
+    /// All are killed at once.
+    Force,
+}
+
+impl Stop {
+    /// The word of it on the wire.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "keep",
+            Self::Direct => "direct",
+            Self::All => "all",
+            Self::Force => "force",
+        }
+    }
+
+    /// The meaning of a word.
+    pub(crate) fn from_word(word: &str) -> Option<Self> {
+        [Self::None, Self::Direct, Self::All, Self::Force].into_iter().find(|stop| stop.as_str() == word)
+    }
+}
+
+/// Where the answer to a command goes.
+pub(crate) type Answer<T> = oneshot::Sender<Result<T, Refusal>>;
+
+/// Why the supervisor did not do what it was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refusal {
+    /// No service has such an id.
+    #[error("there is no service {id}")]
+    NoSuchService {
+        /// The id, or the glob.
+        id: String,
+        /// Ids that are near it.
+        nearest: Vec<String>,
+    },
+    /// A config is wrong; a line for each error.
+    #[error("{0}")]
+    Config(String),
+    /// It cannot be done as things are: an id is taken, a service runs, it has no way to reload.
+    #[error("{0}")]
+    Failed(String),
+    /// The supervisor is ending.
+    #[error("the daemon is ending")]
+    Ending,
+}
+
+/// Which orphans.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct OrphanQuery {
+    /// Names of processes to look for besides what carries the mark.
+    #[serde(default)]
+    pub(crate) names: Vec<String>,
+}
+
+/// A process without a supervisor, or one that looks like it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Orphan {
+    /// The process.
+    pub(crate) identity: Identity,
+    /// Its command line.
+    pub(crate) command_line: Vec<String>,
+    /// Its unit, where it has one of its own.
+    #[serde(default)]
+    pub(crate) unit: Option<String>,
+    /// Of which service the mark speaks.
+    #[serde(default)]
+    pub(crate) service: Option<ServiceId>,
+    /// Whether it is one.
+    pub(crate) orphan: bool,
+    /// Whether it carries the mark of this instance; only those are cleaned without being named.
+    pub(crate) marked: bool,
+    /// Why it is one, or why not.
+    pub(crate) reason: String,
+}
+
+/// What became of orphans; the words are those of the API of process registries.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct OrphansCleaned {
+    /// Whether none is left.
+    pub(crate) success: bool,
+    /// The orphans that there were.
+    pub(crate) orphaned_pids: Vec<u32>,
+    /// How many were ended.
+    pub(crate) killed_count: u32,
+    /// The same in words.
+    pub(crate) message: String,
+}
+
+/// The way to a supervisor; cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Handle {
+    commands: mpsc::Sender<Command>,
+    events: broadcast::Sender<Event>,
+}
+
+impl Handle {
+    /// With what the supervisor's task holds the other ends of.
+    pub(crate) fn new(commands: mpsc::Sender<Command>, events: broadcast::Sender<Event>) -> Self {
+        Self { commands, events }
+    }
+
+    /// Asks, and waits for the answer: `handle.ask(|answer| Command::Report { …, answer })`.
+    pub(crate) async fn ask<T>(&self, command: impl FnOnce(Answer<T>) -> Command) -> Result<T, Refusal> {
+        let (answer, reply) = oneshot::channel();
+        self.commands.send(command(answer)).await.map_err(|_| Refusal::Ending)?;
+        reply.await.map_err(|_| Refusal::Ending)?
+    }
+
+    /// All events from now on. Who reads too slowly is told how many were missed.
+    pub(crate) fn events(&self) -> broadcast::Receiver<Event> {
+        self.events.subscribe()
+    }
+}

@@ -1,0 +1,17 @@
+//! Supervision of what provost starts itself.
+//!
+//! `machine`, `backoff` and `order` are pure: time is an argument. The task in `run` drives them:
+//! it owns every service, receives [`Command`]s and what backends report, and never waits for
+//! anything but the next of those.
+
+mod backoff;
+mod handle;
+mod machine;
+mod order;
+pub(crate) mod pid_file;
+pub(crate) mod ports;
+pub(crate) mod readiness;
+pub(crate) mod resources;
+pub(crate) mod run;
+
+pub(crate) use handle::{Answer, Command, Handle, Orphan, OrphanQuery, OrphansCleaned, Refusal, Selection, Stop};

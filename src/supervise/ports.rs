@@ -1,0 +1,180 @@
+//! The port of a service: which one it gets, the wait until that is free, and who holds it.
+//!
+//! What listens is asked of the kernel (both address families, every user); nothing is bound to
+//! find out, because that could take the port from somebody who is about to.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::error::Error;
+use crate::model::service::PortSpec;
+use crate::model::{Owner, OwnerFacts, Target};
+use crate::observe::sockets::{self, Closings};
+use crate::observe::{Observer, Units, Want};
+
+/// How often the kernel's list is read again while something is waited for: it tells when a
+/// socket closes, so that this is for what it might not tell; the shorter one where it tells
+/// nothing. On a busy host sockets close all the time, which is why there is a shortest pause.
+const AGAIN: Duration = Duration::from_secs(2);
+const AGAIN_UNTOLD: Duration = Duration::from_millis(100);
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// The TCP ports on which anybody listens, on any address.
+#[cfg(test)]
+pub(crate) fn taken() -> io::Result<BTreeSet<u16>> {
+    Ok(sockets::listeners(None)?.into_iter().map(|listener| listener.addr.port()).collect())
+}
+
+/// Whether nobody listens on the port.
+pub(crate) fn is_free(port: u16) -> io::Result<bool> {
+    Ok(sockets::listeners(Some(port))?.is_empty())
+}
+
+/// Chooses: the fixed one, taken or not; of a range the one that it had, while that is free, else
+/// the lowest that is free. `others` are the ports that other services name or were given.
+///
+/// # Errors
+/// No port of the range is free; in words.
+pub(crate) fn choose(
+    spec: PortSpec,
+    had: Option<u16>,
+    others: &BTreeSet<u16>,
+    taken: &BTreeSet<u16>,
+) -> Result<u16, String> {
+    let (first, last) = match spec {
+        PortSpec::Fixed(port) => return Ok(port),
+        PortSpec::Range(first, last) => (first, last),
+    };
+    let free = |port: &u16| !others.contains(port) && !taken.contains(port);
+    let kept = had.filter(|port| (first..=last).contains(port)).filter(free);
+    kept.or_else(|| (first..=last).find(free)).ok_or_else(|| format!("none of the ports {first}-{last} is free"))
+}
+
+/// Waits until nobody listens on the port any more; `false` if that takes longer than `limit`.
+pub(crate) async fn wait_free(port: u16, limit: Duration) -> io::Result<bool> {
+    // Before the first look, so that nothing is missed between it and the wait.
+    let closings = Closings::watch().map_err(|error| tracing::debug!(%error, "closing sockets are not told")).ok();
+    let end = Instant::now() + limit;
+    loop {
+        if is_free(port)? {
+            return Ok(true);
+        }
+        if Instant::now() >= end {
+            return Ok(false);
+        }
+        let told = async {
+            match &closings {
+                Some(closings) if closings.some().await.is_ok() => {}
+                _ => sleep(AGAIN_UNTOLD).await,
+            }
+        };
+        tokio::select! {
+            () = told => sleep(PAUSE).await,
+            () = sleep(AGAIN) => {}
+            () = sleep_until(end) => {}
+        }
+    }
+}
+
+/// Who holds the port, in a sentence: `8080 is held by pid 4711 (eve, session 3); provost inspect
+/// :8080`. Reads the host, and asks the managers of units where that is needed.
+pub(crate) async fn holder(port: u16) -> String {
+    let who = match Observer::new(Units::Both).await {
+        Ok(observer) => match observer.facts(&Target::Port(port), &Want::default()).await {
+            Ok(facts) if facts.owners.is_empty() => format!("{port} is free again"),
+            Ok(facts) => format!("{port} is held by {}", all(&facts.owners)),
+            Err(Error::NotFound { .. }) => format!("{port} is free again"),
+            // Whose it is is said in the refusal to name the process.
+            Err(Error::Act(error)) => error.to_string(),
+            Err(error) => format!("{port} is taken, and by whom cannot be read: {error}"),
+        },
+        Err(error) => format!("{port} is taken, and by whom cannot be read: {error}"),
+    };
+    format!("{who}; provost inspect :{port}")
+}
+
+fn all(owners: &[OwnerFacts]) -> String {
+    owners.iter().map(one).collect::<Vec<_>>().join(" and ")
+}
+
+fn one(owner: &OwnerFacts) -> String {
+    let user = owner.user.as_deref().unwrap_or("somebody");
+    let pid = owner.matched.first().or(owner.tree.first()).map(|pid| format!("pid {pid}"));
+    let place = match &owner.owner {
+        Owner::Session { id, .. } => format!("{user}, session {id}"),
+        Owner::OwnService { id } => format!("{user}, service {id}"),
+        Owner::SystemUnit { unit } => format!("{user}, {unit}"),
+        Owner::UserUnit { unit, .. } => format!("{user}, user unit {unit}"),
+        Owner::Container { container, .. } => {
+            format!("{} container {}", container.runtime.name(), crate::text::clip_to(&container.id, 12))
+        }
+        Owner::Bare { .. } => user.to_owned(),
+        Owner::Kernel => "the kernel".to_owned(),
+    };
+    match pid {
+        Some(pid) => format!("{pid} ({place})"),
+        None => place,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    fn block_on<T>(future: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+    }
+
+    #[test]
+    fn a_range_keeps_what_it_had_and_else_gives_the_lowest() {
+        let set = |ports: &[u16]| ports.iter().copied().collect::<BTreeSet<_>>();
+        let range = PortSpec::Range(10, 13);
+        let none = set(&[]);
+        assert_eq!(choose(range, None, &none, &none), Ok(10));
+        assert_eq!(choose(range, Some(12), &none, &none), Ok(12));
+        assert_eq!(choose(range, Some(12), &none, &set(&[12, 10])), Ok(11), "taken meanwhile");
+        assert_eq!(choose(range, Some(12), &set(&[12]), &none), Ok(10), "another service names it now");
+        assert_eq!(choose(range, Some(9), &none, &none), Ok(10), "the range has changed");
+        assert_eq!(choose(range, None, &set(&[10]), &set(&[11])), Ok(12));
+        let all = choose(range, Some(12), &set(&[10, 11]), &set(&[12, 13]));
+        assert_eq!(all, Err("none of the ports 10-13 is free".to_owned()));
+        assert_eq!(choose(PortSpec::Fixed(80), Some(81), &set(&[80]), &set(&[80])), Ok(80));
+        assert_eq!(choose(PortSpec::Range(65535, 65535), None, &none, &none), Ok(65535));
+    }
+
+    #[test]
+    fn a_port_is_waited_for_until_its_listener_closes() {
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            let Ok(listener) = TcpListener::bind(address) else { continue };
+            let port = listener.local_addr().unwrap().port();
+            assert!(!is_free(port).unwrap() && taken().unwrap().contains(&port));
+            block_on(async {
+                assert!(!wait_free(port, Duration::from_millis(30)).await.unwrap());
+                let started = Instant::now();
+                let (free, ()) = tokio::join!(wait_free(port, 10 * AGAIN), async {
+                    // The other future has looked by now, and waits.
+                    tokio::task::yield_now().await;
+                    drop(listener);
+                });
+                assert!(free.unwrap());
+                assert!(started.elapsed() < AGAIN, "by the news, not by the next look: {:?}", started.elapsed());
+            });
+            assert!(is_free(port).unwrap());
+        }
+    }
+
+    #[test]
+    fn the_holder_is_named() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let said = block_on(holder(port));
+        assert!(said.starts_with(&format!("{port} is held by pid {} (", std::process::id())), "{said}");
+        assert!(said.ends_with(&format!("; provost inspect :{port}")), "{said}");
+        drop(listener);
+        assert_eq!(block_on(holder(port)), format!("{port} is free again; provost inspect :{port}"));
+    }
+}

@@ -1,0 +1,176 @@
+//! Waiting until a service is ready, for what has to be asked: HTTP, TCP, a Unix socket, a command.
+//!
+//! What the service says itself (a line of its output, sd_notify) is no question: the driver hears
+//! it, and drops this wait then.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+use crate::model::service::Check;
+use crate::model::{Availability, AvailabilityState, Malformed};
+use crate::probe::{self, ProbeSpec};
+
+/// The longest time for one question over the network: one that hangs is asked again.
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// Asks every `interval` until the answer is yes. The texts of the check are expanded already;
+/// a command runs in this environment (the whole of it) and folder.
+///
+/// It can be cancelled by dropping it: a command that runs is killed.
+///
+/// # Errors
+/// It was not ready within `timeout`: the last answer, as `no answer in 60s: http GET
+/// http://127.0.0.1:8080/health: 503`.
+pub(crate) async fn wait_ready(
+    check: &Check,
+    timeout: Duration,
+    interval: Duration,
+    env: &BTreeMap<String, String>,
+    cwd: &Path,
+) -> Result<(), String> {
+    let within = humantime::format_duration(timeout);
+    let end = Instant::now() + timeout;
+    let untold = match check {
+        Check::Log(pattern) => Some(format!("no line of its output matched '{}'", crate::text::clip(pattern))),
+        Check::Notify(_) => Some("it did not say READY=1".to_owned()),
+        _ => None,
+    };
+    if let Some(untold) = untold {
+        sleep_until(end).await;
+        return Err(format!("not ready within {within}: {untold}"));
+    }
+    let spec = spec(check).map_err(|error| error.to_string())?;
+    let mut last = "no answer".to_owned();
+    loop {
+        let asked = Instant::now();
+        let left = end.saturating_duration_since(asked);
+        let limit = if matches!(spec, ProbeSpec::Exec(_)) { left } else { left.min(ANSWER) };
+        let answer = probe::ask(&spec, limit, Some((env, cwd))).await;
+        if answer.state == AvailabilityState::Available {
+            return Ok(());
+        }
+        // A question that the end cut short says less than the one before it.
+        if Instant::now() < end || last == "no answer" {
+            last = said(&answer);
+        }
+        let next = (asked + interval).max(Instant::now());
+        if next >= end {
+            sleep_until(end).await;
+            return Err(format!("not ready within {within}: {last}"));
+        }
+        sleep_until(next).await;
+    }
+}
+
+/// Runs a command once, in this environment (the whole of it) and folder.
+///
+/// # Errors
+/// It did not exit with 0 in time: how it ended, and the first line of what it said.
+pub(crate) async fn run(
+    argv: Vec<String>,
+    limit: Duration,
+    env: &BTreeMap<String, String>,
+    cwd: &Path,
+) -> Result<(), String> {
+    let spec = ProbeSpec::exec(argv).map_err(|error| error.to_string())?;
+    let answer = probe::ask(&spec, limit, Some((env, cwd))).await;
+    if answer.state == AvailabilityState::Available { Ok(()) } else { Err(said(&answer)) }
+}
+
+fn said(answer: &Availability) -> String {
+    match &answer.by {
+        Some(by) => format!("{by}: {}", answer.detail),
+        None => answer.detail.clone(),
+    }
+}
+
+/// The check as a question. Also for the validation of a config whose texts hold no variables.
+///
+/// # Errors
+/// It is not of its form.
+pub(crate) fn spec(check: &Check) -> Result<ProbeSpec, Malformed> {
+    match check {
+        Check::Http(url) => url.parse(),
+        Check::Tcp(address) => format!("tcp:{address}").parse(),
+        Check::Unix(path) => format!("unix:{path}").parse(),
+        Check::Exec(argv) => ProbeSpec::exec(argv.clone()),
+        Check::Log(_) | Check::Notify(_) => Err(Malformed::new("it is told, and not asked")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    const LONG: Duration = Duration::from_secs(20);
+    const OFTEN: Duration = Duration::from_millis(10);
+
+    fn wait(check: &Check, timeout: Duration, env: &[(&str, &str)]) -> Result<(), String> {
+        let env = env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(wait_ready(check, timeout, OFTEN, &env, Path::new("/usr")))
+    }
+
+    fn exec(script: &str) -> Check {
+        Check::Exec(["sh", "-c", script].map(str::to_owned).to_vec())
+    }
+
+    #[test]
+    fn sockets_are_ready_when_they_accept() {
+        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = tcp.local_addr().unwrap().to_string();
+        assert_eq!(wait(&Check::Tcp(address.clone()), LONG, &[]), Ok(()));
+        drop(tcp);
+        let error = wait(&Check::Tcp(address.clone()), Duration::from_millis(50), &[]).unwrap_err();
+        let expected = format!("not ready within 50ms: tcp {address}: connection refused: nothing listens there");
+        assert_eq!(error, expected);
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        let check = Check::Unix(path.to_str().unwrap().to_owned());
+        assert!(wait(&check, Duration::from_millis(20), &[]).is_err());
+        let _socket = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        assert_eq!(wait(&check, LONG, &[]), Ok(()));
+    }
+
+    #[test]
+    fn http_is_asked_until_the_status_is_good() {
+        use std::io::{Read as _, Write as _};
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/health", server.local_addr().unwrap());
+        let answers = std::thread::spawn(move || {
+            for status in ["503 Loading", "500 No", "200 OK"] {
+                let (mut stream, _) = server.accept().unwrap();
+                let _request = stream.read(&mut [0; 1024]).unwrap();
+                write!(stream, "HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").unwrap();
+            }
+        });
+        assert_eq!(wait(&Check::Http(url), LONG, &[]), Ok(()));
+        answers.join().unwrap();
+    }
+
+    #[test]
+    fn commands_run_in_the_environment_and_folder_of_the_service() {
+        let path = ("PATH", "/usr/bin:/bin");
+        assert_eq!(wait(&exec("test \"$A$HOME\" = b && test \"$(pwd)\" = /usr"), LONG, &[path, ("A", "b")]), Ok(()));
+        let error = wait(&exec("echo not yet; exit 3"), Duration::from_millis(100), &[path]).unwrap_err();
+        assert!(error.ends_with("exit code 3: not yet"), "{error}");
+        let error = wait(&exec("sleep 60"), Duration::from_millis(50), &[path]).unwrap_err();
+        assert!(error.contains("did not end within"), "{error}");
+        // It is looked for in the service's PATH, not in ours.
+        let dir = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("/bin/true", dir.path().join("pvt-ready")).unwrap();
+        let check = Check::Exec(vec!["pvt-ready".to_owned()]);
+        assert_eq!(wait(&check, LONG, &[("PATH", dir.path().to_str().unwrap())]), Ok(()));
+        assert!(wait(&check, Duration::from_millis(20), &[path]).is_err());
+    }
+
+    #[test]
+    fn what_is_told_is_waited_for() {
+        let error = wait(&Check::Notify(true), Duration::from_millis(10), &[]).unwrap_err();
+        assert_eq!(error, "not ready within 10ms: it did not say READY=1");
+    }
+}

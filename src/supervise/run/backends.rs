@@ -1,0 +1,106 @@
+//! The backends that a daemon has, behind one object-safe face.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+
+use crate::backend::{Adoption, Backend, Launch, Marked, Placed, StartError};
+use crate::model::service::BackendKind;
+use crate::model::{ServiceId, Signal, Whom};
+use crate::registry::Record;
+
+type Later<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+/// What is called with what is known before a program is executed.
+pub(super) type Recorder<'a> = &'a dyn Fn(&Placed) -> io::Result<()>;
+
+/// [`Backend`] with boxed futures; the methods are the same.
+pub(super) trait AnyBackend {
+    fn kind(&self) -> BackendKind;
+    fn start<'a>(&'a self, launch: &'a Launch, run: u64, record: Recorder<'a>)
+    -> Later<'a, Result<Placed, StartError>>;
+    fn signal<'a>(&'a self, id: &'a ServiceId, signal: Signal, whom: Whom) -> Later<'a, io::Result<()>>;
+    fn stop<'a>(&'a self, id: &'a ServiceId, signal: Signal) -> Later<'a, io::Result<()>>;
+    fn clear<'a>(&'a self, id: &'a ServiceId) -> Later<'a, Result<(), String>>;
+    fn adopt<'a>(&'a self, record: &'a Record, run: u64) -> Later<'a, io::Result<Adoption>>;
+    fn release<'a>(&'a self, id: &'a ServiceId) -> Later<'a, ()>;
+    fn processes(&self, id: &ServiceId) -> Vec<u32>;
+    fn marked(&self) -> Later<'_, io::Result<Vec<Marked>>>;
+}
+
+struct Erased<B>(B);
+
+impl<B: Backend> AnyBackend for Erased<B> {
+    fn kind(&self) -> BackendKind {
+        self.0.kind()
+    }
+
+    fn start<'a>(
+        &'a self,
+        launch: &'a Launch,
+        run: u64,
+        record: Recorder<'a>,
+    ) -> Later<'a, Result<Placed, StartError>> {
+        Box::pin(self.0.start(launch, run, record))
+    }
+
+    fn signal<'a>(&'a self, id: &'a ServiceId, signal: Signal, whom: Whom) -> Later<'a, io::Result<()>> {
+        Box::pin(self.0.signal(id, signal, whom))
+    }
+
+    fn stop<'a>(&'a self, id: &'a ServiceId, signal: Signal) -> Later<'a, io::Result<()>> {
+        Box::pin(self.0.stop(id, signal))
+    }
+
+    fn clear<'a>(&'a self, id: &'a ServiceId) -> Later<'a, Result<(), String>> {
+        Box::pin(self.0.clear(id))
+    }
+
+    fn adopt<'a>(&'a self, record: &'a Record, run: u64) -> Later<'a, io::Result<Adoption>> {
+        Box::pin(self.0.adopt(record, run))
+    }
+
+    fn release<'a>(&'a self, id: &'a ServiceId) -> Later<'a, ()> {
+        Box::pin(self.0.release(id))
+    }
+
+    fn processes(&self, id: &ServiceId) -> Vec<u32> {
+        self.0.processes(id)
+    }
+
+    fn marked(&self) -> Later<'_, io::Result<Vec<Marked>>> {
+        Box::pin(self.0.marked())
+    }
+}
+
+/// All of them.
+#[derive(Clone, Default)]
+pub(crate) struct Backends(Vec<Rc<dyn AnyBackend>>);
+
+impl Backends {
+    /// With one more.
+    pub(crate) fn with(mut self, backend: impl Backend + 'static) -> Self {
+        self.0.push(Rc::new(Erased(backend)));
+        self
+    }
+
+    pub(super) fn get(&self, kind: BackendKind) -> Option<Rc<dyn AnyBackend>> {
+        self.0.iter().find(|backend| backend.kind() == kind).cloned()
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = Rc<dyn AnyBackend>> + '_ {
+        self.0.iter().cloned()
+    }
+
+    /// The one that services get unless they choose: systemd where there is one, else the first.
+    pub(crate) fn usual(&self) -> Option<BackendKind> {
+        let systemd = self.0.iter().find(|backend| backend.kind() == BackendKind::Systemd);
+        systemd.or(self.0.first()).map(|backend| backend.kind())
+    }
+}
+
+impl std::fmt::Debug for Backends {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|backend| backend.kind())).finish()
+    }
+}

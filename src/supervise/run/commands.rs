@@ -1,0 +1,230 @@
+//! What others ask for. All of it is answered at once; what takes time is told by events.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::orphans::Wanted;
+use super::service::Held;
+use super::{Done, Supervisor};
+use crate::model::service::{Desired, EventKind, Reload};
+use crate::model::{ServiceId, Signal, Whom};
+use crate::supervise::machine::Event;
+use crate::supervise::{Answer, Command, Refusal, Selection, readiness};
+
+/// Of each service that was meant: whether there was anything to do.
+pub(super) type Outcomes = Vec<(ServiceId, bool)>;
+
+/// How long a command that has a service read its configuration again may take.
+const RELOAD: std::time::Duration = std::time::Duration::from_secs(60);
+
+impl Supervisor {
+    pub(super) fn on_command(&mut self, command: Command) {
+        if self.finishing.is_some() && !matches!(command, Command::Finish { .. } | Command::Report { .. }) {
+            return refuse(command);
+        }
+        match command {
+            Command::Load { config, environment, answer } => reply(answer, self.load(&config, environment)),
+            Command::Define { specs, environment, answer } => reply(answer, self.define(specs, environment)),
+            Command::Start { which, environment, answer } => reply(answer, self.start(&which, environment)),
+            Command::Stop { which, force, answer } => reply(answer, self.stop(&which, force)),
+            Command::Restart { which, answer } => reply(answer, self.restart(&which)),
+            Command::Reload { which, answer } => self.reload(&which, answer),
+            Command::Kill { which, signal, whom, answer } => self.kill(&which, signal, whom, answer),
+            Command::Enable { which, enabled, answer } => reply(answer, self.enable(&which, enabled)),
+            Command::Remove { which, answer } => reply(answer, self.remove(&which)),
+            Command::Report { which, resources, answer } => reply(answer, self.report(&which, resources)),
+            Command::Orphans { query, answer } => self.orphans(Wanted::Find(query, answer)),
+            Command::CleanOrphans { query, force, answer } => self.orphans(Wanted::Clean(query, force, answer)),
+            Command::ReloadConfig { answer } => reply(answer, self.reload_config()),
+            Command::Finish { stop, answer } => self.finish(stop, answer),
+        }
+    }
+
+    /// These, and what they come after. Of a whole project, those that are enabled.
+    fn start(&mut self, which: &Selection, sent: BTreeMap<String, String>) -> Result<Outcomes, Refusal> {
+        let mut named = self.select(which)?;
+        if which.ids.is_empty() {
+            named.retain(|id| self.services.get(id).is_some_and(|service| service.record().spec.enabled));
+        }
+        if let Some(id) = named.iter().find(|id| self.services.get(*id).is_some_and(|service| service.removing)) {
+            return Err(Refusal::Failed(format!("{id} is being removed")));
+        }
+        let mut outcomes = Outcomes::new();
+        for id in self.order.with_earlier(named.iter().cloned()) {
+            let Some(service) = self.services.get_mut(&id) else { continue };
+            if named.contains(&id) && !sent.is_empty() && service.record().environment != sent {
+                service.record_mut().environment.clone_from(&sent);
+                service.touch(true);
+                self.unsaved.insert(id.clone());
+            }
+            let stale = named.contains(&id) && service.stale && service.machine.is_alive();
+            let event = if stale { Event::Restart } else { Event::Start };
+            let new = stale || !service.machine.is_already_so(&event) || service.held.is_some();
+            service.held = None;
+            if new {
+                self.handle(id.clone(), event);
+            }
+            // What they come after is told only where there was something to do.
+            if new || named.contains(&id) {
+                outcomes.push((id, new));
+            }
+        }
+        Ok(outcomes)
+    }
+
+    fn stop(&mut self, which: &Selection, force: bool) -> Result<Outcomes, Refusal> {
+        let named = self.select(which)?;
+        Ok(self.stop_all(&named, force))
+    }
+
+    /// Stops these, and before each what comes after it; by force all at once.
+    pub(super) fn stop_all(&mut self, named: &BTreeSet<ServiceId>, force: bool) -> Outcomes {
+        let mut outcomes = Outcomes::new();
+        for id in self.order.with_later(named.iter().cloned()) {
+            let Some(service) = self.services.get_mut(&id) else { continue };
+            let event = if force { Event::Stop { force } } else { Event::StopLater };
+            let so =
+                service.machine.is_already_so(&Event::Stop { force }) || service.held == Some(Held::Stop) && !force;
+            service.held = (!force && service.machine.is_alive()).then_some(Held::Stop);
+            if !so {
+                self.handle(id.clone(), event);
+            }
+            self.look.insert(id.clone());
+            if !so || named.contains(&id) {
+                outcomes.push((id, !so));
+            }
+        }
+        outcomes
+    }
+
+    fn restart(&mut self, which: &Selection) -> Result<Outcomes, Refusal> {
+        let named = self.select(which)?;
+        self.restart_all(&named);
+        Ok(named.into_iter().map(|id| (id, true)).collect())
+    }
+
+    /// Restarts these: what comes after others among them stops first, and starts last.
+    pub(super) fn restart_all(&mut self, named: &BTreeSet<ServiceId>) {
+        for id in named {
+            let Some(service) = self.services.get_mut(id) else { continue };
+            if service.machine.is_alive() {
+                service.held = Some(Held::Restart);
+                self.look.insert(id.clone());
+            } else {
+                service.held = None;
+                self.handle(id.clone(), Event::Restart);
+            }
+        }
+        // What they come after is to be up as well.
+        let earlier = self.order.with_earlier(named.iter().cloned());
+        for id in earlier.into_iter().filter(|id| !named.contains(id)) {
+            let Some(service) = self.services.get_mut(&id) else { continue };
+            if service.held.take_if(|held| *held == Held::Stop).is_some()
+                || !service.machine.is_already_so(&Event::Start)
+            {
+                self.handle(id, Event::Start);
+            }
+        }
+    }
+
+    fn kill(&mut self, which: &Selection, signal: Signal, whom: Whom, answer: Answer<Outcomes>) {
+        let named = match self.select(which) {
+            Ok(named) => named,
+            Err(refusal) => return reply(answer, Err(refusal)),
+        };
+        let work: Vec<_> = named.into_iter().map(|id| (self.living_backend(&id), id)).collect();
+        tokio::task::spawn_local(async move {
+            let mut outcomes = Outcomes::new();
+            for (backend, id) in work {
+                if let Some(backend) = &backend
+                    && let Err(error) = backend.signal(&id, signal, whom).await
+                {
+                    return reply(answer, Err(Refusal::Failed(format!("{id} cannot be sent {signal}: {error}"))));
+                }
+                outcomes.push((id, backend.is_some()));
+            }
+            reply(answer, Ok(outcomes));
+        });
+    }
+
+    /// The backend of a service that runs.
+    fn living_backend(&self, id: &ServiceId) -> Option<std::rc::Rc<dyn super::backends::AnyBackend>> {
+        let service = self.services.get(id).filter(|service| service.machine.is_alive())?;
+        let kind = service.record().backend?;
+        self.backends.get(kind)
+    }
+
+    fn reload(&mut self, which: &Selection, answer: Answer<Outcomes>) {
+        let work = self.select(which).and_then(|named| {
+            let one = |id: ServiceId| Ok((self.reload_of(&id)?, self.living_backend(&id), id));
+            named.into_iter().map(one).collect::<Result<Vec<_>, Refusal>>()
+        });
+        let work = match work {
+            Ok(work) => work,
+            Err(refusal) => return reply(answer, Err(refusal)),
+        };
+        let tell = self.tell.clone();
+        tokio::task::spawn_local(async move {
+            let mut outcomes = Outcomes::new();
+            for ((how, env, cwd), backend, id) in work {
+                let Some(backend) = backend else {
+                    outcomes.push((id, false));
+                    continue;
+                };
+                let result = match how {
+                    Reload::Signal(signal) => {
+                        backend.signal(&id, signal, Whom::Main).await.map_err(|error| error.to_string())
+                    }
+                    Reload::Exec(argv) => readiness::run(argv, RELOAD, &env, &cwd).await,
+                };
+                if let Err(why) = result {
+                    return reply(answer, Err(Refusal::Failed(format!("{id} cannot be reloaded: {why}"))));
+                }
+                let words = "it was asked to read its configuration again".to_owned();
+                let _ = tell.send(Done::Say(id.clone(), EventKind::Reloaded, words));
+                outcomes.push((id, true));
+            }
+            reply(answer, Ok(outcomes));
+        });
+    }
+
+    /// How it reads its configuration again, and where a command for it runs.
+    fn reload_of(&self, id: &ServiceId) -> Result<(Reload, BTreeMap<String, String>, std::path::PathBuf), Refusal> {
+        let failed = |why: String| Refusal::Failed(format!("{id} cannot be reloaded: {why}"));
+        let Some(service) = self.services.get(id) else { return Err(failed("it is gone".to_owned())) };
+        let record = service.record();
+        let resolved = self.resolve(&record).map_err(failed)?;
+        let Some(how) = resolved.reload else {
+            return Err(failed("its config does not say how (reload = { signal = \"HUP\" }); restart it".to_owned()));
+        };
+        Ok((how, self.environment(&record, resolved.env), resolved.cwd))
+    }
+
+    /// Whether it is to run, as far as anybody asked.
+    pub(super) fn is_wanted(&self, id: &ServiceId) -> bool {
+        self.services.get(id).is_some_and(|service| service.machine.counts().desired == Desired::Up)
+    }
+}
+
+/// Whoever asked may have gone.
+pub(super) fn reply<T>(answer: Answer<T>, result: Result<T, Refusal>) {
+    let _ = answer.send(result);
+}
+
+fn refuse(command: Command) {
+    match command {
+        Command::Load { answer, .. } | Command::Define { answer, .. } | Command::ReloadConfig { answer } => {
+            reply(answer, Err(Refusal::Ending));
+        }
+        Command::Start { answer, .. }
+        | Command::Stop { answer, .. }
+        | Command::Restart { answer, .. }
+        | Command::Reload { answer, .. }
+        | Command::Kill { answer, .. }
+        | Command::Enable { answer, .. }
+        | Command::Remove { answer, .. } => reply(answer, Err(Refusal::Ending)),
+        Command::Report { answer, .. } => reply(answer, Err(Refusal::Ending)),
+        Command::Orphans { answer, .. } => reply(answer, Err(Refusal::Ending)),
+        Command::CleanOrphans { answer, .. } => reply(answer, Err(Refusal::Ending)),
+        Command::Finish { answer, .. } => reply(answer, Err(Refusal::Ending)),
+    }
+}

@@ -1,0 +1,223 @@
+//! Which services there are: descriptions come, change and go.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Supervisor;
+use super::commands::Outcomes;
+use super::service::Service;
+use crate::model::ServiceId;
+use crate::model::service::{EventKind, PortSpec, ServiceSpec};
+use crate::registry::Record;
+use crate::supervise::machine::Settings;
+use crate::supervise::{Refusal, Selection};
+
+impl Supervisor {
+    /// Services that are in no file.
+    pub(super) fn define(
+        &mut self,
+        specs: Vec<ServiceSpec>,
+        environment: BTreeMap<String, String>,
+    ) -> Result<Vec<ServiceId>, Refusal> {
+        for spec in &specs {
+            let (id, refused) = (&spec.id, |why: String| Err(Refusal::Failed(why)));
+            if id.is_glob() {
+                return refused(format!("'{id}' is a pattern, and no id of one service"));
+            }
+            if !spec.cwd.is_absolute() {
+                return refused(format!("{id}: its folder {} is not absolute", spec.cwd.display()));
+            }
+            let Some(service) = self.services.get(id) else { continue };
+            if service.record().spec == *spec {
+                continue;
+            }
+            if service.machine.is_alive() || service.machine.next_start().is_some() {
+                return refused(format!("{id} is {} already; stop it first", service.machine.state()));
+            }
+            if let Some(project) = service.record().spec.project.as_ref().filter(|_| spec.project.is_none()) {
+                return refused(format!("{id} is described in {}; take another name", project.display()));
+            }
+        }
+        self.put(specs, &environment)
+    }
+
+    /// Takes descriptions over; all of them or none.
+    pub(super) fn put(
+        &mut self,
+        specs: Vec<ServiceSpec>,
+        environment: &BTreeMap<String, String>,
+    ) -> Result<Vec<ServiceId>, Refusal> {
+        let mut changed = Vec::new();
+        let ids: Vec<ServiceId> = specs.iter().map(|spec| spec.id.clone()).collect();
+        for spec in specs {
+            let old = self.services.get(&spec.id).map(|service| service.record().clone());
+            let mut new = match &old {
+                Some(old) => old.clone(),
+                None => Record {
+                    instance: Some(self.instance_id.clone()),
+                    created_at: Some(super::tell::stamp()),
+                    ..Record::new(spec.clone(), self.places.uid)
+                },
+            };
+            new.spec = spec;
+            keep_enabled(&mut new, old.as_ref());
+            if !environment.is_empty() {
+                new.environment.clone_from(environment);
+            }
+            if old.as_ref() != Some(&new) {
+                changed.push(new);
+            }
+        }
+        self.check_order(&changed)?;
+        self.save_now(&changed).map_err(|error| Refusal::Failed(error.to_string()))?;
+        for record in changed {
+            let (id, new) = (record.id.clone(), !self.services.contains_key(&record.id));
+            self.take(record);
+            if new {
+                self.say(&id, EventKind::Added, "it is known from now on".to_owned());
+            }
+        }
+        Ok(ids)
+    }
+
+    /// One that is in the store already.
+    pub(super) fn take(&mut self, record: Record) {
+        let id = record.id.clone();
+        self.order.set(&id, &record.spec.after, record.spec.instance_of.as_ref().map(|(group, _)| group));
+        self.ports.retain(|_, owner| *owner != id);
+        if let Some(PortSpec::Fixed(port)) = record.spec.port {
+            self.ports.insert(port, id.clone());
+        }
+        if let Some(port) = record.port {
+            self.ports.insert(port, id.clone());
+        }
+        let Some(service) = self.services.get_mut(&id) else {
+            self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            self.services.insert(id, Service::new(record, self.seed));
+            return;
+        };
+        let differs = needs_restart(&service.record().spec, &record.spec);
+        service.stale |= differs;
+        service.removing = false;
+        service.machine.configure(Settings::from(&record.spec));
+        let same = service.record().spec == record.spec;
+        *service.record_mut() = record;
+        if !same {
+            let when = if differs && service.machine.is_alive() { "; it holds from its next start on" } else { "" };
+            self.say(&id, EventKind::Changed, format!("its description changed{when}"));
+        }
+    }
+
+    /// Whether what comes after what makes a circle with these.
+    fn check_order(&mut self, records: &[Record]) -> Result<(), Refusal> {
+        let group = |spec: &ServiceSpec| spec.instance_of.as_ref().map(|(group, _)| group.clone());
+        for record in records.iter().filter(|record| !record.spec.after.is_empty()) {
+            self.order.set(&record.id, &record.spec.after, group(&record.spec).as_ref());
+        }
+        let circle = records.iter().find_map(|record| self.order.cycle(&record.id));
+        if let Some(circle) = circle {
+            // As it was.
+            for record in records {
+                match self.services.get(&record.id).map(|service| service.record().spec.clone()) {
+                    Some(old) => self.order.set(&record.id, &old.after, group(&old).as_ref()),
+                    None => self.order.remove(&record.id),
+                }
+            }
+            let words: Vec<String> = circle.iter().map(ToString::to_string).collect();
+            return Err(Refusal::Config(format!("what comes after what makes a circle: {}", words.join(" -> "))));
+        }
+        Ok(())
+    }
+
+    pub(super) fn enable(&mut self, which: &Selection, enabled: bool) -> Result<Outcomes, Refusal> {
+        let named = self.select(which)?;
+        let mut outcomes = Outcomes::new();
+        for id in named {
+            let Some(service) = self.services.get_mut(&id) else { continue };
+            let new = {
+                let mut record = service.record.borrow_mut();
+                let before = std::mem::replace(&mut record.spec.enabled, enabled);
+                if before != enabled {
+                    record.enabled_in_config.get_or_insert(before);
+                }
+                before != enabled
+            };
+            if new {
+                service.touch(true);
+                self.unsaved.insert(id.clone());
+                let word = if enabled { "enabled" } else { "disabled" };
+                self.say(&id, EventKind::Changed, format!("it is {word}"));
+            }
+            outcomes.push((id, new));
+        }
+        Ok(outcomes)
+    }
+
+    pub(super) fn remove(&mut self, which: &Selection) -> Result<Outcomes, Refusal> {
+        let named = self.select(which)?;
+        self.remove_all(&named);
+        Ok(named.into_iter().map(|id| (id, true)).collect())
+    }
+
+    /// Stops these and forgets each as soon as it has.
+    pub(super) fn remove_all(&mut self, named: &BTreeSet<ServiceId>) {
+        for id in named {
+            if let Some(service) = self.services.get_mut(id) {
+                service.removing = true;
+            }
+        }
+        self.stop_all(named, false);
+        for id in named {
+            // One that never ran changes no state.
+            if self.services.get(id).is_some_and(|service| service.machine.is_at_rest()) {
+                self.forget(id);
+            }
+        }
+    }
+
+    /// It does not run, and nothing is to remind of it.
+    pub(super) fn forget(&mut self, id: &ServiceId) {
+        if let Err(error) = self.store.remove(id) {
+            self.say(id, EventKind::Warning, error.to_string());
+        }
+        self.unplaced(id);
+        self.look_at_dependents(id);
+        self.say(id, EventKind::Removed, "it is forgotten".to_owned());
+        self.order.remove(id);
+        self.ports.retain(|_, owner| owner != id);
+        self.unsaved.remove(id);
+        if let Some(mut service) = self.services.remove(id) {
+            service.cancel();
+            if let Some(at) = service.deadline {
+                self.timers.remove(&(at, id.clone()));
+            }
+        }
+    }
+}
+
+/// What `enable` and `disable` said holds until the config says otherwise than it did.
+fn keep_enabled(new: &mut Record, old: Option<&Record>) {
+    let Some((old, in_config)) = old.and_then(|old| Some((old, old.enabled_in_config?))) else { return };
+    if in_config == new.spec.enabled {
+        new.spec.enabled = old.spec.enabled;
+    } else {
+        new.enabled_in_config = None;
+    }
+}
+
+/// Whether what runs by the old description is not what the new one describes.
+fn needs_restart(old: &ServiceSpec, new: &ServiceSpec) -> bool {
+    let same = ServiceSpec {
+        project: new.project.clone(),
+        name: new.name.clone(),
+        restart: new.restart.clone(),
+        stop: new.stop.clone(),
+        reload: new.reload.clone(),
+        ready: new.ready.clone(),
+        after: new.after.clone(),
+        enabled: new.enabled,
+        meta: new.meta.clone(),
+        backend: new.backend,
+        ..old.clone()
+    };
+    same != *new
+}

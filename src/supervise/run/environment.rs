@@ -1,0 +1,111 @@
+//! The environment of a service: a clean one of the daemon's, then what the caller sent along, then
+//! its own, then the mark.
+
+use std::collections::BTreeMap;
+
+use super::Supervisor;
+use crate::model::ServiceId;
+use crate::registry::Record;
+
+/// What a service gets of the daemon's own environment: who and where it is, its language.
+const KEPT: [&str; 29] = [
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "PATH",
+    "TMPDIR",
+    "TZ",
+    "LANG",
+    "LANGUAGE",
+    "LC_ALL",
+    "LC_ADDRESS",
+    "LC_COLLATE",
+    "LC_CTYPE",
+    "LC_IDENTIFICATION",
+    "LC_MEASUREMENT",
+    "LC_MESSAGES",
+    "LC_MONETARY",
+    "LC_NAME",
+    "LC_NUMERIC",
+    "LC_PAPER",
+    "LC_TELEPHONE",
+    "LC_TIME",
+    "XDG_RUNTIME_DIR",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+    "XDG_STATE_HOME",
+    "XDG_CACHE_HOME",
+    "XDG_DATA_DIRS",
+    "DBUS_SESSION_BUS_ADDRESS",
+];
+/// What it gets of what the caller of `up`, `run` or `ensure` sent along; the rest of that is only
+/// for the variables of its config.
+const SENT: [&str; 2] = ["PATH", "VIRTUAL_ENV"];
+/// Where the daemon has none.
+const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
+/// The clean environment of the daemon.
+pub(crate) fn clean() -> BTreeMap<String, String> {
+    let mut all: BTreeMap<String, String> =
+        KEPT.iter().filter_map(|name| Some(((*name).to_owned(), crate::observe::env(name)?))).collect();
+    all.entry("PATH".to_owned()).or_insert_with(|| PATH.to_owned());
+    all
+}
+
+impl Supervisor {
+    /// In what the variables of a service's config are looked up, and whose that is.
+    pub(super) fn lookup(&self, record: &Record) -> (BTreeMap<String, String>, &'static str) {
+        let mut all = self.environment.clone();
+        all.extend(record.environment.clone());
+        (all, if record.environment.is_empty() { "of the daemon" } else { "of your shell" })
+    }
+
+    /// The whole environment; `own` is what its config says.
+    pub(super) fn environment(&self, record: &Record, own: BTreeMap<String, String>) -> BTreeMap<String, String> {
+        let mut all = self.environment.clone();
+        if let Some(user) = &record.spec.user {
+            become_user(&mut all, user);
+        }
+        for name in SENT {
+            if let Some(value) = record.environment.get(name) {
+                all.insert(name.to_owned(), value.clone());
+            }
+        }
+        all.extend(own);
+        let path = |path: &std::path::Path| path.display().to_string();
+        let mark = [
+            ("PROVOST_SERVICE", service(&record.id)),
+            ("PROVOST_INSTANCE_ID", self.instance_id.clone()),
+            ("PROVOST_STATE_DIR", path(&self.places.state)),
+            ("PROVOST_RUNTIME_DIR", path(&self.places.runtime)),
+        ];
+        all.extend(mark.map(|(name, value)| (name.to_owned(), value)));
+        all
+    }
+}
+
+fn service(id: &ServiceId) -> String {
+    id.to_string()
+}
+
+/// Whoever a service of the system instance runs as: not the daemon's home and bus, but theirs.
+fn become_user(all: &mut BTreeMap<String, String>, user: &str) {
+    for name in ["XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"] {
+        all.remove(name);
+    }
+    all.remove("DBUS_SESSION_BUS_ADDRESS");
+    let found = match user.parse::<u32>() {
+        Ok(uid) => nix::unistd::User::from_uid(uid.into()),
+        Err(_) => nix::unistd::User::from_name(user),
+    };
+    // One that is not there is the backend's to refuse.
+    let Ok(Some(found)) = found else { return };
+    let own = [
+        ("HOME", found.dir.display().to_string()),
+        ("SHELL", found.shell.display().to_string()),
+        ("USER", found.name.clone()),
+        ("LOGNAME", found.name),
+    ];
+    all.extend(own.map(|(name, value)| (name.to_owned(), value)));
+}

@@ -1,0 +1,81 @@
+//! How a supervisor ends.
+
+use super::Supervisor;
+use super::commands::reply;
+use crate::model::ServiceId;
+use crate::model::service::BackendKind;
+use crate::supervise::{Answer, Stop};
+
+/// How long the last small tasks may take: units are let go of, no more.
+const LAST: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// An end that is on its way.
+#[derive(Debug)]
+pub(super) struct Finishing {
+    stop: Stop,
+    answers: Vec<Answer<()>>,
+}
+
+impl Finishing {
+    /// Whether services that are stopped now are to run again with the next daemon.
+    pub(super) fn keeps_desire(&self) -> bool {
+        matches!(self.stop, Stop::None | Stop::Direct)
+    }
+}
+
+impl Supervisor {
+    pub(super) fn finish(&mut self, stop: Stop, answer: Answer<()>) {
+        let finishing = self.finishing.get_or_insert(Finishing { stop, answers: Vec::new() });
+        finishing.answers.push(answer);
+        // Somebody who asks again may want more of it, and not less.
+        let rank = |stop: Stop| match stop {
+            Stop::None => 0,
+            Stop::Direct => 1,
+            Stop::All => 2,
+            Stop::Force => 3,
+        };
+        if rank(stop) > rank(finishing.stop) {
+            finishing.stop = stop;
+        }
+        let stop = finishing.stop;
+        if stop != Stop::None {
+            let ends = self.services.keys().filter(|id| self.ends_with(id, stop)).cloned().collect();
+            self.stop_all(&ends, stop == Stop::Force);
+        }
+    }
+
+    /// Whether a service is stopped when the supervisor ends like this.
+    fn ends_with(&self, id: &ServiceId, stop: Stop) -> bool {
+        match stop {
+            Stop::None => false,
+            Stop::Direct => {
+                let kind = self.services.get(id).and_then(|service| service.record().backend);
+                kind.is_some_and(|kind| kind != BackendKind::Systemd)
+            }
+            Stop::All | Stop::Force => true,
+        }
+    }
+
+    pub(super) fn is_finished(&self) -> bool {
+        self.finishing.as_ref().is_some_and(|finishing| {
+            // What is being executed is known only when that is through.
+            self.services.iter().all(|(id, service)| !service.machine.is_alive() || !self.ends_with(id, finishing.stop))
+        })
+    }
+
+    /// The last things.
+    pub(super) async fn end(&mut self) {
+        self.save();
+        let releasing: Vec<_> = self.services.values_mut().filter_map(|service| service.releasing.take()).collect();
+        let all = crate::join::join_all(releasing);
+        if tokio::time::timeout(LAST, all).await.is_err() {
+            tracing::warn!("a backend does not let go of what has stopped");
+        }
+        for service in self.services.values_mut() {
+            service.cancel();
+        }
+        for answer in self.finishing.take().into_iter().flat_map(|finishing| finishing.answers) {
+            reply(answer, Ok(()));
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Executing what was prepared, and writing down where it went before it runs.
+
+use super::{Done, Supervisor};
+use crate::backend::{Placed, StartError};
+use crate::model::ServiceId;
+use crate::model::service::EventKind;
+use crate::registry::Record;
+use crate::supervise::machine::Event;
+use crate::supervise::pid_file;
+
+impl Supervisor {
+    /// Has the backend execute it. The task is never given up: what it starts must be known.
+    pub(super) fn launch(&mut self, id: &ServiceId, run: u64) {
+        let now = super::tell::stamp();
+        let Some(service) = self.services.get_mut(id) else { return };
+        let Some(prepared) = service.prepared.take() else { return };
+        let (releasing, stale) = (service.releasing.take(), std::mem::take(&mut service.stale));
+        let Some(backend) = self.backends.get(prepared.backend) else { return };
+        let (record, store, tell) = (service.record.clone(), self.store.clone(), self.tell.clone());
+        let (instance, boot_id, pid_namespace) = (self.instance_id.clone(), self.boot_id.clone(), self.pid_namespace);
+        let id = id.clone();
+        tokio::task::spawn_local(async move {
+            if let Some(releasing) = releasing {
+                let _ = releasing.await;
+            }
+            let write = |placed: &Placed| {
+                let mut record = record.borrow_mut();
+                record.instance = Some(instance.clone());
+                record.boot_id.clone_from(&boot_id);
+                record.pid_namespace = pid_namespace;
+                record.state = crate::model::service::ServiceState::Starting;
+                record.ready = false;
+                record.started_at = Some(now.clone());
+                put(&mut record, placed);
+                store.save(&record, false)
+            };
+            if stale {
+                // What the backend keeps of it is of another description. That there is nothing of
+                // it is written down first: a daemon that dies here leaves a start to carry out.
+                let _again_by_the_start = write(&Placed::default());
+                backend.release(&id).await;
+            }
+            let result = backend.start(&prepared.launch, run, &write).await;
+            let _ = tell.send(Done::Started { id, run, result });
+        });
+    }
+
+    /// A start is through.
+    pub(super) fn started(&mut self, id: &ServiceId, run: u64, result: Result<Placed, StartError>) {
+        let event = match result {
+            Ok(placed) => {
+                self.placed(id, &placed);
+                Event::Started { run }
+            }
+            Err(error) => {
+                if let Some(service) = self.services.get(id) {
+                    put(&mut service.record_mut(), &Placed::default());
+                }
+                Event::NotStarted { run, error }
+            }
+        };
+        self.queue.push_back((id.clone(), event));
+    }
+
+    /// It runs there from now on: in its record, and in its pid files.
+    pub(super) fn placed(&mut self, id: &ServiceId, placed: &Placed) {
+        let Some(service) = self.services.get_mut(id) else { return };
+        put(&mut service.record_mut(), placed);
+        service.warnings.clone_from(&placed.warnings);
+        service.main = placed.identity.map(|identity| identity.pid);
+        self.unsaved.insert(id.clone());
+        service.touch(false);
+        let mut wrong = Vec::new();
+        if let Some(pid) = service.main {
+            wrong.extend(service.pid_files.iter().filter_map(|path| pid_file::write(path, pid).err()));
+        }
+        let warnings = placed.warnings.iter().cloned().chain(wrong.iter().map(ToString::to_string));
+        for warning in warnings.collect::<Vec<_>>() {
+            self.say(id, EventKind::Warning, warning);
+        }
+    }
+
+    /// Its main process has ended. The record keeps it until nothing of its tree is left: by it the
+    /// next daemon knows that there may be something to clear.
+    pub(super) fn main_ended(&mut self, id: &ServiceId) {
+        let Some(service) = self.services.get_mut(id) else { return };
+        if let Some(pid) = service.main.take() {
+            service.pid_files.iter().for_each(|path| pid_file::remove(path, pid));
+        }
+        service.status = None;
+    }
+
+    /// Nothing of it is left.
+    pub(super) fn unplaced(&mut self, id: &ServiceId) {
+        self.main_ended(id);
+        let Some(service) = self.services.get_mut(id) else { return };
+        let mut record = service.record.borrow_mut();
+        (record.identity, record.unit, record.containment) = (None, None, None);
+    }
+}
+
+fn put(record: &mut Record, placed: &Placed) {
+    record.identity = placed.identity;
+    record.unit.clone_from(&placed.unit);
+    record.invocation.clone_from(&placed.invocation);
+    record.containment = placed.containment;
+}

@@ -1,0 +1,319 @@
+//! The task that owns all services: commands, what backends report and what its own small tasks
+//! find come in, and the next deadline of all machines is its only timer.
+//!
+//! It decides nothing about a service (that is the machine's), runs nothing itself (the
+//! backends') and never waits for anything but the next of those: what takes time is a local task
+//! whose result comes back as an event, so that a hundred starts are under way at once.
+//!
+//! * `commands`, `select`, `define`, `project`: what others ask for
+//! * `effects`, `prepare`, `environment`, `launch`: what a machine wants done
+//! * `orphans`: what runs and is in no record
+//! * `recover`: what becomes of the records when a daemon starts
+//! * `finish`: how it ends
+//! * `tell`, `report`, `save`: what is said, and what is kept
+
+mod backends;
+mod commands;
+mod define;
+mod effects;
+mod environment;
+mod finish;
+mod launch;
+mod orphans;
+mod prepare;
+mod project;
+mod recover;
+mod report;
+mod save;
+mod select;
+mod service;
+mod tell;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::sync::{broadcast, mpsc};
+use tokio::time::Instant;
+
+pub(crate) use backends::Backends;
+pub(crate) use environment::clean as clean_environment;
+use service::Service;
+
+use super::machine::Event;
+use super::order::Order;
+use super::{Command, Handle};
+use crate::backend::{Happened, Placed, StartError, What};
+use crate::model::ServiceId;
+use crate::model::service::BackendKind;
+use crate::paths::Places;
+use crate::registry::{Record, Store};
+
+/// How many events wait for who reads them slowly.
+const EVENTS: usize = 1024;
+/// How many commands wait for the task.
+const COMMANDS: usize = 256;
+
+/// Waits for a line of a service's output, from its present start on, that matches a regular
+/// expression. The error is why its output cannot be followed.
+pub(crate) type LogMatch = Rc<dyn Fn(Record, String) -> Pin<Box<dyn Future<Output = Result<(), String>>>>>;
+
+/// What a supervisor is made of.
+pub(crate) struct Options {
+    /// Its folders.
+    pub(crate) places: Places,
+    /// The random id of the instance: the mark of its services.
+    pub(crate) instance_id: String,
+    /// Where its records are. Whoever makes a supervisor holds the lock of it.
+    pub(crate) store: Store,
+    /// Ways to run services.
+    pub(crate) backends: Backends,
+    /// Where they report.
+    pub(crate) happened: mpsc::UnboundedReceiver<Happened>,
+    /// The backend of services that choose none; `None`: see [`Backends::usual`].
+    pub(crate) backend: Option<BackendKind>,
+    /// The environment that services get: [`clean_environment`].
+    pub(crate) environment: BTreeMap<String, String>,
+    /// For `ready = { log = … }`.
+    pub(crate) log_match: Option<LogMatch>,
+}
+
+/// Owns all services; [`Supervisor::run`] drives them.
+pub(crate) struct Supervisor {
+    places: Places,
+    instance_id: String,
+    boot_id: String,
+    pid_namespace: Option<u64>,
+    store: Store,
+    backends: Backends,
+    backend: Option<BackendKind>,
+    environment: BTreeMap<String, String>,
+    log_match: Option<LogMatch>,
+
+    services: HashMap<ServiceId, Service>,
+    order: Order,
+    projects: BTreeMap<PathBuf, project::Project>,
+    /// The ports that services name or were given.
+    ports: BTreeMap<u16, ServiceId>,
+    timers: BTreeSet<(Duration, ServiceId)>,
+    /// Events of machines that are handled before anything new is received.
+    queue: VecDeque<(ServiceId, Event)>,
+    /// Services whose dependencies, or whose held stops, are to be looked at again.
+    look: BTreeSet<ServiceId>,
+    /// Services whose record is to be written.
+    unsaved: BTreeSet<ServiceId>,
+    finishing: Option<finish::Finishing>,
+
+    epoch: Instant,
+    seq: u64,
+    seed: u64,
+    events: broadcast::Sender<crate::model::service::Event>,
+    commands: mpsc::Receiver<Command>,
+    happened: mpsc::UnboundedReceiver<Happened>,
+    done: mpsc::UnboundedReceiver<Done>,
+    tell: mpsc::UnboundedSender<Done>,
+}
+
+/// What a local task found.
+enum Done {
+    /// Something for a machine.
+    Event(ServiceId, Event),
+    /// A port that was taken is free.
+    PortFree(ServiceId, u64),
+    /// A start is through.
+    Started { id: ServiceId, run: u64, result: Result<Placed, StartError> },
+    /// What the backends and managers say, for a search for orphans.
+    Looked(Box<(crate::observe::Observer, Vec<crate::backend::Marked>, orphans::Wanted)>),
+    /// Something to tell of a service.
+    Say(ServiceId, crate::model::service::EventKind, String),
+}
+
+impl Supervisor {
+    /// Makes one; nothing happens before [`Self::run`].
+    pub(crate) fn new(options: Options) -> (Self, Handle) {
+        let (events, _) = broadcast::channel(EVENTS);
+        let (sender, commands) = mpsc::channel(COMMANDS);
+        let (tell, done) = mpsc::unbounded_channel();
+        let handle = Handle::new(sender, events.clone());
+        let line = |path| std::fs::read_to_string(path).map(|text: String| text.trim().to_owned()).unwrap_or_default();
+        let Options { places, instance_id, store, backends, happened, backend, environment, log_match } = options;
+        let supervisor = Self {
+            boot_id: line("/proc/sys/kernel/random/boot_id"),
+            pid_namespace: pid_namespace(),
+            seed: seed(&instance_id),
+            places,
+            instance_id,
+            store,
+            backends,
+            backend,
+            environment,
+            log_match,
+            services: HashMap::new(),
+            order: Order::default(),
+            projects: BTreeMap::new(),
+            ports: BTreeMap::new(),
+            timers: BTreeSet::new(),
+            queue: VecDeque::new(),
+            look: BTreeSet::new(),
+            unsaved: BTreeSet::new(),
+            finishing: None,
+            epoch: Instant::now(),
+            seq: 0,
+            events,
+            commands,
+            happened,
+            done,
+            tell,
+        };
+        (supervisor, handle)
+    }
+
+    /// The backend that services get unless they choose.
+    pub(crate) fn usual_backend(&self) -> Option<BackendKind> {
+        self.backend.or_else(|| self.backends.usual())
+    }
+
+    /// Takes over what an earlier daemon left, then drives all services until
+    /// [`Command::Finish`], or until nobody can ask for anything any more and nothing runs. Must run
+    /// within a `tokio::task::LocalSet`.
+    pub(crate) async fn run(mut self) {
+        self.recover().await;
+        self.settle();
+        let mut asked = true;
+        loop {
+            if self.is_finished() || !asked && self.services.values().all(|service| !service.machine.is_alive()) {
+                break;
+            }
+            let deadline = self.timers.first().map(|(at, _)| self.epoch + *at);
+            let due = async {
+                match deadline {
+                    Some(deadline) => tokio::time::sleep_until(deadline).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                Some(done) = self.done.recv() => self.on_done(done),
+                Some(happened) = self.happened.recv() => self.on_happened(happened),
+                () = due => self.on_time(),
+                command = self.commands.recv(), if asked => match command {
+                    Some(command) => self.on_command(command),
+                    None => asked = false,
+                },
+            }
+            self.settle();
+        }
+        self.end().await;
+    }
+
+    /// Time since the epoch of the machines.
+    fn now(&self) -> Duration {
+        Instant::now() - self.epoch
+    }
+
+    fn on_time(&mut self) {
+        let now = self.now();
+        while let Some((at, id)) = self.timers.first().filter(|(at, _)| *at <= now).cloned() {
+            self.timers.remove(&(at, id.clone()));
+            if let Some(service) = self.services.get_mut(&id) {
+                service.deadline = None;
+            }
+            self.handle(id, Event::Tick);
+        }
+    }
+
+    fn on_happened(&mut self, happened: Happened) {
+        let Happened { id, run, what } = happened;
+        let event = match what {
+            What::Exited(exit) => Event::Exited { run, exit },
+            What::Ready => Event::Ready { run },
+            What::StoppedByOthers => Event::StoppedByOthers { run },
+            What::StartedByOthers(placed) => {
+                self.placed(&id, &placed);
+                Event::StartedByOthers { run }
+            }
+            What::Status(status) => {
+                if let Some(service) = self.services.get_mut(&id).filter(|service| service.machine.run() == run) {
+                    service.status = Some(status);
+                }
+                return;
+            }
+            What::Alive => return,
+        };
+        self.queue.push_back((id, event));
+    }
+
+    fn on_done(&mut self, done: Done) {
+        match done {
+            Done::Event(id, event) => self.queue.push_back((id, event)),
+            Done::PortFree(id, run) => {
+                if self.services.get(&id).is_some_and(|service| service.machine.run() == run) {
+                    self.prepare(&id, run);
+                }
+            }
+            Done::Started { id, run, result } => self.started(&id, run, result),
+            Done::Looked(looked) => {
+                let (observer, marked, wanted) = *looked;
+                self.found(observer, &marked, wanted);
+            }
+            Done::Say(id, kind, message) => self.say(&id, kind, message),
+        }
+    }
+
+    /// Handles all events that are there, and what they set off; then writes down what changed.
+    fn settle(&mut self) {
+        loop {
+            while let Some((id, event)) = self.queue.pop_front() {
+                self.handle(id, event);
+            }
+            // Only now, when all of a command was told to all machines, is it known who waits for whom.
+            if !self.look_again() {
+                break;
+            }
+        }
+        self.save();
+    }
+
+    /// Tells a machine, and does what it wants.
+    fn handle(&mut self, id: ServiceId, event: Event) {
+        let now = self.now();
+        let Some(service) = self.services.get_mut(&id) else { return };
+        let was_alive = service.machine.is_alive();
+        let effects = service.machine.on_event(now, event);
+        let deadline = service.machine.next_deadline();
+        if deadline != service.deadline {
+            if let Some(old) = service.deadline {
+                self.timers.remove(&(old, id.clone()));
+            }
+            self.timers.extend(deadline.map(|at| (at, id.clone())));
+            service.deadline = deadline;
+        }
+        let now_dead = was_alive && !service.machine.is_alive();
+        self.note(&id);
+        for effect in effects {
+            self.carry_out(&id, effect);
+        }
+        if now_dead {
+            self.has_ended(&id);
+        }
+    }
+}
+
+/// The inode of the pid namespace in which pids mean something.
+fn pid_namespace() -> Option<u64> {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::metadata("/proc/self/ns/pid").ok().map(|found| found.ino())
+}
+
+/// Different for each instance, so that two of them do not start everything at the same moments.
+fn seed(instance_id: &str) -> u64 {
+    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+    let mut hasher = DefaultHasher::new();
+    (instance_id, std::process::id()).hash(&mut hasher);
+    hasher.finish()
+}

@@ -1,0 +1,322 @@
+//! What is to be started: backend, port, variables, program, socket. All of it is found out anew
+//! at each start.
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+
+use super::service::{Checked, Prepared};
+use super::{Done, Supervisor};
+use crate::backend::{Launch, StartError};
+use crate::config::{Resolved, Surroundings};
+use crate::model::ServiceId;
+use crate::model::service::{BackendKind, Check, EventKind, PortSpec};
+use crate::registry::Record;
+use crate::supervise::machine::{Event, PORT_WAIT};
+use crate::supervise::ports;
+
+fn permanent(why: impl ToString) -> StartError {
+    StartError::Permanent(why.to_string())
+}
+
+impl Supervisor {
+    /// Prepares a start: the machine is told that it is prepared, why not, or who holds its port.
+    pub(super) fn prepare(&mut self, id: &ServiceId, run: u64) {
+        let event = match self.port(id) {
+            Ok(Some(taken)) => return self.await_port(id, run, taken),
+            Ok(None) => match self.prepared(id) {
+                Ok(()) => Event::Prepared { run },
+                Err(error) => Event::NotPrepared { run, error },
+            },
+            Err(error) => Event::NotPrepared { run, error },
+        };
+        self.queue.push_back((id.clone(), event));
+    }
+
+    /// Chooses the port; of a fixed one that is taken, the number.
+    fn port(&mut self, id: &ServiceId) -> Result<Option<u16>, StartError> {
+        let Some(service) = self.services.get(id) else { return Ok(None) };
+        let (spec, had) = (service.record().spec.port, service.record().port);
+        let failed =
+            |error: io::Error| StartError::Transient(format!("whether its port is free cannot be read: {error}"));
+        let port = match spec {
+            None => None,
+            Some(PortSpec::Fixed(port)) if !ports::is_free(port).map_err(failed)? => return Ok(Some(port)),
+            Some(PortSpec::Fixed(port)) => Some(port),
+            Some(range) => {
+                let others: BTreeSet<u16> =
+                    self.ports.iter().filter(|(_, owner)| *owner != id).map(|(port, _)| *port).collect();
+                let mut taken = BTreeSet::new();
+                // Asked one by one: what else listens on this host does not matter.
+                loop {
+                    let port = ports::choose(range, had, &others, &taken).map_err(StartError::Transient)?;
+                    if ports::is_free(port).map_err(failed)? {
+                        break Some(port);
+                    }
+                    taken.insert(port);
+                }
+            }
+        };
+        if port != had {
+            self.has_port(id, had, port);
+        }
+        Ok(None)
+    }
+
+    /// It has another port than before.
+    fn has_port(&mut self, id: &ServiceId, had: Option<u16>, port: Option<u16>) {
+        if let Some(had) = had.filter(|had| self.ports.get(had) == Some(id)) {
+            self.ports.remove(&had);
+        }
+        if let Some(port) = port {
+            self.ports.insert(port, id.clone());
+        }
+        let Some(service) = self.services.get_mut(id) else { return };
+        service.record_mut().port = port;
+        if let (Some(had), Some(port)) = (had, port) {
+            self.say(id, EventKind::Port { port }, format!("its port is {port} now: {had} is taken"));
+        }
+    }
+
+    fn await_port(&mut self, id: &ServiceId, run: u64, port: u16) {
+        let (tell, id) = (self.tell.clone(), id.clone());
+        let Some(service) = self.services.get_mut(&id) else { return };
+        service.cancel();
+        let own = id.clone();
+        let wait = tokio::task::spawn_local(async move {
+            // It is waited for from now on; who holds it takes longer to find out.
+            let said = |holder: String| Done::Event(own.clone(), Event::PortTaken { run, holder });
+            let _ = tell.send(said(format!("{port} is taken")));
+            let holder = async { tell.send(said(ports::holder(port).await)) };
+            // The machine gives up first.
+            let (_, free) = tokio::join!(holder, ports::wait_free(port, 2 * PORT_WAIT));
+            let done = match free {
+                Ok(true) => Done::PortFree(own, run),
+                Ok(false) => return,
+                Err(error) => {
+                    let error = StartError::Transient(format!("whether {port} is free cannot be read: {error}"));
+                    Done::Event(own, Event::NotPrepared { run, error })
+                }
+            };
+            let _ = tell.send(done);
+        });
+        service.wait = Some(wait.abort_handle());
+    }
+
+    /// Everything but the port.
+    fn prepared(&mut self, id: &ServiceId) -> Result<(), StartError> {
+        let Some(service) = self.services.get(id) else { return Ok(()) };
+        let backend = self.choose_backend(id)?;
+        let resolved = self.resolve(&service.record()).map_err(permanent)?;
+        let record = service.record();
+        let Resolved { argv, env, cwd, socket, pid_file, ready, .. } = resolved;
+        let env = self.environment(&record, env);
+        if !cwd.is_dir() {
+            return Err(permanent(format!("the folder {} is not there", cwd.display())));
+        }
+        let program = find_program(&argv[0], &env, &cwd).map_err(permanent)?;
+        if let Some(path) = socket.as_deref().filter(|path| !path.starts_with('@')) {
+            remove_stale(Path::new(path)).map_err(permanent)?;
+        }
+        let spec = &record.spec;
+        let launch = Launch {
+            id: id.clone(),
+            description: spec.name.clone().unwrap_or_else(|| id.to_string()),
+            program,
+            argv,
+            cwd,
+            limits: spec.limits.clone(),
+            user: spec.user.clone(),
+            stop: spec.stop.clone(),
+            notify: matches!(ready.as_ref().map(|ready| &ready.check), Some(Check::Notify(true))),
+            log_file: spec.log.file || backend != BackendKind::Systemd,
+            systemd: spec.systemd.clone(),
+            after: self.order.after(id).cloned().collect(),
+            env,
+        };
+        drop(record);
+        let checked = ready.map(|ready| Box::new(Checked { ready, env: launch.env.clone(), cwd: launch.cwd.clone() }));
+        let pid_files = self.pid_files(id, pid_file);
+        let Some(service) = self.services.get_mut(id) else { return Ok(()) };
+        {
+            let mut record = service.record.borrow_mut();
+            record.backend = Some(backend);
+            record.command_line.clone_from(&launch.argv);
+            record.cwd.clone_from(&launch.cwd);
+            record.socket = socket;
+        }
+        service.choose = false;
+        service.checked = checked;
+        service.pid_files = pid_files;
+        service.prepared = Some(Box::new(Prepared { launch, backend }));
+        Ok(())
+    }
+
+    /// Where its pid is written.
+    pub(super) fn pid_files(&self, id: &ServiceId, own: Option<PathBuf>) -> Vec<PathBuf> {
+        let usual = self.places.pid_file(id);
+        // Relative: to the folder of the pid files.
+        let own = own.map(|path| self.places.runtime.join(path)).filter(|own| *own != usual);
+        std::iter::once(usual).chain(own).collect()
+    }
+
+    /// Replaces the variables of a service, as they are now.
+    pub(super) fn resolve(&self, record: &Record) -> Result<Resolved, String> {
+        let file = match &record.spec.env_file {
+            None => None,
+            Some(path) => match fs::read_to_string(path) {
+                Ok(text) => Some(text),
+                Err(error) => return Err(format!("env_file {}: {error}", path.display())),
+            },
+        };
+        let (environment, whose) = self.lookup(record);
+        let others = |id: &ServiceId| {
+            let found = self.order.members(id).find_map(|id| self.services.get(id))?;
+            let record = found.record();
+            Some((record.port, record.socket.clone()))
+        };
+        let surroundings = Surroundings {
+            port: record.port,
+            environment: &environment,
+            whose,
+            env_file: file.as_deref(),
+            others: &others,
+            is_program: &is_program,
+        };
+        crate::config::resolve(&record.spec, &surroundings).map_err(|error| error.to_string())
+    }
+
+    fn choose_backend(&self, id: &ServiceId) -> Result<BackendKind, StartError> {
+        let none = || permanent("this daemon has no backend that could run it");
+        let Some(service) = self.services.get(id) else { return Err(none()) };
+        let record = service.record();
+        let kept = record.backend.filter(|_| !service.choose);
+        let kind = kept.or(record.spec.backend.kind()).or(self.usual_backend()).ok_or_else(none)?;
+        match self.backends.get(kind) {
+            Some(_) => Ok(kind),
+            None => Err(permanent(format!("this daemon has no backend {}", kind.as_str()))),
+        }
+    }
+}
+
+/// A file that the daemon may execute.
+fn is_program(path: &Path) -> bool {
+    path.is_file() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok()
+}
+
+/// The program in the service's own PATH, or from its folder.
+fn find_program(name: &str, env: &BTreeMap<String, String>, cwd: &Path) -> Result<PathBuf, String> {
+    if name.contains('/') {
+        let path = cwd.join(name);
+        let why = match fs::metadata(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => "there is no such file".to_owned(),
+            Err(error) => error.to_string(),
+            Ok(found) if found.is_dir() => "it is a folder".to_owned(),
+            Ok(_) if !is_program(&path) => "it may not be executed".to_owned(),
+            Ok(_) => return Ok(path),
+        };
+        return Err(format!("{}: {why}", path.display()));
+    }
+    let dirs = env.get("PATH").map_or("", String::as_str).split(':').filter(|dir| dir.starts_with('/'));
+    let found = dirs.map(|dir| Path::new(dir).join(name)).find(|path| is_program(path));
+    found.ok_or_else(|| format!("{name}: there is no such program in the PATH of the service"))
+}
+
+/// Removes the socket that an earlier run left, if nobody listens on it.
+///
+/// # Errors
+/// Somebody does, or it is no socket, or it cannot be removed; with the path.
+fn remove_stale(path: &Path) -> Result<(), String> {
+    let about = |why: &str| format!("the socket {}: {why}", path.display());
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return Err(about("it is no path")) };
+    // Everything from here on is in this very folder: a folder that is swapped meanwhile by its
+    // owner changes nothing.
+    let flags = OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC;
+    let folder: OwnedFd = match rustix::fs::openat(CWD, folder, flags, Mode::empty()) {
+        Ok(folder) => folder,
+        // The service makes it, or says that it cannot.
+        Err(_) => return Ok(()),
+    };
+    match rustix::fs::statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Err(Errno::NOENT) => return Ok(()),
+        Err(error) => return Err(about(&io::Error::from(error).to_string())),
+        Ok(found) if FileType::from_raw_mode(found.st_mode) != FileType::Socket => {
+            return Err(about("there is something else of that name"));
+        }
+        Ok(_) => {}
+    }
+    let here = format!("/proc/self/fd/{}/{}", folder.as_raw_fd(), name.to_string_lossy());
+    if is_listening(&here) {
+        return Err(about("somebody listens on it already"));
+    }
+    match rustix::fs::unlinkat(&folder, name, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(error) => Err(about(&format!("it is stale and cannot be removed: {}", io::Error::from(error)))),
+    }
+}
+
+/// Whether a connection is accepted, or would be; a socket of another type than stream tells by
+/// refusing the type, and not the connection.
+fn is_listening(path: &str) -> bool {
+    let refused = Cell::new(false);
+    let of = |kind: SocketType| {
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let socket = rustix::net::socket_with(AddressFamily::UNIX, kind, flags, None)?;
+        rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)
+    };
+    for kind in [SocketType::STREAM, SocketType::DGRAM, SocketType::SEQPACKET] {
+        match of(kind) {
+            Err(Errno::CONNREFUSED) => refused.set(true),
+            Err(Errno::PROTOTYPE) => {}
+            // Accepted, or a queue that is full, or unknown: not to be removed.
+            _ => return true,
+        }
+    }
+    !refused.get()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::{UnixDatagram, UnixListener};
+
+    #[test]
+    fn only_a_socket_on_which_nobody_listens_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        remove_stale(&path).unwrap();
+        remove_stale(&dir.path().join("none/s")).unwrap();
+        let listener = UnixListener::bind(&path).unwrap();
+        assert!(remove_stale(&path).unwrap_err().contains("listens"));
+        drop(listener);
+        remove_stale(&path).unwrap();
+        assert!(!path.exists());
+        let datagram = UnixDatagram::bind(&path).unwrap();
+        assert!(remove_stale(&path).unwrap_err().contains("listens"));
+        drop(datagram);
+        remove_stale(&path).unwrap();
+        assert!(!path.exists());
+        fs::write(&path, "precious").unwrap();
+        assert!(remove_stale(&path).unwrap_err().contains("something else"));
+        assert!(path.exists());
+    }
+
+    #[test]
+    fn programs_are_looked_for_where_the_service_looks() {
+        let env = |path: &str| BTreeMap::from([("PATH".to_owned(), path.to_owned())]);
+        let find = |name: &str, path: &str| find_program(name, &env(path), Path::new("/usr"));
+        assert_eq!(find("sh", "/nowhere:/bin"), Ok("/bin/sh".into()));
+        assert_eq!(find("./bin/env", ""), Ok("/usr/./bin/env".into()));
+        assert!(find("sh", "bin").unwrap_err().contains("no such program in the PATH of the service"));
+        for (name, why) in [("/etc", "it is a folder"), ("/etc/passwd", "not be executed"), ("./x", "no such file")] {
+            assert!(find(name, "/bin").unwrap_err().contains(why), "{name}");
+        }
+    }
+}

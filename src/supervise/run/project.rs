@@ -1,0 +1,154 @@
+//! Config files: each is a project, whose services come and go with it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use super::Supervisor;
+use crate::config;
+use crate::model::service::ServiceSpec;
+use crate::model::{Instance, ServiceId};
+use crate::supervise::Refusal;
+
+/// What is known of a config file besides its services.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Project {
+    /// Names of processes that may be orphans.
+    pub(super) orphans: Vec<String>,
+}
+
+/// A file that was read, and is not taken over yet.
+struct Read {
+    path: PathBuf,
+    specs: Vec<ServiceSpec>,
+    project: Project,
+}
+
+impl Supervisor {
+    pub(super) fn load(
+        &mut self,
+        path: &Path,
+        environment: BTreeMap<String, String>,
+    ) -> Result<Vec<ServiceId>, Refusal> {
+        let read = self.read(path, pid_dir(&environment))?;
+        let gone = self.gone(&read);
+        self.apply(read, &environment, &gone)
+    }
+
+    /// All files that are known, again; what changed is applied at once.
+    pub(super) fn reload_config(&mut self) -> Result<Vec<ServiceId>, Refusal> {
+        let mut paths: BTreeSet<PathBuf> = self.projects.keys().cloned().collect();
+        paths.extend(self.services.values().filter_map(|service| service.record().spec.project.clone()));
+        let mut wrong = Vec::new();
+        let mut all = Vec::new();
+        for path in paths {
+            let of_project =
+                |service: &&super::service::Service| service.record().spec.project.as_deref() == Some(&*path);
+            let pid_dir = self.services.values().find(of_project).and_then(|s| pid_dir(&s.record().environment));
+            match self.read(&path, pid_dir) {
+                Ok(read) => all.push(read),
+                Err(refusal) => wrong.push(refusal.to_string()),
+            }
+        }
+        if !wrong.is_empty() {
+            return Err(Refusal::Config(wrong.join("\n")));
+        }
+        let mut touched = Vec::new();
+        for read in all {
+            touched.extend(self.apply_all(read)?);
+        }
+        Ok(touched)
+    }
+
+    fn apply_all(&mut self, read: Read) -> Result<Vec<ServiceId>, Refusal> {
+        let before: BTreeMap<ServiceId, ServiceSpec> = read
+            .specs
+            .iter()
+            .filter_map(|spec| Some((spec.id.clone(), self.services.get(&spec.id)?.record().spec.clone())))
+            .collect();
+        let of_project = |id: &&ServiceId| self.project_of(id).as_ref() == Some(&read.path);
+        let known: Vec<ServiceId> = self.services.keys().filter(of_project).cloned().collect();
+        let runs = known.iter().any(|id| self.is_wanted(id));
+        let sent = known.iter().find_map(|id| {
+            let service = self.services.get(id)?;
+            let environment = service.record().environment.clone();
+            (!environment.is_empty()).then_some(environment)
+        });
+        let gone = self.gone(&read);
+        let ids = self.apply(read, &sent.unwrap_or_default(), &gone)?;
+        let new: BTreeSet<ServiceId> = ids.iter().filter(|id| !before.contains_key(*id)).cloned().collect();
+        let stale: BTreeSet<ServiceId> = ids
+            .iter()
+            .filter(|id| self.services.get(*id).is_some_and(|s| s.stale && s.machine.is_alive()))
+            .cloned()
+            .collect();
+        self.restart_all(&stale);
+        // A project that is up stays up as a whole.
+        for id in new.iter().filter(|_| runs) {
+            if self.services.get(id).is_some_and(|service| service.record().spec.enabled) {
+                self.handle(id.clone(), crate::supervise::machine::Event::Start);
+            }
+        }
+        let changed = |id: &ServiceId| {
+            let now = self.services.get(id).map(|service| service.record().spec.clone());
+            before.get(id) != now.as_ref()
+        };
+        Ok(ids.into_iter().filter(changed).chain(gone).collect())
+    }
+
+    /// `pid_dir` comes before that of the file: somebody gave it for now.
+    fn read(&self, path: &Path, pid_dir: Option<PathBuf>) -> Result<Read, Refusal> {
+        let options = config::LoadOptions {
+            system: self.places.instance == Instance::System,
+            home: self.environment.get("HOME").map(PathBuf::from),
+        };
+        let found = config::load(path, &options).map_err(|errors| Refusal::Config(errors.to_string()))?;
+        for warning in &found.warnings {
+            tracing::warn!("{warning}");
+        }
+        let mut specs = found.services;
+        for spec in &mut specs {
+            if let Some(dir) = pid_dir.as_ref().or(found.paths.pid_dir.as_ref()) {
+                let name = spec.pid_file.take().unwrap_or_else(|| format!("{}.pid", spec.id).into());
+                spec.pid_file = Some(dir.join(name));
+            }
+            if let Some(theirs) = self.project_of(&spec.id).filter(|theirs| *theirs != found.path) {
+                let (id, own) = (&spec.id, found.path.display());
+                return Err(Refusal::Config(format!("{id} is in {own} and in {}: rename one", theirs.display())));
+            }
+            let service = self.services.get(&spec.id).filter(|service| service.record().spec.project.is_none());
+            if service.is_some_and(|service| service.machine.is_alive()) {
+                let why = format!("{0} runs already, started by a command: stop it, or rename [service.{0}]", spec.id);
+                return Err(Refusal::Failed(why));
+            }
+        }
+        Ok(Read { path: found.path, specs, project: Project { orphans: found.orphans.names } })
+    }
+
+    fn project_of(&self, id: &ServiceId) -> Option<PathBuf> {
+        self.services.get(id)?.record().spec.project.clone()
+    }
+
+    /// The services of a project that are no longer in its file.
+    fn gone(&self, read: &Read) -> BTreeSet<ServiceId> {
+        let there: BTreeSet<&ServiceId> = read.specs.iter().map(|spec| &spec.id).collect();
+        let known = self.services.keys().filter(|id| !there.contains(id));
+        known.filter(|id| self.project_of(id).as_ref() == Some(&read.path)).cloned().collect()
+    }
+
+    fn apply(
+        &mut self,
+        read: Read,
+        environment: &BTreeMap<String, String>,
+        gone: &BTreeSet<ServiceId>,
+    ) -> Result<Vec<ServiceId>, Refusal> {
+        let ids = self.put(read.specs, environment)?;
+        self.projects.insert(read.path, read.project);
+        self.remove_all(gone);
+        Ok(ids)
+    }
+}
+
+/// The folder of `up --pid-dir`.
+fn pid_dir(environment: &BTreeMap<String, String>) -> Option<PathBuf> {
+    environment.get(crate::services::PID_DIR).map(PathBuf::from).filter(|dir| dir.is_absolute())
+}

@@ -1,0 +1,180 @@
+//! What becomes of the records when a daemon starts.
+
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use super::Supervisor;
+use super::backends::AnyBackend;
+use super::service::Checked;
+use crate::backend::{Adoption, Marked, Placed};
+use crate::model::ServiceId;
+use crate::model::service::{EventKind, Exit, RestartPolicy, ServiceSpec};
+use crate::registry::recovery::{self, Decision};
+use crate::registry::{Damaged, Record};
+use crate::supervise::machine::Event;
+
+impl Supervisor {
+    /// Reads all records and asks the backends what still runs, of all at once; then each is
+    /// decided on, and said in one line.
+    pub(super) async fn recover(&mut self) {
+        let now = crate::clock::now();
+        let loaded = match self.store.load_all(now) {
+            Ok(loaded) => loaded,
+            Err(error) => return tracing::error!("{error}"),
+        };
+        let mut records = loaded.records;
+        if !loaded.damaged.is_empty() {
+            records.extend(self.rebuild(loaded.damaged).await);
+        }
+        // Not supervised, and not ours to touch: only asked whether it is to be dropped.
+        let (records, others): (Vec<_>, Vec<_>) = records.into_iter().partition(|record| record.instance.is_some());
+        for record in others {
+            let (decision, line) = recovery::decide(&record, None, &self.boot_id, now);
+            self.log(&decision, &line);
+            if decision == Decision::Drop
+                && let Err(error) = self.store.remove(&record.id)
+            {
+                tracing::warn!("{error}");
+            }
+        }
+        for record in &records {
+            self.take(record.clone());
+        }
+        let asked: Vec<_> = records
+            .iter()
+            .map(|record| {
+                let kind = record.backend.filter(|_| recovery::may_run(record, &self.boot_id));
+                let backend = kind.and_then(|kind| self.backends.get(kind));
+                let run = self.services.get_mut(&record.id).map_or(0, |service| service.machine.next_run());
+                found(backend, record, run)
+            })
+            .collect();
+        let found = crate::join::join_all(asked).await;
+        for (record, found) in records.into_iter().zip(found) {
+            let (decision, line) = recovery::decide(&record, found.as_ref(), &self.boot_id, now);
+            self.log(&decision, &line);
+            self.recovered(&record, decision, found);
+        }
+    }
+
+    fn log(&self, decision: &Decision, line: &str) {
+        match decision {
+            Decision::LeaveAlone => tracing::warn!("{line}"),
+            _ => tracing::info!("{line}"),
+        }
+    }
+
+    fn recovered(&mut self, record: &Record, decision: Decision, found: Option<Adoption>) {
+        let id = &record.id;
+        let event = match decision {
+            Decision::Adopt | Decision::AdoptAndStop => {
+                let Some(Adoption::Running(placed)) = found else { return };
+                self.adopted(id, placed, record.ready);
+                return;
+            }
+            Decision::Restart(Some(exit)) | Decision::LeaveStopped(Some(exit)) => Event::Ended { exit },
+            Decision::Restart(None) => Event::Resume,
+            Decision::StartBecauseEnabled => Event::Start,
+            Decision::LeaveStopped(None) => {
+                self.unplaced(id);
+                let other_boot = record.boot_id != self.boot_id && !record.boot_id.is_empty();
+                if other_boot || found == Some(Adoption::StoppedByOthers) {
+                    // What it was in the last boot, or before it was stopped, is over.
+                    Event::StopLater
+                } else {
+                    return;
+                }
+            }
+            Decision::LeaveAlone => return self.left_alone(id),
+            Decision::Drop => return self.forget(id),
+        };
+        if !matches!(event, Event::Ended { .. }) {
+            self.unplaced(id);
+        }
+        if let (Event::Ended { exit: Exit::Unknown }, Some(service)) = (&event, self.services.get(id)) {
+            // When it ended nobody saw.
+            service.record_mut().stopped_at = Some(super::tell::stamp());
+        }
+        self.queue.push_back((id.clone(), event));
+    }
+
+    fn adopted(&mut self, id: &ServiceId, placed: Placed, ready: bool) {
+        let Some(service) = self.services.get(id) else { return };
+        let own = self.resolve(&service.record()).ok().and_then(|resolved| resolved.pid_file);
+        let pid_files = self.pid_files(id, own);
+        if let Some(service) = self.services.get_mut(id) {
+            service.choose = false;
+            service.pid_files = pid_files;
+        }
+        let pid = placed.identity.map(|identity| format!(" as pid {}", identity.pid)).unwrap_or_default();
+        self.placed(id, &placed);
+        self.say(id, EventKind::Adopted, format!("it runs{pid}, and was taken over"));
+        self.handle(id.clone(), Event::Adopted { ready });
+    }
+
+    /// Whether it runs cannot be told: a start kills first what there may be of it.
+    fn left_alone(&mut self, id: &ServiceId) {
+        if let Some(service) = self.services.get_mut(id) {
+            service.choose = false;
+            service.machine.doubt("whether it still runs cannot be told now");
+        }
+    }
+
+    /// Records whose files are damaged, of what runs and carries their mark.
+    async fn rebuild(&mut self, damaged: Vec<Damaged>) -> Vec<Record> {
+        let mut marked = Vec::new();
+        for backend in self.backends.all() {
+            match backend.marked().await {
+                Ok(found) => marked.extend(found),
+                Err(error) => tracing::warn!("what carries our mark cannot be read: {error}"),
+            }
+        }
+        let mut rebuilt = Vec::new();
+        for damaged in damaged {
+            tracing::error!("{damaged}");
+            let found = damaged.id.as_ref().and_then(|id| marked.iter().find(|marked| marked.id == *id));
+            let Some(found) = found else { continue };
+            let spec = spec_of(found);
+            let record = recovery::rebuilt(spec, found, &self.instance_id, &self.boot_id, self.places.uid);
+            if let Err(error) = self.save_now(std::slice::from_ref(&record)) {
+                tracing::error!("{error}");
+            }
+            rebuilt.push(record);
+        }
+        rebuilt
+    }
+
+    /// How it is found out whether one that was taken over is ready.
+    pub(super) fn check_of(&self, id: &ServiceId) -> Result<Checked, String> {
+        let Some(service) = self.services.get(id) else { return Err("it is gone".to_owned()) };
+        let record = service.record();
+        let resolved = self.resolve(&record)?;
+        let ready = resolved.ready.ok_or("it has no check any more")?;
+        Ok(Checked { ready, env: self.environment(&record, resolved.env), cwd: resolved.cwd })
+    }
+}
+
+async fn found(backend: Option<Rc<dyn AnyBackend>>, record: &Record, run: u64) -> Option<Adoption> {
+    match backend?.adopt(record, run).await {
+        Ok(found) => Some(found),
+        Err(error) => {
+            tracing::warn!("{}: it cannot be taken over: {error}", record.id);
+            None
+        }
+    }
+}
+
+/// What can be told of a service whose description is lost. It is not started again by that: its
+/// config, or whoever ran it, describes it anew.
+fn spec_of(marked: &Marked) -> ServiceSpec {
+    let oldest = marked.processes.iter().min_by_key(|process| process.start_ticks);
+    let proc = |name: &str| oldest.map(|process| PathBuf::from(format!("/proc/{}/{name}", process.pid)));
+    let line = proc("cmdline").and_then(|path| std::fs::read(path).ok()).unwrap_or_default();
+    let words = line.split(|b| *b == 0).filter(|word| !word.is_empty());
+    let argv: Vec<String> = words.map(|word| String::from_utf8_lossy(word).into_owned()).collect();
+    let cwd = proc("cwd").and_then(|path| std::fs::read_link(path).ok()).unwrap_or_else(|| "/".into());
+    let argv = if argv.is_empty() { vec![marked.id.to_string()] } else { argv };
+    let mut spec = ServiceSpec::new(marked.id.clone(), argv, cwd);
+    spec.restart.policy = RestartPolicy::Never;
+    spec
+}

@@ -1,0 +1,110 @@
+//! What `list` and `status` show.
+
+use super::Supervisor;
+use super::service::{Held, Service};
+use crate::model::ServiceId;
+use crate::model::service::{Desired, Health, ServiceReport, ServiceState};
+use crate::supervise::{Refusal, Selection, resources};
+
+impl Supervisor {
+    pub(super) fn report(&self, which: &Selection, resources: bool) -> Result<Vec<ServiceReport>, Refusal> {
+        let named = self.select(which)?;
+        Ok(named.iter().filter_map(|id| self.report_of(id, resources)).collect())
+    }
+
+    fn report_of(&self, id: &ServiceId, resources: bool) -> Option<ServiceReport> {
+        let service = self.services.get(id)?;
+        let (record, machine) = (service.record(), &service.machine);
+        let state = machine.state();
+        let usage = self.usage(id, service).filter(|_| resources);
+        let next_start_at = machine.next_start().map(|at| {
+            let at = crate::clock::now() + at.saturating_sub(self.now());
+            humantime::format_rfc3339_millis(at).to_string()
+        });
+        let mut warnings = service.warnings.clone();
+        warnings.extend(service.unsaved_why.as_ref().map(|why| format!("its record cannot be written: {why}")));
+        if service.stale && machine.is_alive() {
+            warnings.push("its description changed since it was started: restart it".to_owned());
+        }
+        let (health, reason) = self.health(id, service);
+        let spec = &record.spec;
+        Some(ServiceReport {
+            id: id.clone(),
+            name: spec.name.clone(),
+            state,
+            ready: machine.is_ready(),
+            desired: machine.counts().desired,
+            enabled: spec.enabled,
+            health,
+            reason,
+            backend: record.backend.or(spec.backend.kind()).or(self.usual_backend()),
+            containment: record.containment.filter(|_| machine.is_alive()),
+            unit: record.unit.clone(),
+            pid: service.main,
+            port: record.port.or(fixed(spec)),
+            socket: record.socket.clone().or(spec.socket.clone().filter(|path| !path.contains("${"))),
+            command_line: record.command_line.clone(),
+            cwd: record.cwd.clone(),
+            project: spec.project.clone(),
+            after: spec.after.clone(),
+            restarts: machine.counts().restarts,
+            failures: machine.counts().failures,
+            next_start_at,
+            created_at: record.created_at.clone(),
+            started_at: record.started_at.clone(),
+            stopped_at: record.stopped_at.clone(),
+            last_restart_at: record.last_restart_at.clone(),
+            updated_at: record.updated_at.clone(),
+            last_exit: machine.counts().last_exit,
+            last_error: machine.counts().last_error.clone(),
+            cpu_percent: usage.map(|usage| usage.cpu_percent),
+            memory_bytes: usage.map(|usage| usage.memory_bytes),
+            processes: usage.map(|usage| usage.processes),
+            warnings,
+            meta: spec.meta.clone(),
+        })
+    }
+
+    fn usage(&self, id: &ServiceId, service: &Service) -> Option<resources::Usage> {
+        let kind = service.record().backend.filter(|_| service.machine.is_alive())?;
+        Some(resources::measure(&self.backends.get(kind)?.processes(id)))
+    }
+
+    fn health(&self, id: &ServiceId, service: &Service) -> (Health, Option<String>) {
+        let machine = &service.machine;
+        let up = machine.counts().desired == Desired::Up;
+        if service.held == Some(Held::Stop) {
+            return (Health::Pending, Some("it stops when what comes after it has stopped".to_owned()));
+        }
+        if machine.awaits_dependencies() {
+            let Some(earlier) = self.awaited(id) else { return (Health::Pending, None) };
+            let state = self.services.get(earlier).map(|service| service.machine.state());
+            let failed = state == Some(ServiceState::Failed);
+            let word =
+                if failed { format!("waits for {earlier}, which failed") } else { format!("waits for {earlier}") };
+            return (if failed { Health::Bad } else { Health::Pending }, Some(word));
+        }
+        let health = match machine.state() {
+            ServiceState::Running if machine.is_ready() => Health::Ok,
+            ServiceState::Running | ServiceState::Stopping => Health::Pending,
+            ServiceState::Starting if machine.awaits_port() => Health::Bad,
+            ServiceState::Starting => Health::Pending,
+            ServiceState::Stopped if !up => Health::Ok,
+            ServiceState::Stopped | ServiceState::Restarting | ServiceState::Failed => Health::Bad,
+        };
+        let said = service.status.clone().filter(|_| machine.state() == ServiceState::Running);
+        let reason = match (machine.reason(), said) {
+            (Some(reason), Some(said)) => Some(format!("{reason}; it says: {said}")),
+            (None, Some(said)) => Some(format!("it says: {said}")),
+            (reason, None) => reason,
+        };
+        (health, reason)
+    }
+}
+
+fn fixed(spec: &crate::model::service::ServiceSpec) -> Option<u16> {
+    match spec.port {
+        Some(crate::model::service::PortSpec::Fixed(port)) => Some(port),
+        _ => None,
+    }
+}

@@ -1,0 +1,122 @@
+//! One service as the driver holds it: its record, its machine, and what is on its way.
+
+use std::cell::{Ref, RefCell, RefMut};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::task::{AbortHandle, JoinHandle};
+
+use crate::backend::Launch;
+use crate::model::service::{BackendKind, Ready};
+use crate::registry::Record;
+use crate::supervise::machine::{Counts, Machine, Settings};
+
+/// What comes to it once those that come after it have stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Held {
+    Stop,
+    Restart,
+}
+
+/// A start with everything resolved, until it is through.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub(super) launch: Launch,
+    pub(super) backend: BackendKind,
+}
+
+/// What is needed to find out whether it is ready.
+#[derive(Debug, Clone)]
+pub(super) struct Checked {
+    pub(super) ready: Ready,
+    pub(super) env: BTreeMap<String, String>,
+    pub(super) cwd: PathBuf,
+}
+
+#[derive(Debug)]
+pub(super) struct Service {
+    /// Shared with a start that is on its way, which writes down where it put the service before
+    /// the program is executed: there is only one truth that can be written to the file.
+    pub(super) record: Rc<RefCell<Record>>,
+    pub(super) machine: Machine,
+    /// The wait that may be given up: for the port, readiness, the end of its tree.
+    pub(super) wait: Option<AbortHandle>,
+    pub(super) held: Option<Held>,
+    /// It is forgotten as soon as it has stopped.
+    pub(super) removing: bool,
+    /// It is described otherwise than what runs, or was last started.
+    pub(super) stale: bool,
+    /// The next start chooses the backend anew.
+    pub(super) choose: bool,
+    /// The backend is forgetting it: the next start waits for that.
+    pub(super) releasing: Option<JoinHandle<()>>,
+    pub(super) prepared: Option<Box<Prepared>>,
+    pub(super) checked: Option<Box<Checked>>,
+    /// The main process, while it lives.
+    pub(super) main: Option<u32>,
+    /// Where its pid was written.
+    pub(super) pid_files: Vec<PathBuf>,
+    pub(super) warnings: Vec<String>,
+    /// What it says of itself (STATUS=).
+    pub(super) status: Option<String>,
+    /// Its deadline as it stands among the timers.
+    pub(super) deadline: Option<Duration>,
+    /// Its file is not what its record is; whether that must survive a loss of power.
+    pub(super) unsaved: Option<bool>,
+    /// What was last said of its file that cannot be written.
+    pub(super) unsaved_why: Option<String>,
+}
+
+impl Service {
+    pub(super) fn new(record: Record, seed: u64) -> Self {
+        let counts = Counts {
+            desired: record.desired,
+            restarts: record.restarts,
+            failures: record.failures,
+            last_exit: record.last_exit,
+            last_error: record.last_error.clone(),
+        };
+        let failed = record.state == crate::model::service::ServiceState::Failed;
+        let machine = Machine::new(Settings::from(&record.spec), counts, failed, seed);
+        Self {
+            record: Rc::new(RefCell::new(record)),
+            machine,
+            wait: None,
+            held: None,
+            removing: false,
+            stale: false,
+            choose: true,
+            releasing: None,
+            prepared: None,
+            checked: None,
+            main: None,
+            pid_files: Vec::new(),
+            warnings: Vec::new(),
+            status: None,
+            deadline: None,
+            unsaved: None,
+            unsaved_why: None,
+        }
+    }
+
+    pub(super) fn record(&self) -> Ref<'_, Record> {
+        self.record.borrow()
+    }
+
+    pub(super) fn record_mut(&self) -> RefMut<'_, Record> {
+        self.record.borrow_mut()
+    }
+
+    pub(super) fn cancel(&mut self) {
+        if let Some(wait) = self.wait.take() {
+            wait.abort();
+        }
+    }
+
+    /// Its record is to be written; `durable`: so that it survives a loss of power.
+    pub(super) fn touch(&mut self, durable: bool) {
+        self.unsaved = Some(durable || self.unsaved == Some(true));
+    }
+}

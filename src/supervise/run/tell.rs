@@ -1,0 +1,49 @@
+//! What is said of services: events with numbers, and their words for people.
+
+use super::Supervisor;
+use crate::model::ServiceId;
+use crate::model::service::{Event, EventKind, ServiceState};
+
+/// Now, for records and events.
+pub(super) fn stamp() -> String {
+    humantime::format_rfc3339_millis(crate::clock::now()).to_string()
+}
+
+impl Supervisor {
+    /// Tells everybody who listens.
+    pub(super) fn say(&mut self, id: &ServiceId, kind: EventKind, message: String) {
+        match kind {
+            EventKind::Warning => tracing::warn!("{id}: {message}"),
+            _ => tracing::info!("{id}: {message}"),
+        }
+        self.seq += 1;
+        let event = Event { seq: self.seq, at: stamp(), id: id.clone(), kind, message };
+        // Nobody need listen.
+        let _ = self.events.send(event);
+    }
+
+    /// `it runs as pid 5`, `it is to be started again: ended with exit code 1 after 3s`.
+    pub(super) fn state_words(&self, id: &ServiceId, to: ServiceState) -> String {
+        let Some(service) = self.services.get(id) else { return to.to_string() };
+        let machine = &service.machine;
+        let because = machine.reason().map_or(String::new(), |reason| format!(": {reason}"));
+        match to {
+            ServiceState::Running => match service.main {
+                Some(pid) => format!("it runs as pid {pid}"),
+                None => "it runs".to_owned(),
+            },
+            ServiceState::Failed => format!("it failed{because}"),
+            ServiceState::Restarting => format!("it is to be started again{because}"),
+            ServiceState::Starting => "it is being started".to_owned(),
+            ServiceState::Stopping => format!("it is being stopped{because}"),
+            ServiceState::Stopped => "it is stopped".to_owned(),
+        }
+    }
+
+    pub(super) fn ready_words(&self, id: &ServiceId) -> String {
+        match self.services.get(id).and_then(|service| service.record().port) {
+            Some(port) => format!("it is ready on port {port}"),
+            None => "it is ready".to_owned(),
+        }
+    }
+}

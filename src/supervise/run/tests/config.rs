@@ -1,0 +1,122 @@
+//! Descriptions come, change and go.
+
+use super::*;
+
+struct Files<'a>(&'a Path);
+
+impl Files<'_> {
+    fn write(&self, name: &str, text: &str) -> std::path::PathBuf {
+        let path = self.0.join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+}
+
+#[test]
+fn a_file_is_a_project() {
+    simulated(async |dir| {
+        let mut rig = Rig::new(dir);
+        let files = Files(dir);
+        let path = files.write("one.toml", "[service.a]\ncommand = 'sh'\n[service.b]\ncommand = 'sh'\nenabled = false");
+        assert_eq!(rig.load(&path).await.unwrap(), [id("a"), id("b")]);
+        let project = Selection { ids: Vec::new(), project: Some(path.canonicalize().unwrap()) };
+        let start = |answer| Command::Start { which: project.clone(), environment: BTreeMap::new(), answer };
+        assert_eq!(rig.handle.ask(start).await.unwrap(), [(id("a"), true)], "b is not enabled");
+        rig.ready("a").await;
+
+        // The same again changes nothing; a new description holds from the next start on.
+        rig.load(&path).await.unwrap();
+        assert_eq!(rig.handle.ask(start).await.unwrap(), [(id("a"), false)]);
+        files.write("one.toml", "[service.a]\ncommand = 'sh -x'\nmeta = { x = 1 }\n[service.c]\ncommand = 'sh'");
+        assert_eq!(rig.load(&path).await.unwrap(), [id("a"), id("c")]);
+        rig.event("b", |kind| *kind == EventKind::Removed).await;
+        let report = rig.report("a").await;
+        assert_eq!(report.command_line, ["sh"]);
+        assert_eq!(report.warnings, ["its description changed since it was started: restart it"]);
+        assert_eq!(rig.handle.ask(start).await.unwrap(), [(id("a"), true), (id("c"), true)]);
+        rig.ready("a").await;
+        assert_eq!(rig.report("a").await.command_line, ["sh", "-x"]);
+
+        // What only the supervisor reads needs no restart.
+        files.write("one.toml", "[service.a]\ncommand = 'sh -x'\nmeta = { x = 2 }\nrestart = { tries = 3 }");
+        rig.load(&path).await.unwrap();
+        assert_eq!(rig.handle.ask(start).await.unwrap(), [(id("a"), false)]);
+        assert_eq!(rig.report("a").await.meta["x"], 2);
+
+        let other = files.write("two.toml", "[service.a]\ncommand = 'sh'");
+        let refused = rig.load(&other).await.unwrap_err().to_string();
+        assert!(refused.contains("one.toml") && refused.contains("two.toml"), "{refused}");
+        let wrong = files.write("three.toml", "[service.x]\ncommand = ''");
+        assert!(matches!(rig.load(&wrong).await, Err(Refusal::Config(_))));
+    });
+}
+
+#[test]
+fn a_reload_applies_what_changed() {
+    simulated(async |dir| {
+        let mut rig = Rig::new(dir);
+        let files = Files(dir);
+        let path = files.write("one.toml", "[service.a]\ncommand = 'sh'\n[service.b]\ncommand = 'sh'");
+        rig.load(&path).await.unwrap();
+        rig.start("").await.unwrap();
+        rig.ready("b").await;
+        files.write("one.toml", "[service.a]\ncommand = 'sh -x'\n[service.c]\ncommand = 'sh'");
+        let reload = async || rig.handle.ask(|answer| Command::ReloadConfig { answer }).await;
+        assert_eq!(reload().await.unwrap(), [id("a"), id("c"), id("b")]);
+        rig.event("b", |kind| *kind == EventKind::Removed).await;
+        rig.up("a c").await;
+        assert_eq!(rig.report("a").await.command_line, ["sh", "-x"]);
+        files.write("one.toml", "nonsense");
+        let reload = async || rig.handle.ask(|answer| Command::ReloadConfig { answer }).await;
+        assert!(matches!(reload().await, Err(Refusal::Config(_))));
+        assert_eq!(rig.world.alive(), 2, "nothing is touched by a file that is wrong");
+    });
+}
+
+#[test]
+fn enabled_is_what_was_said_last() {
+    simulated(async |dir| {
+        let rig = Rig::new(dir);
+        let files = Files(dir);
+        let path = files.write("one.toml", "[service.a]\ncommand = 'sh'");
+        rig.load(&path).await.unwrap();
+        let enable = |enabled| move |answer| Command::Enable { which: which("a"), enabled, answer };
+        assert_eq!(rig.handle.ask(enable(false)).await.unwrap(), [(id("a"), true)]);
+        assert_eq!(rig.handle.ask(enable(false)).await.unwrap(), [(id("a"), false)]);
+        rig.load(&path).await.unwrap();
+        let rig = rig.again(dir).await;
+        assert!(!rig.report("a").await.enabled, "the same config says nothing new");
+        files.write("one.toml", "[service.a]\ncommand = 'sh'\nenabled = false");
+        rig.load(&path).await.unwrap();
+        files.write("one.toml", "[service.a]\ncommand = 'sh'\nenabled = true");
+        rig.load(&path).await.unwrap();
+        assert!(rig.report("a").await.enabled);
+    });
+}
+
+#[test]
+fn ad_hoc_services_are_replaced_only_when_they_do_not_run() {
+    simulated(async |dir| {
+        let mut rig = Rig::new(dir);
+        rig.define([spec("a", "")]).await.unwrap();
+        rig.start("a").await.unwrap();
+        rig.ready("a").await;
+        let refused = rig.define([spec("a", "exit 1")]).await.unwrap_err().to_string();
+        assert_eq!(refused, "a is running already; stop it first");
+        let path = Files(dir).write("one.toml", "[service.a]\ncommand = 'sh'\n[service.b]\ncommand = 'sh'");
+        let refused = rig.load(&path).await.unwrap_err().to_string();
+        assert!(refused.starts_with("a runs already, started by a command"), "{refused}");
+        rig.stop("a").await.unwrap();
+        rig.becomes("a", ServiceState::Stopped).await;
+        rig.load(&path).await.unwrap();
+        let refused = rig.define([spec("b", "")]).await.unwrap_err().to_string();
+        assert!(refused.starts_with("b is described in /") && refused.ends_with("take another name"), "{refused}");
+        // Removed while it runs: first it stops.
+        rig.start("a b").await.unwrap();
+        rig.ready("b").await;
+        rig.remove("a b").await.unwrap();
+        rig.event("b", |kind| *kind == EventKind::Removed).await;
+        assert!(matches!(rig.start("a").await, Err(Refusal::NoSuchService { .. })));
+        assert_eq!((rig.world.alive(), Store::at(&rig.places).all()), (0, vec![]));
+    });
+}

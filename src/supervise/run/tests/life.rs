@@ -1,0 +1,247 @@
+//! One service at a time.
+
+use super::*;
+use crate::model::service::{Exit, Health, PortSpec, Reload};
+use crate::model::{Signal, Whom};
+use crate::supervise::pid_file;
+
+#[test]
+fn a_service_runs_crashes_and_is_started_again() {
+    simulated(async |dir| {
+        let mut rig = Rig::new(dir);
+        rig.define([spec("a", "exit 3 after 500ms")]).await.unwrap();
+        assert_eq!(rig.state("a").await, ServiceState::Stopped);
+        assert_eq!(rig.start("a").await.unwrap(), [(id("a"), true)]);
+        rig.ready("a").await;
+        let report = rig.report("a").await;
+        assert_eq!((report.health, report.ready, report.command_line), (Health::Ok, true, vec!["sh".to_owned()]));
+        let pid = report.pid.unwrap();
+        assert_eq!(pid_file::read(&rig.places.pid_file(&id("a"))), Some(pid));
+        assert_eq!(rig.start("a").await.unwrap(), [(id("a"), false)], "already so");
+
+        let exited = rig.event("a", |kind| matches!(kind, EventKind::Exited { .. })).await;
+        assert_eq!(exited.kind, EventKind::Exited { exit: Exit::Code(3) });
+        let ended = Instant::now();
+        let report = rig.report("a").await;
+        assert_eq!((report.state, report.pid, report.health), (ServiceState::Restarting, None, Health::Bad));
+        assert_eq!(report.reason.unwrap(), "ended with exit code 3 after 500ms");
+        assert_eq!(pid_file::read(&rig.places.pid_file(&id("a"))), None);
+        rig.ready("a").await;
+        assert_eq!(ended.elapsed(), SECOND);
+        rig.becomes("a", ServiceState::Failed).await;
+        // 10 runs of half a second, and the delays between them.
+        assert_eq!(rig.world.starts().len(), 10);
+        let delays = 1 + 2 + 4 + 8 + 16 + 30 + 30 + 30 + 30;
+        assert_eq!(ended.elapsed() + SECOND / 2, delays * SECOND + 10 * SECOND / 2);
+        let report = rig.report("a").await;
+        assert_eq!((report.restarts, report.failures, report.last_exit), (9, 10, Some(Exit::Code(3))));
+    });
+}
+
+#[test]
+fn a_stop_ends_it_and_what_it_left() {
+    simulated(async |dir| {
+        let mut rig = Rig::new(dir);
+        rig.define([spec("a", "ignore TERM; children 3"), spec("b", "on TERM exit 0")]).await.unwrap();
+        rig.start("a b").await.unwrap();
+        rig.ready("a").await;
+        let asked = Instant::now();
+        assert_eq!(rig.stop("a b").await.unwrap(), [(id("a"), true), (id("b"), true)]);
+        rig.becomes("a", ServiceState::Stopped).await;
+        assert_eq!(asked.elapsed(), 30 * SECOND, "the first rung, and then SIGKILL");
+        assert_eq!((rig.world.alive(), rig.state("b").await), (0, ServiceState::Stopped));
+        assert_eq!(rig.report("a").await.health, Health::Ok);
+        assert_eq!(rig.stop("*").await.unwrap(), [(id("a"), false), (id("b"), false)]);
+        // At once, with force.
+        rig.start("a").await.unwrap();
+        rig.ready("a").await;
+        let asked = Instant::now();
+        rig.handle.ask(|answer| Command::Stop { which: which("a"), force: true, answer }).await.unwrap();
+        rig.becomes("a", ServiceState::Stopped).await;
+        assert!(asked.elapsed() < SECOND);
+    });
+}
+
+#[test]
+fn what_cannot_work_says_why() {
+    simulated(async |dir| {
+        let mut rig = Rig::new(dir);
+        let missing = ServiceSpec {
+            program: crate::model::service::Program::Command(vec!["none-such".to_owned()]),
+            ..spec("a", "")
+        };
+        let folder = ServiceSpec { cwd: "/nowhere".into(), ..spec("b", "") };
+        let mut variable = spec("c", "");
+        variable.args.push("${NONE_SUCH}".to_owned());
+        let stuck = spec("d", "stuck");
+        let backend = ServiceSpec { backend: crate::model::service::BackendChoice::Direct, ..spec("e", "") };
+        rig.define([missing, folder, variable, stuck, backend]).await.unwrap();
+        rig.start("a b c d e").await.unwrap();
+        rig.ready("d").await;
+        for (word, why) in [
+            ("a", "none-such: there is no such program in the PATH of the service"),
+            ("b", "the folder /nowhere is not there"),
+            ("c", "args[0]: ${NONE_SUCH} is not set and has no default (the environment of the daemon was asked)"),
+            ("e", "this daemon has no backend direct"),
+        ] {
+            let report = rig.report(word).await;
+            assert_eq!((report.state, report.reason.as_deref()), (ServiceState::Failed, Some(why)));
+        }
+        rig.stop("d").await.unwrap();
+        rig.becomes("d", ServiceState::Failed).await;
+        assert!(rig.report("d").await.reason.unwrap().contains("cannot be killed"));
+    });
+}
+
+#[test]
+fn it_must_become_ready() {
+    simulated(async |dir| {
+        let mut rig = Rig::new(dir);
+        let slow = notify(spec("slow", "ready after 59s"));
+        let never = notify(spec("never", ""));
+        rig.define([slow, never]).await.unwrap();
+        let started = Instant::now();
+        rig.start("").await.unwrap();
+        rig.soon().await;
+        let report = rig.report("slow").await;
+        assert_eq!((report.state, report.ready, report.health), (ServiceState::Running, false, Health::Pending));
+        rig.ready("slow").await;
+        assert_eq!(started.elapsed(), 59 * SECOND);
+        rig.becomes("never", ServiceState::Stopping).await;
+        assert_eq!(started.elapsed(), 60 * SECOND);
+        rig.becomes("never", ServiceState::Restarting).await;
+        let report = rig.report("never").await;
+        assert_eq!(report.reason.unwrap(), "not ready within 1m: it did not say READY=1");
+        assert_eq!(rig.world.alive(), 1, "it was stopped");
+    });
+}
+
+#[test]
+fn signals_and_reloads() {
+    simulated(async |dir| {
+        let mut rig = Rig::new(dir);
+        let usr1 = Signal::from_number(10).unwrap();
+        let mut reloads = spec("a", "ignore HUP; on USR1 exit 0");
+        reloads.reload = Some(Reload::Signal(Signal::HUP));
+        rig.define([reloads, spec("b", "")]).await.unwrap();
+        rig.start("").await.unwrap();
+        rig.ready("a").await;
+        let reload = async |word| rig.handle.ask(|answer| Command::Reload { which: which(word), answer }).await;
+        assert_eq!(reload("a").await.unwrap(), [(id("a"), true)]);
+        let refused = reload("b").await.unwrap_err().to_string();
+        assert!(refused.starts_with("b cannot be reloaded: its config does not say how"), "{refused}");
+        let kill = |answer| Command::Kill { which: which("a"), signal: usr1, whom: Whom::Main, answer };
+        assert_eq!(rig.handle.ask(kill).await.unwrap(), [(id("a"), true)]);
+        rig.event("a", |kind| *kind == EventKind::Reloaded).await;
+        rig.becomes("a", ServiceState::Restarting).await;
+        assert_eq!(rig.report("a").await.last_exit, Some(Exit::Code(0)));
+        rig.stop("a").await.unwrap();
+        rig.becomes("a", ServiceState::Stopped).await;
+        assert_eq!(rig.handle.ask(kill).await.unwrap(), [(id("a"), false)]);
+    });
+}
+
+#[test]
+fn others_stop_and_start_it() {
+    simulated(async |dir| {
+        let mut rig = Rig::new(dir);
+        rig.define([spec("a", "")]).await.unwrap();
+        rig.start("a").await.unwrap();
+        rig.ready("a").await;
+        rig.world.stop_by_others(&id("a"));
+        rig.becomes("a", ServiceState::Stopped).await;
+        assert!(!rig.report("a").await.desired_up());
+        rig.world.start_by_others(&id("a"), 1, &rig.reports);
+        rig.becomes("a", ServiceState::Running).await;
+        let report = rig.report("a").await;
+        assert!(report.desired_up() && report.pid.is_some());
+    });
+}
+
+#[test]
+fn a_port_of_another_is_waited_for() {
+    real(async |dir| {
+        let mut rig = Rig::new(dir);
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let fixed = ServiceSpec { port: Some(PortSpec::Fixed(port)), ..spec("a", "") };
+        let range = ServiceSpec { port: Some(PortSpec::Range(port, port + 20)), ..spec("b", "") };
+        rig.define([fixed, range]).await.unwrap();
+        rig.start("").await.unwrap();
+        rig.ready("b").await;
+        let other = rig.report("b").await.port.unwrap();
+        assert!(other > port && other <= port + 20, "{other}");
+        let own = format!("waits for its port: {port} is held by pid {} (", std::process::id());
+        let wait = async {
+            while !rig.report("a").await.reason.is_some_and(|reason| reason.starts_with(&own)) {
+                rig.soon().await;
+            }
+        };
+        tokio::time::timeout(20 * SECOND, wait).await.expect("who holds it is said");
+        assert_eq!(rig.report("a").await.state, ServiceState::Starting);
+        drop(listener);
+        rig.ready("a").await;
+        // It keeps the one that it had.
+        rig.restart("b").await.unwrap();
+        rig.ready("b").await;
+        assert_eq!(rig.report("b").await.port, Some(other));
+    });
+}
+
+#[test]
+fn a_stale_socket_is_removed() {
+    simulated(async |dir| {
+        let mut rig = Rig::new(dir);
+        let path = dir.join("s");
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        let with_socket = ServiceSpec { socket: Some(path.display().to_string()), ..spec("a", "") };
+        rig.define([with_socket]).await.unwrap();
+        rig.start("a").await.unwrap();
+        rig.ready("a").await;
+        assert!(!path.exists());
+        assert_eq!(rig.report("a").await.socket, Some(path.display().to_string()));
+    });
+}
+
+#[test]
+fn nothing_runs_without_a_record() {
+    simulated(async |dir| {
+        let mut rig = Rig::new(dir);
+        rig.define([spec("a", "")]).await.unwrap();
+        // The folder of records becomes a file: nothing can be written any more.
+        let registry = rig.places.registry();
+        std::fs::rename(&registry, dir.join("away")).unwrap();
+        std::fs::write(&registry, "").unwrap();
+        let refused = rig.define([spec("b", "")]).await.unwrap_err().to_string();
+        assert!(refused.contains("the record of b cannot be written"), "{refused}");
+        rig.start("a").await.unwrap();
+        rig.becomes("a", ServiceState::Restarting).await;
+        let report = rig.report("a").await;
+        assert!(report.reason.unwrap().contains("record"), "{:?}", report.last_error);
+        assert!(report.warnings[0].starts_with("its record cannot be written: "), "{:?}", report.warnings);
+        assert_eq!(rig.world.starts(), []);
+        // The disk is well again.
+        std::fs::remove_file(&registry).unwrap();
+        std::fs::rename(dir.join("away"), &registry).unwrap();
+        rig.ready("a").await;
+        assert_eq!(rig.report("a").await.warnings, [""; 0]);
+    });
+}
+
+#[test]
+fn it_ends_when_nobody_can_ask_and_nothing_runs() {
+    simulated(async |dir| {
+        let Rig { task, handle, events, world, .. } = {
+            let mut rig = Rig::new(dir);
+            rig.define([spec("a", "")]).await.unwrap();
+            rig.start("a").await.unwrap();
+            rig.ready("a").await;
+            rig
+        };
+        drop((handle, events));
+        tokio::time::sleep(SECOND).await;
+        assert!(!task.is_finished(), "a service runs still");
+        world.stop_by_others(&id("a"));
+        tokio::time::timeout(SECOND, task).await.unwrap().unwrap();
+    });
+}

@@ -1,0 +1,148 @@
+//! Several services that need one another.
+
+use super::*;
+use crate::model::service::{Exit, Health};
+
+fn three() -> [ServiceSpec; 3] {
+    [
+        after(spec("web", "on TERM exit 0"), &["api"]),
+        after(notify(spec("api", "ready after 3s; on TERM exit 0")), &["db"]),
+        notify(spec("db", "ready after 2s; ignore TERM")),
+    ]
+}
+
+#[test]
+fn starts_wait_for_what_they_come_after_and_stops_go_back() {
+    simulated(async |dir| {
+        let mut rig = Rig::new(dir);
+        rig.define(three()).await.unwrap();
+        let begun = Instant::now();
+        let outcomes = rig.start("web").await.unwrap();
+        assert_eq!(outcomes, [(id("api"), true), (id("db"), true), (id("web"), true)]);
+        rig.soon().await;
+        let report = rig.report("web").await;
+        assert_eq!((report.state, report.reason.as_deref()), (ServiceState::Starting, Some("waits for api")));
+        rig.ready("web").await;
+        assert_eq!(begun.elapsed(), 5 * SECOND);
+        assert_eq!(rig.world.starts(), [id("db"), id("api"), id("web")]);
+
+        let begun = Instant::now();
+        let outcomes = rig.stop("db").await.unwrap();
+        assert_eq!(outcomes, [(id("api"), true), (id("db"), true), (id("web"), true)]);
+        rig.becomes("web", ServiceState::Stopped).await;
+        rig.becomes("api", ServiceState::Stopped).await;
+        assert_eq!(rig.state("db").await, ServiceState::Stopping, "its 30 s begin only now");
+        rig.becomes("db", ServiceState::Stopped).await;
+        assert!(begun.elapsed() >= 30 * SECOND && begun.elapsed() < 31 * SECOND, "{:?}", begun.elapsed());
+    });
+}
+
+#[test]
+fn a_restart_of_several_keeps_their_order() {
+    simulated(async |dir| {
+        let mut rig = Rig::new(dir);
+        rig.define(three()).await.unwrap();
+        rig.start("").await.unwrap();
+        rig.ready("web").await;
+        rig.restart("").await.unwrap();
+        for word in ["web", "api"] {
+            rig.becomes(word, ServiceState::Starting).await;
+        }
+        rig.becomes("db", ServiceState::Stopping).await;
+        rig.ready("web").await;
+        assert_eq!(rig.world.starts()[3..], [id("db"), id("api"), id("web")]);
+        // Of one alone, the others run on.
+        rig.restart("db").await.unwrap();
+        rig.ready("db").await;
+        assert_eq!(rig.world.starts()[6..], [id("db")]);
+    });
+}
+
+#[test]
+fn who_waits_for_a_failed_one_says_so_and_goes_on_when_it_comes() {
+    simulated(async |dir| {
+        let mut rig = Rig::new(dir);
+        let mut db = spec("db", "");
+        db.restart.tries = 1;
+        rig.world.script(&id("db"), "fails no memory");
+        rig.define([db, after(spec("api", ""), &["db"])]).await.unwrap();
+        rig.start("api").await.unwrap();
+        rig.becomes("db", ServiceState::Failed).await;
+        let report = rig.report("api").await;
+        assert_eq!((report.state, report.health), (ServiceState::Starting, Health::Bad));
+        assert_eq!(report.reason.unwrap(), "waits for db, which failed");
+        rig.start("db").await.unwrap();
+        rig.ready("api").await;
+        // What did its work is not waited for.
+        let mut job = spec("job", "exit 0");
+        job.restart.policy = crate::model::service::RestartPolicy::OnFailure;
+        rig.define([job, after(spec("later", ""), &["job"])]).await.unwrap();
+        rig.start("later").await.unwrap();
+        rig.ready("later").await;
+    });
+}
+
+#[test]
+fn a_dependent_that_crashes_waits_until_it_is_ready_again() {
+    simulated(async |dir| {
+        let mut rig = Rig::new(dir);
+        rig.define([notify(spec("db", "ready after 20s")), after(spec("api", ""), &["db"])]).await.unwrap();
+        rig.start("").await.unwrap();
+        rig.ready("api").await;
+        rig.world.kill(&id("db"), Exit::Signal(9));
+        rig.world.kill(&id("api"), Exit::Code(1));
+        let died = Instant::now();
+        rig.ready("api").await;
+        assert_eq!(died.elapsed(), 21 * SECOND);
+    });
+}
+
+#[test]
+fn asked_for_the_contrary_before_it_is_through() {
+    simulated(async |dir| {
+        let mut rig = Rig::new(dir);
+        let [_, api, db] = three();
+        rig.define([after(spec("web", "ignore TERM"), &["api"]), api, db]).await.unwrap();
+        rig.start("").await.unwrap();
+        rig.ready("web").await;
+        // Up again before db was even asked to stop: it need not.
+        rig.stop("db").await.unwrap();
+        rig.start("").await.unwrap();
+        rig.ready("web").await;
+        assert_eq!(rig.world.starts().iter().filter(|one| **one == id("db")).count(), 1);
+        assert_eq!(rig.world.alive(), 3);
+    });
+}
+
+#[test]
+fn circles_are_refused_and_leave_nothing() {
+    simulated(async |dir| {
+        let rig = Rig::new(dir);
+        rig.define([spec("a", "")]).await.unwrap();
+        let refused = rig.define([after(spec("a", ""), &["b"]), after(spec("b", ""), &["a"])]).await.unwrap_err();
+        assert!(refused.to_string().ends_with("a circle: a -> b -> a"), "{refused}");
+        rig.define([after(spec("b", ""), &["a"])]).await.unwrap();
+        assert_eq!(rig.start("a").await.unwrap(), [(id("a"), true)]);
+    });
+}
+
+#[test]
+fn words_mean_services() {
+    simulated(async |dir| {
+        let rig = Rig::new(dir);
+        let agent = |n: u32| ServiceSpec { instance_of: Some((id("agent"), n)), ..spec(&format!("agent-{n}"), "") };
+        rig.define([agent(1), agent(2), spec("embedding", ""), after(spec("web", ""), &["agent"])]).await.unwrap();
+        let select = async |words: &str| {
+            let ask = |answer| Command::Report { which: which(words), resources: false, answer };
+            rig.handle.ask(ask).await.map(|all| all.iter().map(|one| one.id.to_string()).collect::<Vec<_>>().join(" "))
+        };
+        assert_eq!(select("agent").await.unwrap(), "agent-1 agent-2");
+        assert_eq!(select("agent-2 e*").await.unwrap(), "agent-2 embedding");
+        assert_eq!(select("").await.unwrap(), "agent-1 agent-2 embedding web");
+        let nearest = vec!["embedding".to_owned()];
+        assert_eq!(select("embeding").await, Err(Refusal::NoSuchService { id: "embeding".to_owned(), nearest }));
+        assert!(select("web x*").await.is_err());
+        let started = rig.start("web").await.unwrap();
+        assert_eq!(started.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>(), ["agent-1", "agent-2", "web"]);
+    });
+}

@@ -1,0 +1,150 @@
+//! The daemon dies, and another one starts.
+
+use super::*;
+use crate::model::service::{Exit, RestartPolicy};
+use crate::registry::Record;
+
+#[test]
+fn what_runs_is_taken_over_and_started_once() {
+    simulated(async |dir| {
+        let mut rig = Rig::new(dir);
+        let mut never = spec("never", "");
+        never.restart.policy = RestartPolicy::Never;
+        let stopped = ServiceSpec { project: Some("/one.toml".into()), ..spec("stopped", "") };
+        rig.define([spec("runs", ""), spec("dies", ""), never, stopped]).await.unwrap();
+        rig.start("").await.unwrap();
+        rig.up("runs dies never stopped").await;
+        rig.stop("stopped").await.unwrap();
+        rig.becomes("stopped", ServiceState::Stopped).await;
+        let pid = rig.report("runs").await.pid;
+        let world = rig.world.clone();
+        rig.task.abort();
+        world.kill(&id("dies"), Exit::Code(1));
+        world.kill(&id("never"), Exit::Code(1));
+
+        let mut rig = rig.again(dir).await;
+        rig.up("dies").await;
+        let report = rig.report("runs").await;
+        assert_eq!((report.state, report.pid), (ServiceState::Running, pid));
+        assert_eq!(
+            (rig.state("never").await, rig.state("stopped").await),
+            (ServiceState::Failed, ServiceState::Stopped)
+        );
+        assert_eq!(rig.report("dies").await.last_exit, Some(Exit::Unknown));
+        assert_eq!(rig.world.starts().len(), 5, "four, and the one that had died");
+        // It is watched like any other.
+        rig.world.kill(&id("runs"), Exit::Signal(11));
+        rig.becomes("runs", ServiceState::Restarting).await;
+        rig.ready("runs").await;
+    });
+}
+
+#[test]
+fn a_stop_goes_on_and_a_backoff_too() {
+    simulated(async |dir| {
+        let mut rig = Rig::new(dir);
+        rig.define([spec("deaf", "ignore TERM"), spec("crashes", "exit 1")]).await.unwrap();
+        rig.start("").await.unwrap();
+        rig.ready("deaf").await;
+        rig.stop("deaf").await.unwrap();
+        rig.becomes("crashes", ServiceState::Restarting).await;
+        rig.becomes("crashes", ServiceState::Running).await;
+        rig.becomes("crashes", ServiceState::Restarting).await;
+        rig.soon().await;
+        let mut rig = rig.again(dir).await;
+        let begun = Instant::now();
+        rig.becomes("crashes", ServiceState::Running).await;
+        assert_eq!(begun.elapsed(), 2 * SECOND, "its failures are not forgotten");
+        rig.becomes("deaf", ServiceState::Stopped).await;
+        assert_eq!(begun.elapsed(), 30 * SECOND);
+    });
+}
+
+#[test]
+fn a_new_boot_starts_what_is_enabled() {
+    simulated(async |dir| {
+        let rig = Rig::new(dir);
+        let config = dir.join("provost.toml");
+        let text = "[service.on]\ncommand = ['sh']\n[service.off]\ncommand = ['sh']\nenabled = false\n";
+        std::fs::write(&config, text).unwrap();
+        rig.load(&config).await.unwrap();
+        rig.start("on off").await.unwrap();
+        rig.soon().await;
+        assert_eq!(rig.world.alive(), 2);
+        rig.task.abort();
+        let store = Store::at(&rig.places);
+        for record in store.all() {
+            store.save(&Record { boot_id: "another".to_owned(), ..record }, true).unwrap();
+        }
+        let mut rig = Rig::new(dir);
+        rig.ready("on").await;
+        let report = rig.report("off").await;
+        assert_eq!((report.state, report.desired_up()), (ServiceState::Stopped, false));
+    });
+}
+
+#[test]
+fn a_damaged_record_loses_nothing() {
+    simulated(async |dir| {
+        let mut rig = Rig::new(dir);
+        rig.define([spec("a", ""), spec("b", "")]).await.unwrap();
+        rig.start("").await.unwrap();
+        rig.ready("b").await;
+        rig.soon().await;
+        rig.task.abort();
+        std::fs::write(rig.places.registry().join("a.json"), "{\"version\":2,").unwrap();
+        let rig = rig.again(dir).await;
+        assert_eq!(rig.state("b").await, ServiceState::Running);
+        let files: Vec<String> = std::fs::read_dir(rig.places.registry())
+            .unwrap()
+            .map(|file| file.unwrap().file_name().into_string().unwrap())
+            .collect();
+        assert!(files.iter().any(|name| name.starts_with("a.json.damaged-")), "{files:?}");
+        assert_eq!(rig.world.starts().len(), 2, "none is started twice");
+    });
+}
+
+#[test]
+fn how_a_daemon_ends() {
+    simulated(async |dir| {
+        let services = || [spec("a", "on TERM exit 0"), after(spec("b", "on TERM exit 0"), &["a"])];
+        let mut rig = Rig::new(dir);
+        rig.define(services()).await.unwrap();
+        rig.start("").await.unwrap();
+        rig.ready("b").await;
+        rig.finish(Stop::None).await;
+        assert_eq!((rig.world.alive(), rig.task.is_finished() || rig.task.await.is_ok()), (2, true));
+        assert_eq!(rig.handle.ask(|answer| Command::ReloadConfig { answer }).await, Err(Refusal::Ending));
+
+        // Stopped with the daemon, and up again with the next.
+        let mut rig = Rig::in_world(rig.world, dir);
+        rig.event("b", |kind| *kind == EventKind::Adopted).await;
+        rig.finish(Stop::Direct).await;
+        assert_eq!(rig.world.alive(), 0);
+        let mut rig = Rig::in_world(rig.world, dir);
+        rig.ready("b").await;
+        // Stopped for good.
+        rig.finish(Stop::All).await;
+        assert_eq!(rig.world.alive(), 0);
+        let rig = Rig::in_world(rig.world, dir);
+        rig.soon().await;
+        assert_eq!(rig.world.alive(), 0);
+    });
+}
+
+#[test]
+fn an_end_can_be_hurried() {
+    simulated(async |dir| {
+        let mut rig = Rig::new(dir);
+        rig.define([spec("deaf", "ignore TERM")]).await.unwrap();
+        rig.start("").await.unwrap();
+        rig.ready("deaf").await;
+        let begun = Instant::now();
+        tokio::join!(rig.finish(Stop::All), async {
+            tokio::time::sleep(SECOND).await;
+            rig.finish(Stop::Force).await;
+        });
+        assert!(begun.elapsed() < 2 * SECOND);
+        assert_eq!(rig.world.alive(), 0);
+    });
+}

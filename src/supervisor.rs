@@ -1,0 +1,192 @@
+//! Supervision from within a program: services registered by code, without a daemon.
+
+use std::path::Path;
+
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::task::JoinHandle;
+
+use crate::daemon::supervisor;
+use crate::error::Error;
+use crate::model::ServiceId;
+use crate::model::service::{BackendChoice, Event, ServiceReport, ServiceSpec};
+use crate::paths::Places;
+use crate::registry::{Held, Lock};
+use crate::supervise::{Answer, Command, Handle, Selection, Stop};
+
+/// Starts and supervises services as `provost daemon` does: restarts with backoff, order, readiness,
+/// a registry that outlives the program.
+///
+/// It lives in a `tokio::task::LocalSet`, and works whenever that is polled. What it had started is
+/// taken over by the next one in the same folder.
+///
+/// ```no_run
+/// # use provost::{Supervisor, model::service::{BackendChoice, ServiceSpec}};
+/// # async fn example() -> Result<(), provost::Error> {
+/// let supervisor = Supervisor::open("/srv/models/provost".as_ref(), BackendChoice::Auto).await?;
+/// let command = ["llama-server", "-m", "/srv/models/7b.gguf"].map(str::to_owned).to_vec();
+/// supervisor.register(ServiceSpec::new("llm".parse()?, command, "/srv/models".into())).await?;
+/// supervisor.start(&"llm".parse()?).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Supervisor {
+    handle: Handle,
+    task: JoinHandle<()>,
+    _lock: Lock,
+}
+
+impl Supervisor {
+    /// With its registry, logs and pid files below this folder, which is made if there is none.
+    /// What runs of its services is taken over before this returns. Must be called within a
+    /// `tokio::task::LocalSet`.
+    ///
+    /// # Errors
+    /// Another supervisor has the folder, it cannot be used, or the backend cannot be had.
+    pub async fn open(folder: &Path, backend: BackendChoice) -> Result<Self, Error> {
+        let unusable = |source| Error::Io { what: format!("{} cannot be used", folder.display()), source };
+        std::fs::create_dir_all(folder).map_err(unusable)?;
+        let places = Places::below(&folder.canonicalize().map_err(unusable)?);
+        let lock = Lock::take(&places).map_err(|held| match held {
+            Held::By(..) => Error::Act(crate::act::ActError::Failed(format!("{}: {held}", folder.display()))),
+            Held::Io { path, source } => Error::Io { what: path.display().to_string(), source },
+        })?;
+        let running = supervisor::start(&places, backend).await?;
+        Ok(Self { handle: running.handle, task: running.task, _lock: lock })
+    }
+
+    /// Makes a service known, and starts nothing. The same once more changes nothing; another
+    /// description replaces that of a service that does not run.
+    ///
+    /// # Errors
+    /// It runs by another description, its folder is not absolute, what it comes after makes a
+    /// circle, or its record cannot be written.
+    pub async fn register(&self, spec: ServiceSpec) -> Result<(), Error> {
+        let define = |answer| Command::Define { specs: vec![spec], environment: [].into(), answer };
+        self.handle.ask(define).await?;
+        Ok(())
+    }
+
+    /// Starts a service, and before it what it comes after. Returns at once; whether there was
+    /// anything to do. What becomes of it is told by [`Self::events`] and [`Self::list`].
+    ///
+    /// # Errors
+    /// There is no such service.
+    pub async fn start(&self, id: &ServiceId) -> Result<bool, Error> {
+        let start = |which, answer| Command::Start { which, environment: [].into(), answer };
+        self.change(id, start).await
+    }
+
+    /// Stops a service, and before it what comes after it; with `force` at once, with SIGKILL.
+    /// Whether there was anything to do.
+    ///
+    /// # Errors
+    /// There is no such service.
+    pub async fn stop(&self, id: &ServiceId, force: bool) -> Result<bool, Error> {
+        self.change(id, |which, answer| Command::Stop { which, force, answer }).await
+    }
+
+    /// Stops a service if it runs, and starts it.
+    ///
+    /// # Errors
+    /// There is no such service.
+    pub async fn restart(&self, id: &ServiceId) -> Result<bool, Error> {
+        self.change(id, |which, answer| Command::Restart { which, answer }).await
+    }
+
+    /// Stops a service and forgets it.
+    ///
+    /// # Errors
+    /// There is no such service.
+    pub async fn remove(&self, id: &ServiceId) -> Result<bool, Error> {
+        self.change(id, |which, answer| Command::Remove { which, answer }).await
+    }
+
+    /// What all services are doing, by their ids.
+    ///
+    /// # Errors
+    /// It is ending.
+    pub async fn list(&self) -> Result<Vec<ServiceReport>, Error> {
+        let which = Selection::default();
+        Ok(self.handle.ask(|answer| Command::Report { which, resources: false, answer }).await?)
+    }
+
+    /// All that happens from now on.
+    pub fn events(&self) -> Events {
+        Events(self.handle.events())
+    }
+
+    /// Ends it; `stop`: after all services have been stopped in order, else they run on for the
+    /// next one.
+    ///
+    /// # Errors
+    /// It was ending already.
+    pub async fn close(self, stop: bool) -> Result<(), Error> {
+        let stop = if stop { Stop::All } else { Stop::None };
+        self.handle.ask(|answer| Command::Finish { stop, answer }).await?;
+        // Its last words are said.
+        let _ = self.task.await;
+        Ok(())
+    }
+
+    async fn change(
+        &self,
+        id: &ServiceId,
+        command: impl FnOnce(Selection, Answer<Vec<(ServiceId, bool)>>) -> Command,
+    ) -> Result<bool, Error> {
+        let which = Selection { ids: vec![id.clone()], project: None };
+        let outcomes = self.handle.ask(|answer| command(which, answer)).await?;
+        Ok(outcomes.iter().any(|(_, new)| *new))
+    }
+}
+
+/// What happens to services, one event after another.
+#[derive(Debug)]
+pub struct Events(broadcast::Receiver<Event>);
+
+impl Events {
+    /// The next one; `None` when the supervisor has ended. Who reads too slowly misses the oldest:
+    /// their numbers show a gap.
+    pub async fn next(&mut self) -> Option<Event> {
+        loop {
+            match self.0.recv().await {
+                Ok(event) => return Some(event),
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return None,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::service::{EventKind, ServiceState};
+
+    #[tokio::test]
+    async fn services_by_code() {
+        let dir = tempfile::tempdir().unwrap();
+        let test = async {
+            let supervisor = Supervisor::open(dir.path(), BackendChoice::Sim).await.unwrap();
+            assert!(Supervisor::open(dir.path(), BackendChoice::Sim).await.is_err(), "one for each folder");
+            let id: ServiceId = "a".parse().unwrap();
+            let spec = ServiceSpec::new(id.clone(), vec!["/bin/sh".to_owned()], "/".into());
+            let mut events = supervisor.events();
+            supervisor.register(spec.clone()).await.unwrap();
+            assert!(supervisor.start(&id).await.unwrap());
+            while events.next().await.unwrap().kind != EventKind::Ready {}
+            supervisor.register(spec.clone()).await.unwrap();
+            assert!(supervisor.register(ServiceSpec { gpus: vec!["0".to_owned()], ..spec }).await.is_err());
+            assert!(!supervisor.start(&id).await.unwrap());
+            assert_eq!(supervisor.list().await.unwrap()[0].state, ServiceState::Running);
+            assert!(supervisor.start(&"b".parse().unwrap()).await.is_err());
+            assert!(supervisor.stop(&id, true).await.unwrap());
+            assert!(supervisor.remove(&id).await.unwrap());
+            while events.next().await.unwrap().kind != EventKind::Removed {}
+            supervisor.close(true).await.unwrap();
+            drop(Supervisor::open(dir.path(), BackendChoice::Sim).await.unwrap());
+        };
+        tokio::task::LocalSet::new().run_until(test).await;
+    }
+}

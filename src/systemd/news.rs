@@ -1,0 +1,194 @@
+//! What a manager says without being asked: its signals, in the order in which they were sent.
+//!
+//! Whoever has a [`Signals`] must read it at all times, in a task that waits for nothing else: a
+//! full queue would block the connection, answers included.
+
+use std::collections::HashMap;
+
+use zbus::message::Type;
+use zbus::{MatchRule, Message, MessageStream, OwnedObjectPath, Variant};
+
+use super::jobs::next;
+use super::transient::job_number;
+use super::{CallError, Manager};
+
+const BUS: &str = "org.freedesktop.DBus";
+const SYSTEMD: &str = "org.freedesktop.systemd1";
+const UNITS: &str = "/org/freedesktop/systemd1/unit/";
+
+/// One thing that the manager said.
+#[derive(Debug)]
+pub(crate) enum News {
+    /// A unit changed.
+    Unit {
+        /// Its object path.
+        path: String,
+        /// How.
+        change: UnitChange,
+    },
+    /// A job ended.
+    JobRemoved {
+        /// Its number.
+        job: u32,
+        /// Of which unit.
+        unit: String,
+        /// How: done, failed, canceled, ….
+        result: String,
+    },
+    /// The manager left the bus and came back (it re-executed itself): what it said meanwhile is
+    /// lost, what it knows is not.
+    ManagerBack,
+    /// The connection to the bus broke.
+    Lost,
+}
+
+/// The new values of what matters here; `None` where nothing was said of it. A manager sends the
+/// values of one of the two interfaces of a service in one signal, that of services first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct UnitChange {
+    /// `ActiveState`.
+    pub(crate) active: Option<String>,
+    /// `SubState`.
+    pub(crate) sub: Option<String>,
+    /// The number of its pending job; 0 is none.
+    pub(crate) job: Option<u32>,
+    /// `InvocationID`, as hexadecimal digits.
+    pub(crate) invocation: Option<String>,
+    /// `MainPID`; 0 is none.
+    pub(crate) main_pid: Option<u32>,
+    /// `ExecMainCode`: 0 while it runs, else a code of wait(2): 1 exited, 2 killed, 3 dumped.
+    pub(crate) code: Option<i32>,
+    /// `ExecMainStatus`: the exit code or the signal.
+    pub(crate) status: Option<i32>,
+    /// `StatusText`: STATUS= of sd_notify(3).
+    pub(crate) text: Option<String>,
+    /// `Result`.
+    pub(crate) result: Option<String>,
+}
+
+impl UnitChange {
+    /// Takes a property by its name on D-Bus; others are left out.
+    pub(crate) fn set(&mut self, name: &str, value: &Variant<'_>) {
+        let string = || <&str>::try_from(value).ok().map(str::to_owned);
+        match name {
+            "ActiveState" => self.active = string(),
+            "SubState" => self.sub = string(),
+            "StatusText" => self.text = string(),
+            "Result" => self.result = string(),
+            "MainPID" => self.main_pid = u32::try_from(value).ok(),
+            "ExecMainCode" => self.code = i32::try_from(value).ok(),
+            "ExecMainStatus" => self.status = i32::try_from(value).ok(),
+            "Job" => {
+                let Variant::Structure(job) = value else { return };
+                self.job = job.fields().first().and_then(|id| u32::try_from(id).ok());
+            }
+            "InvocationID" => self.invocation = hex(value),
+            _ => {}
+        }
+    }
+
+    /// Whether this is the second of the two signals of a change.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.active.is_some()
+    }
+}
+
+fn hex(bytes: &Variant<'_>) -> Option<String> {
+    let Variant::Array(bytes) = bytes else { return None };
+    bytes.iter().map(|byte| u8::try_from(byte).ok().map(|byte| format!("{byte:02x}"))).collect()
+}
+
+/// The signals of one manager.
+#[derive(Debug)]
+pub(crate) struct Signals {
+    manager: MessageStream,
+    names: MessageStream,
+    /// The manager's own name on the bus. Anybody may send signals; only those of this sender count.
+    owner: Option<String>,
+    /// Units whose object paths begin otherwise are left out.
+    prefix: String,
+}
+
+impl Signals {
+    /// Listens, from before this returns, to units whose names begin with `prefix`.
+    pub(crate) async fn listen(manager: &Manager, prefix: &str) -> Result<Self, CallError> {
+        let connection = manager.connection();
+        let of_manager = MatchRule::builder()
+            .msg_type(Type::Signal)
+            .sender(SYSTEMD)
+            .path_namespace("/org/freedesktop/systemd1")
+            .build()?;
+        let of_names = MatchRule::builder()
+            .msg_type(Type::Signal)
+            .sender(BUS)
+            .interface(BUS)
+            .member("NameOwnerChanged")
+            .add_arg(SYSTEMD)
+            .build()?;
+        let queue = std::num::NonZeroUsize::new(1024);
+        let manager = MessageStream::for_match_rule(of_manager, connection, queue).await?;
+        let names = MessageStream::for_match_rule(of_names, connection, None).await?;
+        let owner = connection.call_method(Some(BUS), "/org/freedesktop/DBus", Some(BUS), "GetNameOwner", &(SYSTEMD,));
+        let owner = owner.await?.body().deserialize::<String>()?;
+        // The escaping of object paths is that of the name's bytes, one by one.
+        let prefix = format!("{UNITS}{}", prefix.replace('-', "_2d"));
+        Ok(Self { manager, names, owner: Some(owner), prefix })
+    }
+
+    /// The next of it. After [`News::Lost`] there is nothing more.
+    pub(crate) async fn next(&mut self) -> News {
+        loop {
+            let found = tokio::select! {
+                biased;
+                name = next(&mut self.names) => match name {
+                    Some(Ok(message)) => self.name_changed(&message),
+                    _ => Some(News::Lost),
+                },
+                signal = next(&mut self.manager) => match signal {
+                    Some(Ok(message)) => self.read(&message),
+                    _ => Some(News::Lost),
+                },
+            };
+            if let Some(news) = found {
+                return news;
+            }
+        }
+    }
+
+    fn name_changed(&mut self, message: &Message) -> Option<News> {
+        if message.header().sender().is_none_or(|sender| sender.as_str() != BUS) {
+            return None;
+        }
+        let body = message.body();
+        let (_, _, now) = body.deserialize::<(&str, &str, &str)>().ok()?;
+        self.owner = Some(now.to_owned()).filter(|now| !now.is_empty());
+        self.owner.is_some().then_some(News::ManagerBack)
+    }
+
+    fn read(&self, message: &Message) -> Option<News> {
+        let header = message.header();
+        if header.sender().map(|name| name.as_str()) != self.owner.as_deref() {
+            return None;
+        }
+        let body = message.body();
+        match header.member()?.as_str() {
+            "PropertiesChanged" => {
+                let path = header.path()?.as_str();
+                if !path.starts_with(&self.prefix) {
+                    return None;
+                }
+                let (_, changed, _) = body.deserialize::<(&str, HashMap<&str, Variant<'_>>, Vec<&str>)>().ok()?;
+                let mut change = UnitChange::default();
+                for (name, value) in &changed {
+                    change.set(name, value);
+                }
+                (change != UnitChange::default()).then(|| News::Unit { path: path.to_owned(), change })
+            }
+            "JobRemoved" => {
+                let (_, path, unit, result) = body.deserialize::<(u32, OwnedObjectPath, String, String)>().ok()?;
+                Some(News::JobRemoved { job: job_number(path.as_str())?, unit, result })
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! The life of the daemon itself: one at a time, its signals, its program executed anew.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use super::hosted::Hosted;
+use crate::rig::{Result, eventually};
+use crate::trial::Trials;
+
+pub fn register(trials: &mut Trials) {
+    trials.plain("daemon::second", second);
+    trials.plain("daemon::signals", signals);
+    trials.plain("daemon::restart", restart);
+    trials.plain("daemon::rest", rest);
+    trials.plain("daemon::children", children);
+}
+
+/// A second daemon says who holds the first one's place; the first does not mind.
+fn second() -> Result<()> {
+    let mut daemon = Hosted::start(&["--sim"])?;
+    let other = daemon.provost(&["daemon", "--sim"])?;
+    let said = String::from_utf8_lossy(&other.stderr).into_owned();
+    expect!(other.status.code() == Some(1), "{other:?}");
+    let expected =
+        format!("another provost daemon runs: pid {}, its socket is {}", daemon.pid(), daemon.socket().display());
+    expect!(said.contains(&expected), "{said}");
+    expect!(daemon.ok(&["daemon", "status"])?.contains("runs"), "{}", daemon.log());
+    // One that was killed leaves its socket, and the next takes its place.
+    daemon.signal(Signal::KILL)?;
+    daemon.ends()?;
+    expect!(daemon.socket().exists(), "a killed daemon cannot remove it");
+    expect!(daemon.provost(&["daemon", "status"])?.status.code() == Some(3), "nobody runs");
+    Ok(())
+}
+
+/// SIGHUP reads the config again; SIGTERM and SIGINT end it, and leave no socket.
+fn signals() -> Result<()> {
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut daemon = Hosted::start(&["--sim"])?;
+        daemon.signal(Signal::HUP)?;
+        eventually("the config is read again", || daemon.log().contains("the config was read again"))?;
+        daemon.signal(signal)?;
+        daemon.says("STOPPING=1")?;
+        expect!(daemon.ends()?.success(), "{}", daemon.log());
+        expect!(!daemon.socket().exists(), "{}", daemon.log());
+    }
+    let mut daemon = Hosted::start(&["--sim"])?;
+    daemon.ok(&["daemon", "stop"])?;
+    expect!(daemon.ends()?.success(), "{}", daemon.log());
+    expect!(daemon.ok(&["daemon", "stop"])?.contains("no daemon runs"), "already so");
+    Ok(())
+}
+
+/// It executes its program anew as often as it is asked to, under its pid, and nobody who asks meanwhile finds none.
+fn restart() -> Result<()> {
+    let daemon = Hosted::start(&["--sim"])?;
+    let (pid, mut asked) = (daemon.pid(), 0);
+    let files = || std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count);
+    std::thread::scope(|scope| {
+        let asking = scope.spawn(|| {
+            let until = Instant::now() + Duration::from_secs(3);
+            let mut asked = 0;
+            while Instant::now() < until {
+                let output = daemon.provost(&["daemon", "status", "--json"])?;
+                let said = String::from_utf8_lossy(&output.stdout);
+                // A call that was under way when the program was executed may break; a daemon there always is.
+                let broke = output.status.code() == Some(8);
+                expect!(broke || said.contains(&format!("\"pid\": {pid}")), "{output:?} {}", daemon.log());
+                asked += 1;
+            }
+            Ok::<_, libtest_mimic::Failed>(asked)
+        });
+        let mut before = 0;
+        for n in 0..20 {
+            daemon.ok(&["daemon", "restart"])?;
+            daemon.says("READY=1")?;
+            if n == 4 {
+                before = files();
+            }
+        }
+        expect!(files() <= before + 8, "{} open files, {before} before: something is left open each time", files());
+        asked = asking.join().map_err(|_| "the thread that asks panicked")??;
+        Ok::<_, libtest_mimic::Failed>(())
+    })?;
+    expect!(asked > 10, "{asked}");
+    let words = std::fs::read_to_string(format!("/proc/{pid}/cmdline"))?;
+    expect!(words.matches("--control-fd").count() == 1, "{words}");
+    Ok(())
+}
+
+/// Without anything to do it does nothing at all: no wake-up in three seconds.
+fn rest() -> Result<()> {
+    let daemon = Hosted::start(&["--sim"])?;
+    daemon.ok(&["daemon", "status"])?;
+    let wakes = || daemon.status("voluntary_ctxt_switches");
+    // What it still has to do after the start is done when a second has passed without a wake-up.
+    let mut last = (wakes()?, Instant::now());
+    eventually("it rests", || {
+        let now = wakes().unwrap_or_default();
+        if now != last.0 {
+            last = (now, Instant::now());
+        }
+        last.1.elapsed() > Duration::from_secs(1)
+    })?;
+    std::thread::sleep(Duration::from_secs(3));
+    expect!(wakes()? == last.0, "{} wake-ups", wakes()? - last.0);
+    Ok(())
+}
+
+/// Children of the daemon survive its restarts and its death, and are stopped in reverse order when it is told to end.
+fn children() -> Result<()> {
+    let config = "[service.one]\ncommand = [\"sleep\", \"1000\"]\n[service.two]\ncommand = [\"sleep\", \"1000\"]\n\
+        after = [\"one\"]\nready = { log = \"never\", timeout = \"1h\" }\n[service.not]\ncommand = \"true\"\nenabled = false\n";
+    let mut daemon = Hosted::with_config(&["--backend", "direct"], config)?;
+    let pids = |daemon: &Hosted| -> Result<Vec<u64>> {
+        let listed: serde_json::Value = serde_json::from_str(&daemon.ok(&["list", "--json"])?)?;
+        let all = listed.as_array().or_else(|| listed["services"].as_array()).ok_or("no list")?;
+        Ok(all.iter().filter_map(|service| service["pid"].as_u64()).collect())
+    };
+    eventually("both run", || pids(&daemon).is_ok_and(|pids| pids.len() == 2))?;
+    let before = pids(&daemon)?;
+    daemon.ok(&["daemon", "restart"])?;
+    expect!(pids(&daemon)? == before, "{}", daemon.log());
+    daemon.again()?;
+    expect!(pids(&daemon)? == before, "{}", daemon.log());
+    daemon.signal(Signal::TERM)?;
+    expect!(daemon.ends()?.success(), "{}", daemon.log());
+    let log = daemon.log();
+    let (two, one) = (log.rfind("two: it is stopped"), log.rfind("one: it is being stopped"));
+    expect!(two.is_some() && two < one, "{log}");
+    for pid in before {
+        // Whoever inherited it when the first daemon was killed may not have looked yet.
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let left = stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'));
+        expect!(!left, "{pid} is left: {log}");
+    }
+    Ok(())
+}

@@ -1,0 +1,62 @@
+//! The daemon that the command line starts as a unit of the user manager.
+
+use crate::rig::{As, Result, Rig, User, eventually};
+use crate::trial::Trials;
+
+pub fn register(trials: &mut Trials) {
+    trials.rig("unit::started_and_gone", started_and_gone);
+}
+
+const UNIT: &str = "provost.service";
+
+fn of_unit(who: &As<'_>, property: &str) -> Result<String> {
+    Ok(who.run(["systemctl", "--user", "show", "-P", property, UNIT])?.ok()?.trim().to_owned())
+}
+
+fn pids(who: &As<'_>) -> Result<Vec<u64>> {
+    let listed = who.run(["provost", "list", "--user", "-o", "json"])?.ok()?;
+    let listed: serde_json::Value = serde_json::from_str(&listed)?;
+    let all = listed.as_array().or_else(|| listed["services"].as_array()).ok_or("no list")?;
+    Ok(all.iter().filter_map(|service| service["pid"].as_u64()).collect())
+}
+
+/// `up --detach` starts it; it survives restarts and SIGKILL with every service; with its last service it leaves.
+fn started_and_gone(rig: &Rig) -> Result<()> {
+    rig.add_user(&User::person("unity", 1040, &[]))?;
+    rig.linger("unity")?;
+    let who = rig.as_user("unity");
+    let sleeper = "command = [\"sleep\", \"1000\"]";
+    let two = format!("[service.one]\n{sleeper}\n[service.two]\n{sleeper}\nafter = [\"one\"]\n");
+    rig.write_as("unity", "/home/unity/provost.toml", two, 0o600)?;
+    let who = who.folder("/home/unity");
+    who.run(["provost", "up", "--detach", "-c", "/home/unity/provost.toml"])?.ok()?;
+    for (property, value) in [
+        ("ActiveState", "active"),
+        ("Type", "notify"),
+        ("Restart", "on-failure"),
+        ("KillMode", "process"),
+        ("OOMPolicy", "continue"),
+        ("Delegate", "yes"),
+    ] {
+        let is = of_unit(&who, property)?;
+        expect!(is == value, "{property} is {is}");
+    }
+    let before = pids(&who)?;
+    expect!(before.len() == 2, "{before:?}");
+    eventually("its status counts them", || of_unit(&who, "StatusText").is_ok_and(|s| s == "2 services: 2 running"))?;
+
+    who.run(["provost", "daemon", "restart"])?.ok()?;
+    expect!(pids(&who)? == before, "after a restart");
+    let daemon = of_unit(&who, "MainPID")?;
+    who.run(["kill", "-9", &daemon])?.ok()?;
+    eventually("the manager starts it again", || {
+        of_unit(&who, "ActiveState").is_ok_and(|s| s == "active") && of_unit(&who, "MainPID").is_ok_and(|p| p != daemon)
+    })?;
+    expect!(pids(&who)? == before, "after SIGKILL");
+
+    who.run(["provost", "down", "-c", "/home/unity/provost.toml"])?.ok()?;
+    eventually("it leaves with its last service", || of_unit(&who, "ActiveState").is_ok_and(|s| s == "inactive"))?;
+    let left = who.run(["systemctl", "--user", "list-units", "--all", "--plain", "--no-legend", "provost*"])?.ok()?;
+    expect!(left.trim().is_empty(), "{left}");
+    Ok(())
+}

@@ -1,0 +1,52 @@
+//! `up` in the foreground, with and without a daemon.
+
+use std::time::Duration;
+
+use super::{Body, Stage, sleeper};
+use crate::rig::Result;
+
+pub(super) const BODIES: &[(&str, Body)] =
+    &[("hosted", hosted), ("beside_a_daemon", beside_a_daemon), ("ends_with_its_services", ends_with_its_services)];
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+fn hosted(stage: &Stage<'_>) -> Result<()> {
+    stage.config(&(sleeper("first", "") + &sleeper("second", "after = [\"first\"]")))?;
+    let mut up = stage.who().env("NO_COLOR", "1").pty(["provost", "up"])?;
+    up.expect("second: it is ready", LIMIT)?;
+    let pids = [stage.pid("first")?, stage.pid("second")?];
+    let status = stage.provost(&["status"])?;
+    expect!(status.code() == 0, "{status:?}");
+    up.type_bytes(b"\x03")?;
+    let (status, said) = up.wait()?;
+    expect!(status.success(), "{said}");
+    let at = |text: &str| said.find(text).ok_or_else(|| format!("no '{text}' in {said}"));
+    expect!(at("second: it is stopped")? < at("first: it is being stopped")?, "not in reverse order: {said}");
+    expect!(pids.iter().all(|pid| !stage.rig.is_running(*pid)), "something runs on: {said}");
+    Ok(())
+}
+
+fn beside_a_daemon(stage: &Stage<'_>) -> Result<()> {
+    stage.config(&sleeper("only", ""))?;
+    stage.ok(&["up", "-d"])?;
+    let pid = stage.pid("only")?;
+    let mut up = stage.who().env("NO_COLOR", "1").pty(["provost", "up"])?;
+    up.expect("only: ", LIMIT)?;
+    up.type_bytes(b"\x03")?;
+    up.expect("services keep running; provost down stops them", LIMIT)?;
+    let (status, said) = up.wait()?;
+    expect!(status.success() && stage.pid("only")? == pid, "{said}");
+    Ok(())
+}
+
+fn ends_with_its_services(stage: &Stage<'_>) -> Result<()> {
+    stage.config(
+        "[defaults]\nrestart = { policy = \"never\" }\n[service.good]\ncommand = [\"true\"]\n\
+         [service.bad]\ncommand = [\"false\"]\n",
+    )?;
+    let ended = stage.provost(&["up"])?;
+    expect!(ended.code() == 1 && ended.stderr.contains("failed: bad"), "{ended:?}");
+    let ended = stage.provost(&["up", "good"])?;
+    expect!(ended.code() == 0, "{ended:?}");
+    Ok(())
+}

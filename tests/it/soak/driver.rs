@@ -1,0 +1,171 @@
+//! Kills the daemon at random moments, starts it again, and compares what is with what must be.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use super::check;
+use crate::rig::Result;
+
+/// Services that are meant to run all the time; the second half crashes.
+pub const STEADY: usize = 14;
+/// Services that are started and stopped meanwhile.
+pub const TOGGLED: usize = 6;
+/// Within this time after a recovery everything runs.
+const RECOVERY: Duration = Duration::from_secs(20);
+
+/// One soak.
+pub struct Soak {
+    backend: String,
+    pub dir: PathBuf,
+    provost: String,
+    random: u64,
+}
+
+/// `driver BACKEND ROUNDS DIR PROVOST`.
+pub fn main() -> Result<String> {
+    let words: Vec<String> = std::env::args().collect();
+    let [_, backend, rounds, dir, provost] = words.as_slice() else {
+        return Err("driver BACKEND ROUNDS DIR PROVOST".into());
+    };
+    let seed = std::process::id();
+    let mut soak =
+        Soak { backend: backend.clone(), dir: dir.into(), provost: provost.clone(), random: u64::from(seed) | 1 };
+    soak.prepare()?;
+    let rounds: u32 = rounds.parse()?;
+    let mut daemon = soak.daemon()?;
+    let done = soak.all_rounds(rounds, &mut daemon);
+    let ended = soak.end(&mut daemon);
+    let mut said = done?;
+    said += &ended?;
+    Ok(said)
+}
+
+impl Soak {
+    fn prepare(&self) -> Result<()> {
+        use std::os::unix::fs::PermissionsExt as _;
+        for folder in ["state", "config", "truth", "run"] {
+            fs::create_dir_all(self.dir.join(folder))?;
+        }
+        fs::set_permissions(self.dir.join("run"), fs::Permissions::from_mode(0o700))?;
+        let exe = std::env::current_exe()?;
+        let truth = self.dir.join("truth");
+        let mut text = String::from(
+            "[defaults]\nrestart = { base = \"20ms\", max = \"200ms\", tries = -1 }\nstop = { signals = [\"TERM:5s\", \"KILL\"] }\n",
+        );
+        text += &format!("env = {{ {} = \"worker\" }}\n", super::ROLE);
+        for id in self.ids() {
+            let crashes = if id.ends_with(|c: char| c.to_digit(10).is_some_and(|d| d % 2 == 1)) { "yes" } else { "no" };
+            text +=
+                &format!("[service.{id}]\ncommand = [\"{}\", \"{}\", \"{crashes}\"]\n", exe.display(), truth.display());
+        }
+        Ok(fs::write(self.dir.join("provost.toml"), text)?)
+    }
+
+    pub fn ids(&self) -> Vec<String> {
+        let steady = (0..STEADY).map(|n| format!("steady{n}"));
+        steady.chain((0..TOGGLED).map(|n| format!("toggled{n}"))).collect()
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.provost);
+        command.env("XDG_STATE_HOME", self.dir.join("state")).env("XDG_CONFIG_HOME", self.dir.join("config"));
+        // The systemd backend needs the user's own runtime folder: the bus is there.
+        if self.backend == "direct" {
+            command.env("XDG_RUNTIME_DIR", self.dir.join("run"));
+        }
+        command.env_remove(super::ROLE).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a verb; the daemon may die meanwhile.
+    pub fn provost(&self, words: &[&str]) -> Result<Output> {
+        Ok(self.command().args(words).args(["--user"]).output()?)
+    }
+
+    fn daemon(&self) -> Result<Child> {
+        let log = fs::OpenOptions::new().create(true).append(true).open(self.dir.join("daemon.log"))?;
+        writeln!(&log, "---- a daemon")?;
+        let config = self.dir.join("provost.toml");
+        let mut command = self.command();
+        command.args(["daemon", "--user", "--backend", &self.backend, "-c"]).arg(config);
+        Ok(command.stdout(log.try_clone()?).stderr(log).spawn()?)
+    }
+
+    /// A number below `n` (xorshift: the moments need not be unpredictable).
+    fn below(&mut self, n: u64) -> u64 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        self.random % n
+    }
+
+    fn all_rounds(&mut self, rounds: u32, daemon: &mut Child) -> Result<String> {
+        let (mut toggles, mut slowest) = (0, Duration::ZERO);
+        check::running(self, RECOVERY)?;
+        for round in 1..=rounds {
+            // Somewhere in its start, in a start or stop of a service, or in peace.
+            let until = Instant::now() + Duration::from_millis(self.below(900));
+            while Instant::now() < until {
+                if self.below(3) == 0 {
+                    let id = format!("toggled{}", self.below(TOGGLED as u64));
+                    let verb = if self.below(2) == 0 { "start" } else { "stop" };
+                    let mut command = self.command();
+                    command.args([verb, &format!("service:{id}"), "--no-block", "--user"]);
+                    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+                    std::thread::sleep(Duration::from_millis(self.below(60)));
+                    toggles += 1;
+                    if self.below(2) == 0 {
+                        child.wait()?;
+                    } else {
+                        // It ends by itself when its daemon is gone.
+                        std::thread::spawn(move || child.wait());
+                    }
+                } else {
+                    std::thread::sleep(Duration::from_millis(self.below(50)));
+                }
+            }
+            daemon.kill()?;
+            daemon.wait()?;
+            // A verb that finds no daemon starts one itself, and ours then leaves it the place.
+            check::kill_other_daemons(self)?;
+            check::once(self)?;
+            *daemon = self.daemon()?;
+            let begin = Instant::now();
+            // Half of them are killed again while they recover.
+            if self.below(2) == 0 {
+                check::running(self, RECOVERY).map_err(|e| format!("round {round}: {}", crate::rig::words(&e)))?;
+                slowest = slowest.max(begin.elapsed());
+            }
+        }
+        check::running(self, RECOVERY)?;
+        Ok(format!(
+            "{}: {rounds} daemons killed, {toggles} starts and stops meanwhile, slowest recovery {slowest:.1?}; ",
+            self.backend
+        ))
+    }
+
+    /// Stops everything and looks at what is left.
+    fn end(&self, daemon: &mut Child) -> Result<String> {
+        let down = self.provost(&["down", "--all"])?;
+        let lines = if down.status.success() { check::after(self) } else { Err(format!("down: {down:?}").into()) };
+        let stopped = self.provost(&["daemon", "stop"])?;
+        if !stopped.status.success() {
+            daemon.kill()?;
+        }
+        daemon.wait()?;
+        check::end_what_is_left(self);
+        lines
+    }
+
+    /// The folder of records, wherever below the state folder it is.
+    pub fn registry(&self) -> Result<PathBuf> {
+        fn find(dir: &Path) -> Option<PathBuf> {
+            let entries: Vec<PathBuf> = fs::read_dir(dir).ok()?.flatten().map(|e| e.path()).collect();
+            entries.iter().find(|p| p.ends_with("registry")).cloned().or_else(|| entries.iter().find_map(|p| find(p)))
+        }
+        find(&self.dir.join("state")).ok_or_else(|| "there is no registry".into())
+    }
+}

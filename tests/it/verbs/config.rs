@@ -1,0 +1,71 @@
+//! `config check` and `config show`: whatever is in the file, one run says all of it.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use libtest_mimic::Failed;
+use serde_json::Value;
+
+use crate::trial::Trials;
+
+pub fn register(trials: &mut Trials) {
+    trials.plain("config::bad_input_is_exit_6", bad_input);
+    trials.plain("config::a_good_file_is_shown", good);
+}
+
+fn config(folder: &Path, args: &[&str]) -> std::io::Result<Output> {
+    Command::new(env!("CARGO_BIN_EXE_provost")).arg("config").args(args).current_dir(folder).output()
+}
+
+fn bad_input() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let deep = "[".repeat(10_000);
+    let bomb: String = (0..40).map(|n| format!("a{}: &a{} [*a{n}, *a{n}]\n", n + 1, n + 1)).collect();
+    let service = |keys: &str| format!("[service.a]\n{keys}\n");
+    let cases: Vec<(&str, Vec<u8>, &str)> = vec![
+        ("empty.toml", Vec::new(), "it is empty"),
+        ("large.toml", vec![b'#'; 50 << 20], "larger than 4 MiB"),
+        ("deep.toml", format!("a = {deep}").into(), "nested too deep"),
+        ("deep.yaml", deep.clone().into(), "nested deeper"),
+        ("deep.json", deep.clone().into(), "nested deeper"),
+        ("bytes.toml", b"a = \"\xff\"".to_vec(), "bytes.toml:1:6: it is not UTF-8"),
+        ("twice.json", br#"{"service": {"a": {"command": "x"}, "a": {"command": "y"}}}"#.to_vec(), "twice.json:1:37:"),
+        ("id.toml", b"[service.\"../x\"]\ncommand = 'x'".to_vec(), "'../x' is no service id"),
+        ("words.toml", service("command = []").into(), "it has no words"),
+        ("after.toml", service("command = 'x'\nafter = ['a']").into(), "after itself"),
+        ("zero.toml", service("command = 'x'\nport = 0").into(), "zero.toml:3:8: service.a.port: '0' is no port"),
+        ("port.toml", service("command = 'x'\nport = 99999").into(), "'99999' is no port"),
+        ("negative.toml", service("command = 'x'\nrestart.base = '-1s'").into(), "is negative"),
+        ("bomb.yaml", format!("a0: &a0 [x]\n{bomb}").into(), "stand for more than"),
+    ];
+    for (name, text, part) in cases {
+        fs::write(folder.path().join(name), text)?;
+        let output = config(folder.path(), &["check", name])?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        expect!(output.status.code() == Some(6), "{name}: {output:?}");
+        expect!(said.contains(part) && said.lines().count() == 1, "{name}: {said}");
+        let output = config(folder.path(), &["check", "--json", name])?;
+        let document: Value = serde_json::from_slice(&output.stdout)?;
+        expect!(document["errors"].as_array().is_some_and(|errors| errors.len() == 1), "{name}: {document}");
+    }
+    Ok(())
+}
+
+fn good() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    fs::write(folder.path().join("p.yaml"), "defaults: {port: 1-9}\nservice:\n  a: {command: x y}\n")?;
+    let output = config(folder.path(), &["check", "p.yaml"])?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    expect!(output.status.success() && said == "p.yaml: valid; 1 service: a\n", "{output:?}");
+    let document: Value = serde_json::from_slice(&config(folder.path(), &["show", "p.yaml", "--json"])?.stdout)?;
+    let service = &document["service"]["a"];
+    expect!(service["port"] == "1-9" && service["command"] == serde_json::json!(["x", "y"]), "{document}");
+    // What is shown is a config again.
+    fs::write(folder.path().join("q.toml"), config(folder.path(), &["show", "p.yaml"])?.stdout)?;
+    let again: Value = serde_json::from_slice(&config(folder.path(), &["show", "q.toml", "--json"])?.stdout)?;
+    expect!(again["service"] == document["service"], "{again}");
+    let schema: Value = serde_json::from_slice(&config(folder.path(), &["schema"])?.stdout)?;
+    expect!(schema["$schema"] == "https://json-schema.org/draft/2020-12/schema", "{schema}");
+    Ok(())
+}
