@@ -92,8 +92,11 @@ impl Follow {
                     let is_wanted = |report: &ServiceReport| ids.iter().any(|id| super::matches(id, &report.id));
                     let (wanted, earlier): (Vec<_>, Vec<_>) = known.values().partition(|report| is_wanted(report));
                     let lost = wanted.iter().find(|report| self.judge(report, goal) == Some(false));
-                    let blocks = |report: &&&ServiceReport| {
-                        report.state == ServiceState::Failed && wanted.iter().any(|later| later.health == Health::Bad)
+                    let is_stuck = wanted.iter().any(|later| later.state != ServiceState::Running);
+                    let blocks = |report: &&&ServiceReport| match report.state {
+                        ServiceState::Failed => wanted.iter().any(|later| later.health == Health::Bad),
+                        ServiceState::Restarting => is_stuck && report.failures >= FAILURES,
+                        _ => false,
                     };
                     if let Some(report) = earlier.iter().find(blocks).or(lost) {
                         return Ok(Ended::Failed(Box::new((*report).clone())));

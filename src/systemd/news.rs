@@ -16,6 +16,9 @@ const BUS: &str = "org.freedesktop.DBus";
 const SYSTEMD: &str = "org.freedesktop.systemd1";
 const UNITS: &str = "/org/freedesktop/systemd1/unit/";
 
+/// How long a manager may take to come to its bus.
+const COMING: std::time::Duration = std::time::Duration::from_secs(5);
+
 /// One thing that the manager said.
 #[derive(Debug)]
 pub(crate) enum News {
@@ -129,10 +132,30 @@ impl Signals {
         let manager = MessageStream::for_match_rule(of_manager, connection, queue).await?;
         let names = MessageStream::for_match_rule(of_names, connection, None).await?;
         let owner = connection.call_method(Some(BUS), "/org/freedesktop/DBus", Some(BUS), "GetNameOwner", &(SYSTEMD,));
-        let owner = owner.await?.body().deserialize::<String>()?;
+        let owner = match owner.await.map_err(CallError::from) {
+            Ok(answer) => Some(answer.body().deserialize::<String>()?),
+            // A bus that was started just now is there before its manager.
+            Err(error) if error.short_name() == "NameHasNoOwner" => None,
+            Err(error) => return Err(error),
+        };
         // The escaping of object paths is that of the name's bytes, one by one.
         let prefix = format!("{UNITS}{}", prefix.replace('-', "_2d"));
-        Ok(Self { manager, names, owner: Some(owner), prefix })
+        let mut signals = Self { manager, names, owner, prefix };
+        if signals.owner.is_none() {
+            let come = tokio::time::timeout(COMING, signals.until_owned()).await;
+            come.map_err(|_| CallError::Lost("its manager is not on the bus".to_owned()))??;
+        }
+        Ok(signals)
+    }
+
+    async fn until_owned(&mut self) -> Result<(), CallError> {
+        while self.owner.is_none() {
+            match next(&mut self.names).await {
+                Some(Ok(message)) => self.name_changed(&message),
+                _ => return Err(CallError::Lost("the bus went away".to_owned())),
+            };
+        }
+        Ok(())
     }
 
     /// The next of it. After [`News::Lost`] there is nothing more.

@@ -308,7 +308,15 @@ fn the_variables_of_system_units_are_secret() {
         one.env.insert("TOKEN".to_owned(), odd.to_owned());
         one.user = Some("nobody".to_owned());
         let placed = start(&backend, &one).await;
-        let env = std::fs::read(format!("/proc/{}/environ", pid(&placed))).unwrap();
+        // The shell executes another program: in between there are no variables to read.
+        let read = async || loop {
+            let env = std::fs::read(format!("/proc/{}/environ", pid(&placed))).unwrap();
+            if !env.is_empty() {
+                return env;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        };
+        let env = tokio::time::timeout(LIMIT, read()).await.expect("it has variables");
         let token = format!("TOKEN={odd}");
         assert!(env.split(|b| *b == 0).any(|v| v == token.as_bytes()), "{}", String::from_utf8_lossy(&env));
         let shown = Command::new("systemctl").args(["show", "provost-secret.service"]).output().unwrap();

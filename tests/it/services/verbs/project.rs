@@ -14,6 +14,7 @@ pub(super) const BODIES: &[(&str, Body)] = &[
     ("events", events),
     ("bad_config", bad_config),
     ("pid_files", pid_files),
+    ("restart_of_what_others_need", restart_of_what_others_need),
 ];
 
 /// The three services of a small stack, the later after the earlier.
@@ -190,5 +191,19 @@ fn pid_files(stage: &Stage<'_>) -> Result<()> {
     expect!(written.trim() == pid.to_string(), "{written}");
     stage.ok(&["down"])?;
     expect!(!stage.rig.exists(&format!("{}/pids/agent.pid", stage.home)), "it is left");
+    Ok(())
+}
+
+/// What another one comes after is restarted as anything else is.
+fn restart_of_what_others_need(stage: &Stage<'_>) -> Result<()> {
+    stage.config(&three())?;
+    stage.ok(&["up", "-d"])?;
+    for id in ["embedding", "agent", "gateway"] {
+        let before = stage.pid(id)?;
+        stage.ok(&["restart", id])?;
+        expect!(stage.pid(id)? != before, "{id} was not restarted");
+    }
+    let status = stage.provost(&["status"])?;
+    expect!(status.code() == 0, "{status:?}");
     Ok(())
 }
