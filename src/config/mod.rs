@@ -1,7 +1,7 @@
 //! The config file: as it is written -> validated services.
 //!
-//! One flow for three formats: [`read`] makes a tree with places of the text, [`check`] walks it
-//! beside the table in [`keys`], `merge` puts `[defaults]` under each service, [`build`] makes
+//! One flow for three formats: `read` makes a tree with places of the text, `check` walks it
+//! beside the table in `keys`, `merge` puts `[defaults]` under each service, `build` makes
 //! [`ServiceSpec`]s of that and looks at what concerns several of them. All of it is pure; files
 //! are read in `file` and looked for in [`find`]. What is replaced at each start is in [`resolve`].
 
