@@ -47,7 +47,7 @@ pub(super) async fn ask(observer: &Observer, step: &Step, no_block: bool) -> Res
         Ended::Reached(reports) => {
             let state = match (action, reports.first()) {
                 (_, None) => "it was removed".to_owned(),
-                (Action::Stop, Some(report)) => end(report),
+                (Action::Stop, Some(report)) => end(report) + &unwritten(report),
                 (_, Some(report)) => state(report),
             };
             let outcome = match action {
@@ -94,6 +94,12 @@ fn end(report: &ServiceReport) -> String {
         Some(exit) => format!("its main process ended with {exit}"),
         None => format!("it is {}", report.state),
     }
+}
+
+/// What becomes of a stop that only the daemon knows of.
+fn unwritten(report: &ServiceReport) -> String {
+    let why = report.unwritten().map(|why| format!("; the next daemon would not know of it: {why}"));
+    why.unwrap_or_default()
 }
 
 /// The state in words: `running (pid 7, port 8080)`.

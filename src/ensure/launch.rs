@@ -45,7 +45,7 @@ pub(super) fn launch(observer: &Observer, id: &ServiceId, command: &[String]) ->
         ..Record::new(spec, uid)
     };
     store.save(&record, true).map_err(|source| Error::Io {
-        what: format!("{} was not started, because its record cannot be written", crate::text::clip(program)),
+        what: format!("{} was not started", crate::text::clip(program)),
         source,
     })?;
     let child = held.run().map_err(|source| {

@@ -104,6 +104,15 @@ pub struct ServiceReport {
     pub meta: Map<String, Value>,
 }
 
+impl ServiceReport {
+    /// Why its record is not what it should be, of one that cannot be written now: the next daemon
+    /// would know nothing of the last change.
+    pub(crate) fn unwritten(&self) -> Option<&str> {
+        let begins = format!("the record of {} cannot be written", self.id);
+        self.warnings.iter().map(String::as_str).find(|warning| warning.starts_with(&begins))
+    }
+}
+
 /// Whether a service does what it should.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

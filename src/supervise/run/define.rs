@@ -130,6 +130,8 @@ impl Supervisor {
 
     pub(super) fn enable(&mut self, which: &Selection, enabled: bool) -> Result<Outcomes, Refusal> {
         let named = self.select(which)?;
+        // Nothing but the record says so.
+        self.check_writable(named.iter())?;
         let mut outcomes = Outcomes::new();
         for id in named {
             let Some(service) = self.services.get_mut(&id) else { continue };
@@ -154,6 +156,11 @@ impl Supervisor {
 
     pub(super) fn remove(&mut self, which: &Selection) -> Result<Outcomes, Refusal> {
         let named = self.select(which)?;
+        // A record that stays would have the next daemon start it again.
+        named
+            .iter()
+            .try_for_each(|id| self.store.check_removable(id))
+            .map_err(|error| Refusal::Failed(error.to_string()))?;
         self.remove_all(&named);
         Ok(named.into_iter().map(|id| (id, true)).collect())
     }
@@ -176,9 +183,7 @@ impl Supervisor {
 
     /// It does not run, and nothing is to remind of it.
     pub(super) fn forget(&mut self, id: &ServiceId) {
-        if let Err(error) = self.store.remove(id) {
-            self.say(id, EventKind::Warning, error.to_string());
-        }
+        self.remove_record(id);
         self.unplaced(id);
         self.look_at_dependents(id);
         self.say(id, EventKind::Removed, "it is forgotten".to_owned());

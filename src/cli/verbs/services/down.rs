@@ -54,7 +54,12 @@ async fn down(ctx: &Context<'_>, args: &Down) -> Result<Touched, Error> {
     let touched = control.stop(&args.ids, project.as_deref(), args.force).await?;
     let ids: Vec<ServiceId> = known.into_iter().map(|report| report.id).collect();
     match follow.until(&ids, Goal::Down, args.timeout, |_| ()).await {
-        Ok(Ended::Reached(_)) => Ok(touched),
+        Ok(Ended::Reached(reports)) => {
+            for why in reports.iter().filter_map(ServiceReport::unwritten) {
+                ctx.say.note(&format!("the next daemon would not know of it: {}", crate::text::escape(why)));
+            }
+            Ok(touched)
+        }
         Ok(Ended::TimedOut(report) | Ended::Failed(report)) => {
             let limit = humantime::format_duration(args.timeout.unwrap_or_default());
             let why = format!("{} is still {} after {limit}; it goes on, or --force kills it", report.id, report.state);
