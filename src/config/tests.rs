@@ -229,7 +229,11 @@ fn bad_input_is_one_clear_error() {
             "[service.a]\ncommand='x'\n[service.a]\ncommand='y'".to_owned(),
             "c.toml:3:10: a: it is there twice; keep one of them",
         ),
-        ("c.yaml", "service:\n  a: {command: x}\n  a: {command: y}\n".to_owned(), "c.yaml:3:3: a: it is there twice; keep one of them"),
+        (
+            "c.yaml",
+            "service:\n  a: {command: x}\n  a: {command: y}\n".to_owned(),
+            "c.yaml:3:3: a: it is there twice; keep one of them",
+        ),
         (
             "c.toml",
             "[service.a]\ncommand='x'\n[defaults]\nport = 99999999999999999999".to_owned(),

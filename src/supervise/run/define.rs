@@ -59,6 +59,7 @@ impl Supervisor {
                 },
             };
             new.spec = spec;
+            new.rebuilt = false;
             keep_enabled(&mut new, old.as_ref());
             if !environment.is_empty() {
                 new.environment.clone_from(environment);
@@ -95,7 +96,8 @@ impl Supervisor {
             self.services.insert(id, Service::new(record, self.seed));
             return;
         };
-        let differs = needs_restart(&service.record().spec, &record.spec);
+        // Of one whose description was lost nobody knows that it runs by another.
+        let differs = !service.record().rebuilt && needs_restart(&service.record().spec, &record.spec);
         service.stale |= differs;
         service.removing = false;
         service.machine.configure(Settings::from(&record.spec));

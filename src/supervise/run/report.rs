@@ -111,7 +111,8 @@ impl Supervisor {
 fn started_at(record: &Record, alive: bool) -> Option<String> {
     let written = record.started_at.as_ref()?;
     let real = record.backend.is_some_and(|kind| kind != BackendKind::Sim);
-    let started = record.identity.filter(|_| alive && real).map(|identity| crate::clock::of_ticks(identity.start_ticks));
+    let started =
+        record.identity.filter(|_| alive && real).map(|identity| crate::clock::of_ticks(identity.start_ticks));
     let off = started.zip(humantime::parse_rfc3339_weak(written).ok()).is_some_and(|(started, written)| {
         let apart = started.duration_since(written).unwrap_or_else(|before| before.duration());
         apart > CLOCK_SET

@@ -2,8 +2,11 @@
 
 mod backend;
 mod bus;
+mod clock;
+mod cut;
 mod daemon;
 mod hosted;
+mod input;
 mod rubbish;
 mod unit;
 mod verbs;
@@ -13,6 +16,9 @@ use crate::trial::Trials;
 pub fn register(trials: &mut Trials) {
     backend::register(trials);
     bus::register(trials);
+    clock::register(trials);
+    cut::register(trials);
+    input::register(trials);
     daemon::register(trials);
     rubbish::register(trials);
     unit::register(trials);
