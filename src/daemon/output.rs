@@ -35,10 +35,17 @@ impl Output for Captured {
     }
 }
 
-/// The two ends for a start; the error names the file system that is full or read-only.
+/// The two ends for a start; the error names the file system that is full or read-only, and what
+/// is kept there.
 pub(super) fn open(capture: &Capture, id: &ServiceId) -> io::Result<(OwnedFd, OwnedFd)> {
-    let explained = |error| crate::disk::explained(error, capture.place());
-    capture.open(id).map(|streams| (streams.out, streams.err)).map_err(explained)
+    capture.open(id).map(|streams| (streams.out, streams.err)).map_err(|error| {
+        let place = capture.place().join(id.as_str());
+        let named = match error.to_string() {
+            text if text.contains('/') => error,
+            text => io::Error::new(error.kind(), format!("{text} ({})", place.display())),
+        };
+        crate::disk::explained(named, &place)
+    })
 }
 
 /// Units write into the journal; into files where that is asked for, or where the journal would

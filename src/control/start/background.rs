@@ -1,6 +1,7 @@
 //! The daemon in the background, where no manager runs: a session of its own, its own log file.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -57,7 +58,10 @@ pub(super) async fn start(instance: Instance, exe: &str, uid: u32) -> Result<How
 fn open_log(places: &Places, runtime: &Path) -> Result<(PathBuf, fs::File), Error> {
     let open = |dir: &Path| {
         let log = dir.join("daemon.log");
-        let file = fs::OpenOptions::new().create(true).append(true).mode(0o600).open(&log)?;
+        let mut file = fs::OpenOptions::new().create(true).append(true).mode(0o600).open(&log)?;
+        // A file that is made where there is no room for a word in it would tell nobody anything.
+        let now = humantime::format_rfc3339_millis(crate::clock::now());
+        writeln!(file, "{now}  INFO provost {} is started in the background", env!("CARGO_PKG_VERSION"))?;
         Ok((log, file))
     };
     let made = crate::paths::make_own(&places.state, places.uid).and_then(|()| open(&places.state));

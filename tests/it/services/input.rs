@@ -118,7 +118,11 @@ fn written() -> Vec<Case> {
         ("bytes.json", b"{\"service\":\n {\"a\": \"\xff\"}}".into(), ":2:9: it is not UTF-8: byte 0xff"),
         ("twice.toml", b"[service.a]\ncommand = 'x'\n[service.a]\n".into(), ":3:10: a: it is there twice; keep one"),
         ("twice.yaml", b"service:\n  a: {command: x}\n  a: {command: y}".into(), ":3:3: a: it is there twice"),
-        ("twice.json", b"{\"service\": {\"a\": {}, \"a\": {}}}".into(), ":1:23: a: it is there twice"),
+        (
+            "twice.json",
+            b"{\"service\": {\"a\": {\"command\": \"x\"}, \"a\": {\"command\": \"y\"}}}".into(),
+            ":1:37: a: it is there twice",
+        ),
         ("cut.toml", b"[service.a]\ncommand = [\"x\"".into(), ":2:"),
         ("cut.json", b"{\"service\": {".into(), ":1:14: "),
         ("list.json", b"[1]".into(), ": it is no table: a config has keys such as service"),

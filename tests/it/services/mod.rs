@@ -5,6 +5,7 @@ mod bus;
 mod clock;
 mod cut;
 mod daemon;
+mod flood;
 mod hosted;
 mod input;
 mod rubbish;
@@ -18,6 +19,7 @@ pub fn register(trials: &mut Trials) {
     bus::register(trials);
     clock::register(trials);
     cut::register(trials);
+    flood::register(trials);
     input::register(trials);
     daemon::register(trials);
     rubbish::register(trials);

@@ -1,6 +1,7 @@
 //! The verbs for services as users see them, in each backend: every trial has a user of its own.
 
 mod adhoc;
+mod disk;
 mod foreground;
 mod logs;
 mod project;
@@ -26,7 +27,7 @@ type Body = fn(&Stage<'_>) -> Result<()>;
 
 pub fn register(trials: &mut Trials) {
     let bodies: Vec<(&'static str, Body)> =
-        [project::BODIES, adhoc::BODIES, targets::BODIES, foreground::BODIES, logs::BODIES].concat();
+        [project::BODIES, adhoc::BODIES, targets::BODIES, foreground::BODIES, logs::BODIES, disk::BODIES].concat();
     for (number, (name, body)) in bodies.into_iter().enumerate() {
         for (word, offset, backend) in BACKENDS {
             let uid = 1100 + 2 * u32::try_from(number).unwrap_or_default() + offset;
