@@ -19,6 +19,7 @@ pub(super) async fn ask(observer: &Observer, step: &Step, no_block: bool) -> Res
         true => services::daemon(instance, false, |warning| tracing::warn!("{warning}")).await,
         false => match Control::connect(instance).await {
             Ok(Some(control)) => Ok(control),
+            Ok(None) if *action == Action::Stop => return unwanted(observer, id, instance).await,
             Ok(None) => Err(Error::Unreachable(format!("the daemon of {id} has ended meanwhile"))),
             Err(error) => Err(error),
         },
@@ -60,6 +61,18 @@ pub(super) async fn ask(observer: &Observer, step: &Step, no_block: bool) -> Res
         }
         Ended::Failed(report) | Ended::TimedOut(report) => Err(ActError::Failed(why(&report))),
     }
+}
+
+/// No daemon runs, and nothing of it: it is to stay so.
+async fn unwanted(observer: &Observer, id: &ServiceId, instance: Instance) -> Result<Done, ActError> {
+    let mut reports = services::offline_reports(observer).await;
+    reports.retain(|report| report.id == *id);
+    if reports.iter().any(|report| report.state.is_alive()) {
+        return Err(ActError::Unreachable(format!("the daemon of {id} has ended meanwhile")));
+    }
+    let new = services::unwanted(instance, &reports).map_err(act_error)?;
+    let outcome = if new.is_empty() { Outcome::Unchanged } else { Outcome::Stopped };
+    Ok(Done { outcome, state: "it did not run, and the next daemon does not start it".to_owned() })
 }
 
 async fn give(control: &Control, step: &Step) -> Result<Touched, Error> {

@@ -13,6 +13,9 @@ use crate::model::ServiceId;
 pub struct ServiceReport {
     /// Its id.
     pub id: ServiceId,
+    /// The service of the config that it is an instance of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance_of: Option<ServiceId>,
     /// The name for people.
     #[serde(default)]
     pub name: Option<String>,

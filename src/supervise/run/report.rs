@@ -34,6 +34,7 @@ impl Supervisor {
         let spec = &record.spec;
         Some(ServiceReport {
             id: id.clone(),
+            instance_of: spec.instance_of.as_ref().map(|(group, _)| group.clone()),
             name: spec.name.clone(),
             state,
             ready: machine.is_ready(),
