@@ -133,6 +133,7 @@ impl Supervisor {
             log_file: spec.log.file || backend != BackendKind::Systemd,
             systemd: spec.systemd.clone(),
             after: self.order.after(id).cloned().collect(),
+            needed: self.order.dependents(id).next().is_some(),
             env,
         };
         drop(record);
