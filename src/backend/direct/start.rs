@@ -54,7 +54,7 @@ pub(super) async fn start(
     if let Err(error) = record(&placed) {
         let (pidfd, _own) = held.abandon();
         super::strays::reap_one(&pidfd).await;
-        return Err(transient("it was not started, because its record cannot be written", &error));
+        return Err(transient("it was not started", &error));
     }
     let (pidfd, own, faults) = held.release().await.map_err(|error| transient("it cannot be started", &error))?;
     if let Some(fault) = faults.iter().find(|fault| fault.fatal) {

@@ -108,6 +108,10 @@ pub(crate) struct Supervisor {
     look: BTreeSet<ServiceId>,
     /// Services whose record is to be written.
     unsaved: BTreeSet<ServiceId>,
+    /// Services that are forgotten, and whose record could not be removed yet.
+    unremoved: BTreeSet<ServiceId>,
+    /// Both are tried again in a while.
+    saves_later: bool,
     finishing: Option<finish::Finishing>,
 
     epoch: Instant,
@@ -130,6 +134,8 @@ enum Done {
     Started { id: ServiceId, run: u64, result: Result<Placed, StartError> },
     /// What the backends and managers say, for a search for orphans.
     Looked(Box<(crate::observe::Observer, Vec<crate::backend::Marked>, orphans::Wanted)>),
+    /// What could not be written is to be tried again.
+    SaveAgain,
     /// Something to tell of a service.
     Say(ServiceId, crate::model::service::EventKind, String),
 }
@@ -162,6 +168,8 @@ impl Supervisor {
             queue: VecDeque::new(),
             look: BTreeSet::new(),
             unsaved: BTreeSet::new(),
+            unremoved: BTreeSet::new(),
+            saves_later: false,
             finishing: None,
             epoch: Instant::now(),
             seq: 0,
@@ -262,6 +270,7 @@ impl Supervisor {
                 let (observer, marked, wanted) = *looked;
                 self.found(observer, &marked, wanted);
             }
+            Done::SaveAgain => self.save_again(),
             Done::Say(id, kind, message) => self.say(&id, kind, message),
         }
     }

@@ -116,7 +116,7 @@ impl Supervisor {
                 return Err(Refusal::Config(format!("{id} is in {own} and in {}: rename one", theirs.display())));
             }
             let service = self.services.get(&spec.id).filter(|service| service.record().spec.project.is_none());
-            if service.is_some_and(|service| service.machine.is_alive()) {
+            if service.is_some_and(|service| service.machine.is_alive() && !service.record().rebuilt) {
                 let why = format!("{0} runs already, started by a command: stop it, or rename [service.{0}]", spec.id);
                 return Err(Refusal::Failed(why));
             }

@@ -2,8 +2,12 @@
 
 mod backend;
 mod bus;
+mod clock;
+mod cut;
 mod daemon;
+mod flood;
 mod hosted;
+mod input;
 mod managers;
 mod rubbish;
 mod unit;
@@ -14,6 +18,10 @@ use crate::trial::Trials;
 pub fn register(trials: &mut Trials) {
     backend::register(trials);
     bus::register(trials);
+    clock::register(trials);
+    cut::register(trials);
+    flood::register(trials);
+    input::register(trials);
     daemon::register(trials);
     managers::register(trials);
     rubbish::register(trials);
