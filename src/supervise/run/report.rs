@@ -20,7 +20,7 @@ impl Supervisor {
         let service = self.services.get(id)?;
         let (record, machine) = (service.record(), &service.machine);
         let state = machine.state();
-        let usage = self.usage(id, service).filter(|_| resources);
+        let usage = if resources { self.usage(id, service) } else { None };
         let next_start_at = machine.next_start().map(|at| {
             let at = crate::clock::now() + at.saturating_sub(self.now());
             humantime::format_rfc3339_millis(at).to_string()
