@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
-use super::Shared;
 use super::super::keeper::{Link, Make};
+use super::Shared;
 
 /// After what it is made again; each time twice as long, up to an hour.
 const AGAIN: Duration = Duration::from_secs(1);

@@ -40,6 +40,7 @@ use rustix::event::{Timespec, epoll};
 use rustix::fs::OFlags;
 use tokio::sync::Notify;
 
+pub(super) use fifo::peek;
 use kept::Kept;
 pub(crate) use lines::{Lines, matching};
 
@@ -172,8 +173,7 @@ impl Capture {
     pub(crate) fn close(&self, id: &ServiceId) -> io::Result<()> {
         if !self.shared.services.borrow().numbers.contains_key(id) {
             // What an earlier daemon left.
-            let places = &self.shared.places;
-            if !Side::BOTH.iter().any(|side| fifo::path(places, id, *side).symlink_metadata().is_ok()) {
+            if !self.has_pipes(id) {
                 return Ok(());
             }
             self.shared.follow(id)?;
@@ -186,6 +186,12 @@ impl Capture {
         })?;
         self.shared.forget(id);
         Ok(())
+    }
+
+    /// Whether there are pipes of a service, of this daemon or an earlier one.
+    pub(crate) fn has_pipes(&self, id: &ServiceId) -> bool {
+        let places = &self.shared.places;
+        Side::BOTH.iter().any(|side| fifo::path(places, id, *side).symlink_metadata().is_ok())
     }
 
     /// The lines of the present run of a service, from its first one on. Those who ask for none

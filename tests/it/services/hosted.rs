@@ -43,8 +43,19 @@ impl Hosted {
 
     /// Kills it, and starts another one in its place.
     pub fn again(&mut self) -> Result<()> {
+        self.kill()?;
+        self.start_again()
+    }
+
+    /// Kills it, and sees it go.
+    pub fn kill(&mut self) -> Result<()> {
         self.signal(rustix::process::Signal::KILL)?;
         self.child.wait()?;
+        Ok(())
+    }
+
+    /// Starts another one in the place of one that has ended.
+    pub fn start_again(&mut self) -> Result<()> {
         self.child = spawn(&self.dir, &self.args)?;
         self.says("READY=1")
     }

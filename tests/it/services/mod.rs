@@ -4,6 +4,7 @@ mod backend;
 mod bus;
 mod daemon;
 mod hosted;
+mod kept;
 mod rubbish;
 mod unit;
 mod verbs;
@@ -14,6 +15,7 @@ pub fn register(trials: &mut Trials) {
     backend::register(trials);
     bus::register(trials);
     daemon::register(trials);
+    kept::register(trials);
     rubbish::register(trials);
     unit::register(trials);
     verbs::register(trials);
