@@ -49,12 +49,16 @@ pub fn main() -> Result<String> {
 }
 
 impl Soak {
-    fn prepare(&self) -> Result<()> {
+    fn prepare(&mut self) -> Result<()> {
         use std::os::unix::fs::PermissionsExt as _;
         for folder in ["state", "config", "truth", "run"] {
             fs::create_dir_all(self.dir.join(folder))?;
         }
         fs::set_permissions(self.dir.join("run"), fs::Permissions::from_mode(0o700))?;
+        // A copy, which is exchanged now and then.
+        let program = self.dir.join("provost");
+        fs::copy(&self.provost, &program)?;
+        self.provost = program.display().to_string();
         let exe = std::env::current_exe()?;
         let truth = self.dir.join("truth");
         let mut text = String::from(
@@ -121,7 +125,7 @@ impl Soak {
     }
 
     fn all_rounds(&mut self, rounds: u32, daemon: &mut Child) -> Result<String> {
-        let (mut toggles, mut ended, mut slowest) = (0, 0, Duration::ZERO);
+        let (mut toggles, mut ended, mut restarts, mut slowest) = (0, 0, 0, Duration::ZERO);
         check::running(self, RECOVERY)?;
         for round in 1..=rounds {
             // Somewhere in its start, in a start or stop of a service, or in peace.
@@ -145,6 +149,10 @@ impl Soak {
                     std::thread::sleep(Duration::from_millis(self.below(50)));
                 }
             }
+            // Before it dies it sometimes executes its program anew, or is in the middle of that.
+            if self.below(4) == 0 {
+                restarts += self.restart(restarts).map_err(|e| format!("round {round}: {}", crate::rig::words(&e)))?;
+            }
             daemon.kill()?;
             daemon.wait()?;
             // A verb that finds no daemon starts one itself, and ours then leaves it the place.
@@ -165,9 +173,48 @@ impl Soak {
         check::running(self, RECOVERY)?;
         Ok(format!(
             "{}: {rounds} daemons killed, {toggles} starts and stops meanwhile, {ended} services ended while no daemon ran, \
-             slowest recovery {slowest:.1?}; ",
+             {restarts} restarts (each eighth an upgrade) without the end of a service, slowest recovery {slowest:.1?}; ",
             self.backend
         ))
+    }
+
+    /// Has the daemon execute its program anew, which no service may notice. How many times it did.
+    fn restart(&mut self, earlier: u32) -> Result<u32> {
+        if self.below(3) == 0 {
+            let mut command = self.command();
+            let mut child =
+                command.args(["daemon", "restart", "--user"]).stderr(Stdio::null()).stdout(Stdio::null()).spawn()?;
+            std::thread::sleep(Duration::from_millis(self.below(30)));
+            std::thread::spawn(move || child.wait());
+            return Ok(0);
+        }
+        if earlier % 8 == 7 {
+            self.upgrade()?;
+        }
+        // Those that nobody stops and that do not crash.
+        let mut before = check::workers(self);
+        before.retain(|id, pids| id.starts_with("steady") && number(id) % 2 == 0 && pids.len() == 1);
+        let done = self.provost(&["daemon", "restart"])?;
+        match done.status.code() {
+            Some(0) => {}
+            // It is not that far yet.
+            Some(3) => return Ok(0),
+            _ => return Err(format!("daemon restart: {done:?}").into()),
+        }
+        let after = check::workers(self);
+        match before.iter().find(|(id, pids)| after.get(*id) != Some(pids)) {
+            Some((id, pids)) => {
+                Err(format!("{id}: {pids:?} before a restart of the daemon, {:?} after it", after.get(id)).into())
+            }
+            None => Ok(1),
+        }
+    }
+
+    /// Puts another file in the place of the program.
+    fn upgrade(&self) -> Result<()> {
+        let new = self.dir.join("provost.new");
+        fs::copy(&self.provost, &new)?;
+        Ok(fs::rename(new, &self.provost)?)
     }
 
     /// Ends some services in the absence of a daemon, after they have gone on writing for a moment; how many.
