@@ -109,7 +109,7 @@ impl Direct {
             proc: ProcFs::host()?,
             reports,
             output,
-            cgroups: Cgroups::find(),
+            cgroups: Cgroups::find(instance),
             notify,
             runs: RefCell::default(),
             mains: RefCell::default(),
