@@ -7,6 +7,7 @@
 mod backends;
 mod host;
 mod log;
+mod memory;
 mod nofile;
 mod notify;
 mod output;

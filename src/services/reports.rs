@@ -1,7 +1,7 @@
 //! What is said of services where no daemon speaks for them: made from records and descriptions.
 
 use crate::model::ServiceId;
-use crate::model::service::{Desired, Health, Program, ServiceReport, ServiceSpec, ServiceState};
+use crate::model::service::{Desired, Health, ServiceReport, ServiceSpec, ServiceState};
 use crate::observe::Observer;
 use crate::registry::Record;
 
@@ -19,11 +19,6 @@ pub(crate) fn means(word: &ServiceId, report: &ServiceReport) -> bool {
 
 /// A service that has never been started.
 pub(crate) fn of_spec(spec: &ServiceSpec) -> ServiceReport {
-    let mut command_line = match &spec.program {
-        Program::Command(words) => words.clone(),
-        Program::Script { path, interpreter } => interpreter.iter().chain([path]).cloned().collect(),
-    };
-    command_line.extend(spec.args.iter().cloned());
     ServiceReport {
         id: spec.id.clone(),
         instance_of: spec.instance_of.as_ref().map(|(group, _)| group.clone()),
@@ -40,7 +35,7 @@ pub(crate) fn of_spec(spec: &ServiceSpec) -> ServiceReport {
         pid: None,
         port: None,
         socket: None,
-        command_line,
+        command_line: spec.command_as_written(),
         cwd: spec.cwd.clone(),
         project: spec.project.clone(),
         after: spec.after.clone(),

@@ -1,5 +1,6 @@
 //! One start: a child that is made, recorded, and only then executes its program.
 
+use std::cell::Cell;
 use std::io;
 use std::os::fd::AsFd as _;
 use std::rc::Rc;
@@ -62,7 +63,8 @@ pub(super) async fn start(
         return Err(why(launch, *fault));
     }
     placed.warnings.extend(faults.iter().map(|fault| why(launch, *fault).to_string()));
-    let run = Run { number, identity, pidfd: Rc::new(pidfd), cgroup, adopted: false, watch: None };
+    let run =
+        Run { number, identity, pidfd: Rc::new(pidfd), cgroup, adopted: false, ended: Cell::default(), watch: None };
     inner.watch(id, run, Some(own));
     Ok(placed)
 }

@@ -84,7 +84,7 @@ impl Supervisor {
     pub(super) fn take(&mut self, record: Record) {
         let id = record.id.clone();
         self.order.set(&id, &record.spec.after, record.spec.instance_of.as_ref().map(|(group, _)| group));
-        self.ports.retain(|_, owner| *owner != id);
+        self.forget_ports(&id);
         if let Some(PortSpec::Fixed(port)) = record.spec.port {
             self.ports.insert(port, id.clone());
         }
@@ -93,7 +93,7 @@ impl Supervisor {
         }
         let Some(service) = self.services.get_mut(&id) else {
             self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            self.services.insert(id, Service::new(record, self.seed));
+            self.services.insert(id, Box::new(Service::new(record, self.seed)));
             return;
         };
         // Of one whose description was lost nobody knows that it runs by another.
@@ -183,6 +183,21 @@ impl Supervisor {
         }
     }
 
+    /// The ports that it names, and that it was given.
+    fn forget_ports(&mut self, id: &ServiceId) {
+        let Some(service) = self.services.get(id) else { return };
+        let record = service.record();
+        let fixed = match record.spec.port {
+            Some(PortSpec::Fixed(port)) => Some(port),
+            _ => None,
+        };
+        for port in [fixed, record.port].into_iter().flatten() {
+            if self.ports.get(&port) == Some(id) {
+                self.ports.remove(&port);
+            }
+        }
+    }
+
     /// It does not run, and nothing is to remind of it.
     pub(super) fn forget(&mut self, id: &ServiceId) {
         self.remove_record(id);
@@ -190,8 +205,9 @@ impl Supervisor {
         self.look_at_dependents(id);
         self.say(id, EventKind::Removed, "it is forgotten".to_owned());
         self.order.remove(id);
-        self.ports.retain(|_, owner| owner != id);
+        self.forget_ports(id);
         self.unsaved.remove(id);
+        self.turns.over(id);
         if let Some(mut service) = self.services.remove(id) {
             service.cancel();
             if let Some(at) = service.deadline {

@@ -7,6 +7,7 @@
 //!
 //! * `commands`, `select`, `define`, `project`: what others ask for
 //! * `effects`, `prepare`, `environment`, `launch`: what a machine wants done
+//! * `turns`: how many starts are under way at once
 //! * `orphans`: what runs and is in no record
 //! * `recover`: what becomes of the records when a daemon starts
 //! * `finish`: how it ends
@@ -31,6 +32,7 @@ mod stale_socket;
 mod tell;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::future::Future;
@@ -96,7 +98,7 @@ pub(crate) struct Supervisor {
     environment: BTreeMap<String, String>,
     log_match: Option<LogMatch>,
 
-    services: HashMap<ServiceId, Service>,
+    services: HashMap<ServiceId, Box<Service>>,
     order: Order,
     projects: BTreeMap<PathBuf, project::Project>,
     /// The ports that services name or were given.
@@ -106,6 +108,8 @@ pub(crate) struct Supervisor {
     queue: VecDeque<(ServiceId, Event)>,
     /// Services whose dependencies, or whose held stops, are to be looked at again.
     look: BTreeSet<ServiceId>,
+    /// Whose start is under way, and who could start and waits for its turn.
+    turns: turns::Turns,
     /// Services whose record is to be written.
     unsaved: BTreeSet<ServiceId>,
     /// Services that are forgotten, and whose record could not be removed yet.
@@ -167,6 +171,7 @@ impl Supervisor {
             timers: BTreeSet::new(),
             queue: VecDeque::new(),
             look: BTreeSet::new(),
+            turns: turns::Turns::default(),
             unsaved: BTreeSet::new(),
             unremoved: BTreeSet::new(),
             saves_later: false,
@@ -282,7 +287,8 @@ impl Supervisor {
                 self.handle(id, event);
             }
             // Only now, when all of a command was told to all machines, is it known who waits for whom.
-            if !self.look_again() {
+            self.look.extend(self.turns.next());
+            if !self.look_again() && !self.turns.is_open() {
                 break;
             }
         }
@@ -302,6 +308,9 @@ impl Supervisor {
             }
             self.timers.extend(deadline.map(|at| (at, id.clone())));
             service.deadline = deadline;
+        }
+        if !service.machine.is_being_executed() {
+            self.turns.over(&id);
         }
         let now_dead = was_alive && !service.machine.is_alive();
         self.note(&id);

@@ -45,12 +45,11 @@ impl Supervisor {
             Some(PortSpec::Fixed(port)) if !ports::is_free(port).map_err(failed)? => return Ok(Some(port)),
             Some(PortSpec::Fixed(port)) => Some(port),
             Some(range) => {
-                let others: BTreeSet<u16> =
-                    self.ports.iter().filter(|(_, owner)| *owner != id).map(|(port, _)| *port).collect();
+                let others = |port: u16| self.ports.get(&port).is_some_and(|owner| owner != id);
                 let mut taken = BTreeSet::new();
                 // Asked one by one: what else listens on this host does not matter.
                 loop {
-                    let port = ports::choose(range, had, &others, &taken).map_err(StartError::Transient)?;
+                    let port = ports::choose(range, had, others, &taken).map_err(StartError::Transient)?;
                     if ports::is_free(port).map_err(failed)? {
                         break Some(port);
                     }
@@ -133,6 +132,7 @@ impl Supervisor {
             log_file: spec.log.file || backend != BackendKind::Systemd,
             systemd: spec.systemd.clone(),
             after: self.order.after(id).cloned().collect(),
+            needed: self.order.dependents(id).next().is_some(),
             env,
         };
         drop(record);

@@ -20,7 +20,7 @@ impl Supervisor {
         let service = self.services.get(id)?;
         let (record, machine) = (service.record(), &service.machine);
         let state = machine.state();
-        let usage = self.usage(id, service).filter(|_| resources);
+        let usage = if resources { self.usage(id, service) } else { None };
         let next_start_at = machine.next_start().map(|at| {
             let at = crate::clock::now() + at.saturating_sub(self.now());
             humantime::format_rfc3339_millis(at).to_string()
@@ -48,7 +48,10 @@ impl Supervisor {
             pid: service.main,
             port: record.port.or(fixed(spec)),
             socket: record.socket.clone().or(spec.socket.clone().filter(|path| !path.contains("${"))),
-            command_line: record.command_line.clone(),
+            command_line: match record.command_line.as_slice() {
+                [] => spec.command_as_written(),
+                started => started.to_vec(),
+            },
             cwd: record.cwd.clone(),
             project: spec.project.clone(),
             after: spec.after.clone(),

@@ -173,6 +173,9 @@ impl Drop for Own {
     }
 }
 
+/// How a child ends that was never allowed to execute its program. Hardly a program's own.
+pub(crate) const NEVER_RELEASED: i32 = 213;
+
 /// A child that exists and has not executed its program yet: it waits to be released. If this is
 /// dropped, or its holder dies, the child ends without ever having run the program.
 #[derive(Debug)]
@@ -248,6 +251,13 @@ impl Child {
     /// The process id.
     pub(crate) fn id(&self) -> u32 {
         self.pid
+    }
+
+    /// Waits until it has ended, and for it. Needs a tokio runtime with I/O.
+    pub(crate) async fn ended(&self) {
+        if self.pidfd.ended().await.is_ok() {
+            let _its_exit_is_of_no_use = self.pidfd.reap();
+        }
     }
 
     /// How it ended; `None` while it runs.
