@@ -33,7 +33,9 @@ pub(crate) enum Decision {
 pub(crate) fn may_run(record: &Record, boot_id: &str) -> bool {
     // A unit stays in the record after its end was told, and its end must not be told again.
     let placed = record.identity.is_some();
-    record.instance.is_some() && record.boot_id == boot_id && (record.state.is_alive() || placed)
+    // Without a backend it was never executed: it waited for its turn.
+    let executed = record.backend.is_some() && (record.state.is_alive() || placed);
+    record.instance.is_some() && record.boot_id == boot_id && executed
 }
 
 /// The record of a service whose own is damaged, from what carries its mark and its description.

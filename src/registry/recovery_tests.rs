@@ -15,7 +15,8 @@ fn record(policy: RestartPolicy, desired: Desired, state: ServiceState, boot: &s
     let mut spec = ServiceSpec::new("a".parse().unwrap(), vec!["x".to_owned()], "/".into());
     spec.restart.policy = policy;
     spec.project = Some("/p/provost.toml".into());
-    Record { instance: Some("i".repeat(32)), desired, state, boot_id: boot.to_owned(), ..Record::new(spec, 1000) }
+    let (instance, backend) = (Some("i".repeat(32)), Some(BackendKind::Direct));
+    Record { instance, backend, desired, state, boot_id: boot.to_owned(), ..Record::new(spec, 1000) }
 }
 
 fn ad_hoc(mut record: Record) -> Record {
@@ -117,6 +118,8 @@ fn the_same_boot_without_anything_that_runs() {
         assert_eq!(decided(&up(Restarting), None), Restart(None));
         assert_eq!(decided(&up(Failed), None), LeaveStopped(None));
         assert_eq!(decided(&up(Stopped), None), Restart(None), "asked to start, and not begun");
+        let waiting = Record { backend: None, ..up(Starting) };
+        assert_eq!(decided(&waiting, None), Restart(None), "it waited for others, and was never executed");
         for state in [Stopped, Failed, Restarting] {
             assert_eq!(decided(&down(state), None), LeaveStopped(None), "a stop by hand holds");
             assert_eq!(decided(&ad_hoc(down(state)), None), Drop);

@@ -96,3 +96,10 @@ fn a_dependent_that_is_restarted_while_what_it_comes_after_is() {
         simulated(async |dir| run(dir, vec![Restart(1), Wait(235 + wait), Stop(0), Restart(0), Restart(3)]).await);
     }
 }
+
+#[test]
+fn what_waits_for_others_when_the_daemon_dies_is_started_by_the_next() {
+    use Step::{Die, Start, Stop};
+    simulated(async |dir| run(dir, vec![Start(1), Die]).await);
+    simulated(async |dir| run(dir, vec![Start(1), Stop(1), Start(1), Die]).await);
+}
