@@ -63,9 +63,14 @@ fn services_on_systemd(rig: &Rig) -> Result<()> {
     rig.write(driver::PATH, std::fs::read(std::env::current_exe()?)?, 0o755)?;
     rig.write(services::IN_RIG, std::fs::read(services::child(dir.path())?)?, 0o755)?;
     println!("\nthe same, systemd backend, beside the manager itself\n");
-    let table =
-        rig.as_root().timeout(Duration::from_secs(900)).run([driver::PATH, "services", "/usr/local/bin/provost"])?;
-    println!("{}", table.ok()?);
+    rig.linger("watson")?;
+    let version = rig.systemctl(["--version"])?;
+    println!("{}", version.lines().next().unwrap_or_default());
+    for (whose, who) in [("the manager of a user", rig.as_user("watson")), ("the system's", rig.as_root())] {
+        let table = who.timeout(Duration::from_secs(900)).run([driver::PATH, "services", "/usr/local/bin/provost"])?;
+        println!("\n{whose}\n{}", table.stdout);
+        table.ok()?;
+    }
     Ok(())
 }
 

@@ -46,8 +46,10 @@ pub(crate) struct Launch {
     pub(crate) log_file: bool,
     /// Further unit properties.
     pub(crate) systemd: BTreeMap<String, Value>,
-    /// The units that it starts after, for the order at shutdown.
+    /// The services that it starts after, for the order at shutdown.
     pub(crate) after: Vec<ServiceId>,
+    /// Whether others start after it, for the same.
+    pub(crate) needed: bool,
 }
 
 /// Where a start has put the service.

@@ -57,7 +57,7 @@ fn pieces() -> impl Strategy<Value = String> {
         "socket = '~/s-${INSTANCE}'\n",
         "meta = { a = 1 }\n",
         "stop.signals = ['TERM:1s']\n",
-        "systemd = { A = [1] }\n",
+        "systemd = { BindPaths = ['/a'] }\n",
         "? ",
         "| ",
         "!!str ",

@@ -155,6 +155,6 @@ pub fn parse(shown: &Path, absolute: &Path, text: &str, options: &LoadOptions) -
 ///
 /// # Errors
 /// That there is no such property, or what it takes.
-pub fn check_property(_name: &str, _value: &Value) -> Result<(), Malformed> {
-    Ok(())
+pub fn check_property(name: &str, value: &Value) -> Result<(), Malformed> {
+    crate::backend::systemd::properties::check(name, value)
 }

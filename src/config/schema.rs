@@ -91,10 +91,7 @@ fn of(kind: &'static Kind) -> Value {
             };
             json!({"type": "object", "propertyNames": {"pattern": pattern}, "additionalProperties": of(kind)})
         }
-        Kind::Properties => {
-            let one = json!({"type": ["string", "number", "boolean"]});
-            json!({"type": "object", "additionalProperties": {"anyOf": [one, words(one.clone())]}})
-        }
+        Kind::Properties => crate::backend::systemd::properties::schema(),
         Kind::Any => json!({}),
     }
 }

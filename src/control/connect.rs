@@ -5,6 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::sys::socket::{getsockopt, sockopt};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use zbus::connection::Builder;
 
@@ -45,7 +46,7 @@ pub(super) async fn connect_socket(path: &Path) -> Result<Option<zbus::Connectio
             }
             Err(error) => return Err(unreachable(&error)),
         };
-        let server = rustix::net::sockopt::socket_peercred(&stream).map_err(|e| unreachable(&e))?.uid.as_raw();
+        let server = getsockopt(&stream, sockopt::PeerCredentials).map_err(|e| unreachable(&e))?.uid();
         let own = rustix::process::geteuid().as_raw();
         if server != own {
             let whose = crate::observe::user_name(server);

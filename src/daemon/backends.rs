@@ -41,15 +41,19 @@ pub(super) async fn make(
     };
     places.make_runtime().map_err(io("the runtime folder cannot be used"))?;
     let capture = Rc::new(Capture::new(places).map_err(io("output cannot be captured"))?);
+    // Where PID 1 is systemd, services of the system are its units and nothing else.
+    let units_only = places.instance == Instance::System && crate::observe::is_booted_by_systemd();
+    if units_only && choice == BackendChoice::Direct {
+        let why = "where systemd runs, services of the system are its units: --backend direct is for --user";
+        return Err(Error::Act(ActError::Failed(why.to_owned())));
+    }
     match units(places, instance_id, reports, &capture).await {
         Ok(units) => backends = backends.with(units),
-        Err(error) if choice == BackendChoice::Systemd => {
+        Err(error) if units_only || choice == BackendChoice::Systemd => {
             return Err(Error::Unreachable(format!("the manager that is to run services: {error}")));
         }
         Err(error) => tracing::info!("no manager to run services: {error}"),
     }
-    // Where PID 1 is systemd, services of the system are its units and nothing else.
-    let units_only = places.instance == Instance::System && backends.usual().is_some();
     if !units_only {
         let output = Box::new(Captured(Rc::clone(&capture)));
         let direct = Direct::new(places, instance_id, output, reports.clone());

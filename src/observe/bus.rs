@@ -19,7 +19,7 @@ pub(crate) struct Early(tokio::task::JoinHandle<Result<zbus::Connection, CallErr
 impl Early {
     /// Says hello to the bus, if systemd is there, and comes back before the answer.
     pub(crate) async fn connect() -> Option<Self> {
-        if !std::path::Path::new("/run/systemd/system").exists() {
+        if !super::is_booted_by_systemd() {
             return None;
         }
         let task = tokio::spawn(systemd::connect_system());

@@ -23,11 +23,14 @@ pub(crate) fn host() -> Host {
     }
 }
 
-/// The comm of PID 1. Where /proc hides it (`hidepid`), systemd shows by its folder that it is
-/// what booted (sd_booted(3)).
+/// Whether PID 1 is systemd, as sd_booted(3) tells it.
+pub(crate) fn is_booted_by_systemd() -> bool {
+    fs::symlink_metadata("/run/systemd/system").is_ok_and(|meta| meta.is_dir())
+}
+
+/// The comm of PID 1; where /proc hides it (`hidepid`), it is systemd or unknown.
 fn init(comm: String) -> String {
-    let booted = || fs::symlink_metadata("/run/systemd/system").is_ok_and(|meta| meta.is_dir());
-    if comm.is_empty() && booted() { "systemd".to_owned() } else { comm }
+    if comm.is_empty() && is_booted_by_systemd() { "systemd".to_owned() } else { comm }
 }
 
 fn admin_group() -> Option<String> {

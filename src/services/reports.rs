@@ -1,7 +1,7 @@
 //! What is said of services where no daemon speaks for them: made from records and descriptions.
 
 use crate::model::ServiceId;
-use crate::model::service::{Desired, Health, Program, ServiceReport, ServiceSpec, ServiceState};
+use crate::model::service::{Desired, Health, ServiceReport, ServiceSpec, ServiceState};
 use crate::observe::Observer;
 use crate::registry::Record;
 
@@ -14,11 +14,6 @@ pub(crate) fn matches(pattern: &ServiceId, id: &ServiceId) -> bool {
 
 /// A service that has never been started.
 pub(crate) fn of_spec(spec: &ServiceSpec) -> ServiceReport {
-    let mut command_line = match &spec.program {
-        Program::Command(words) => words.clone(),
-        Program::Script { path, interpreter } => interpreter.iter().chain([path]).cloned().collect(),
-    };
-    command_line.extend(spec.args.iter().cloned());
     ServiceReport {
         id: spec.id.clone(),
         name: spec.name.clone(),
@@ -34,7 +29,7 @@ pub(crate) fn of_spec(spec: &ServiceSpec) -> ServiceReport {
         pid: None,
         port: None,
         socket: None,
-        command_line,
+        command_line: spec.command_as_written(),
         cwd: spec.cwd.clone(),
         project: spec.project.clone(),
         after: spec.after.clone(),

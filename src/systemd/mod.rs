@@ -19,7 +19,7 @@ pub(crate) use jobs::{Jobs, next};
 pub(crate) use manager::Manager;
 pub(crate) use news::{News, Signals, UnitChange};
 pub(crate) use properties::Properties;
-pub(crate) use transient::Property;
+pub(crate) use transient::{Property, job_number};
 
 /// The interface of services, beside that of all units.
 const SERVICE: &str = "org.freedesktop.systemd1.Service";

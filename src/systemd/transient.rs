@@ -57,7 +57,7 @@ impl Manager {
 }
 
 /// The number at the end of /org/freedesktop/systemd1/job/NUMBER.
-pub(super) fn job_number(path: &str) -> Option<u32> {
+pub(crate) fn job_number(path: &str) -> Option<u32> {
     path.rsplit('/').next()?.parse().ok()
 }
 

@@ -5,13 +5,17 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use libtest_mimic::Failed;
+
 use super::tools::Tool;
-use crate::rig::Result;
+use crate::rig::{Result, words};
 
 /// How long a tool may take to start everything.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// How often one child is killed for the median.
 const KILLS: usize = 21;
+/// After so long all is said and done that belongs to a start.
+const SETTLED: Duration = Duration::from_millis(1500);
 /// How long the supervisor is left alone.
 const IDLE: Duration = Duration::from_secs(10);
 
@@ -47,24 +51,32 @@ pub fn run(tool: &Tool, child: &Path, folder: &Path, n: usize) -> Result<Figures
     tool.configure(folder, child, &births, n)?;
     let begin = now();
     let mut supervisor = tool.spawn(folder)?;
+    let pid = supervisor.id();
+    let mut runs = || match supervisor.try_wait()? {
+        Some(status) => Err(format!("it ended: {status}").into()),
+        None => Ok(()),
+    };
     let figures = (|| {
-        let born = until_born(&births, n)?;
+        let born = until_born(&births, n, &mut runs)?;
         let last = born.iter().map(|b| b.1).max().unwrap_or(begin);
-        let mut restarts = restarts(&births, n)?;
-        restarts.sort_by(f64::total_cmp);
-        let own = own_processes(supervisor.id(), child);
+        // Idle is who has long started everything, and had nothing to restart.
+        std::thread::sleep(SETTLED);
+        let own = own_processes(pid, child);
         let before = idle_marks(&own);
         std::thread::sleep(IDLE);
         let after = idle_marks(&own);
+        let pss_kib = own.iter().map(|pid| pss(*pid)).sum();
+        let restarts = restarts(&births, n, &mut runs)?;
         Ok(Figures {
             started_s: (last - begin) as f64 / 1e9,
-            restart_ms: restarts[restarts.len() / 2],
-            pss_kib: own.iter().map(|pid| pss(*pid)).sum(),
+            restart_ms: median(restarts),
+            pss_kib,
             processes: own.len(),
             wakeups: after.0 - before.0,
             cpu_ms: after.1 - before.1,
         })
     })();
+    let figures = figures.map_err(|error| in_its_words(error, folder));
     tool.stop(folder, &mut supervisor);
     // Whatever a tool leaves behind was started here, and is ended here.
     for (pid, _) in born(&births) {
@@ -75,17 +87,30 @@ pub fn run(tool: &Tool, child: &Path, folder: &Path, n: usize) -> Result<Figures
     figures
 }
 
+/// The error, and what the supervisor itself said last.
+fn in_its_words(error: Failed, folder: &Path) -> Failed {
+    let said = fs::read_to_string(folder.join("output")).unwrap_or_default();
+    let lines: Vec<&str> = said.lines().collect();
+    let last = &lines[lines.len().saturating_sub(5)..];
+    format!("{}\n    it said: {}", words(&error), last.join("\n    ")).into()
+}
+
+pub fn median(mut all: Vec<f64>) -> f64 {
+    all.sort_by(f64::total_cmp);
+    all[all.len() / 2]
+}
+
 /// Kills children, one after the other, and waits for each successor; milliseconds.
-pub fn restarts(births: &Path, n: usize) -> Result<Vec<f64>> {
+pub fn restarts(births: &Path, n: usize, runs: &mut dyn FnMut() -> Result<()>) -> Result<Vec<f64>> {
     let mut times = Vec::new();
     // Supervisors that delay a restart of what has just begun are given no reason to.
-    std::thread::sleep(Duration::from_millis(1500));
+    std::thread::sleep(SETTLED);
     for i in 0..KILLS.min(n) {
         let known = born(births);
         let victim = known[i].0;
         let killed = now();
         kill(victim);
-        let all = until_born(births, known.len() + 1)?;
+        let all = until_born(births, known.len() + 1, runs)?;
         let successor = all.last().ok_or("no successor")?;
         times.push((successor.1 - killed) as f64 / 1e6);
     }
@@ -107,8 +132,8 @@ fn born(births: &Path) -> Vec<(u32, i128)> {
     text.lines().filter_map(line).collect()
 }
 
-/// Waits for so many births.
-pub fn until_born(births: &Path, n: usize) -> Result<Vec<(u32, i128)>> {
+/// Waits for so many births, as long as their supervisor runs.
+pub fn until_born(births: &Path, n: usize, runs: &mut dyn FnMut() -> Result<()>) -> Result<Vec<(u32, i128)>> {
     let begin = Instant::now();
     loop {
         // A short look: the file is read only when it can be long enough.
@@ -116,6 +141,7 @@ pub fn until_born(births: &Path, n: usize) -> Result<Vec<(u32, i128)>> {
         if all.len() >= n {
             return Ok(all);
         }
+        runs()?;
         if begin.elapsed() > PATIENCE {
             return Err(format!("{} of {n} were born in {PATIENCE:?}", all.len()).into());
         }

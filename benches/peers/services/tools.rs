@@ -64,6 +64,8 @@ impl Tool {
         let mut text = String::new();
         match self {
             Self::Provost(..) => {
+                // Units outlive their daemon, unless it is told to stop them.
+                text += "[daemon]\non_stop = \"stop\"\n";
                 text += "[defaults]\nrestart = { base = \"0s\", max = \"0s\", tries = -1 }\n";
                 for i in 0..n {
                     writeln!(text, "[service.c{i}]\ncommand = [\"{child}\", \"{births}\"]")?;
@@ -122,7 +124,10 @@ impl Tool {
         let mut command = match self {
             Self::Provost(path, backend) => {
                 let mut command = Command::new(path);
-                command.args(["daemon", "--user", "--backend", backend, "-c", &at("provost.toml")]);
+                // On the manager of whoever runs this: root's is PID 1.
+                let of_system = *backend == "systemd" && rustix::process::geteuid().is_root();
+                let instance = if of_system { "--system" } else { "--user" };
+                command.args(["daemon", instance, "--backend", backend, "-c", &at("provost.toml")]);
                 for (name, dir) in
                     [("XDG_STATE_HOME", "state"), ("XDG_RUNTIME_DIR", "run"), ("XDG_CONFIG_HOME", "config")]
                 {
@@ -158,8 +163,20 @@ impl Tool {
             Self::Runit => signal(supervisor, rustix::process::Signal::HUP),
             _ => signal(supervisor, rustix::process::Signal::TERM),
         }
+        Self::wait(supervisor);
+        if let Self::Provost(_, "systemd") = self
+            && rustix::process::geteuid().is_root()
+        {
+            // In the rig: the next run is to find nothing.
+            for dir in ["/var/lib/provost", "/var/log/provost", "/run/provost"] {
+                let _ = fs::remove_dir_all(dir);
+            }
+        }
+    }
+
+    fn wait(supervisor: &mut Child) {
         let begin = std::time::Instant::now();
-        while begin.elapsed() < std::time::Duration::from_secs(20) {
+        while begin.elapsed() < std::time::Duration::from_secs(60) {
             if matches!(supervisor.try_wait(), Ok(Some(_)) | Err(_)) {
                 return;
             }

@@ -89,6 +89,7 @@ impl<B: Backend> Suite<B> {
             log_file: false,
             systemd: BTreeMap::new(),
             after: Vec::new(),
+            needed: false,
         }
     }
 

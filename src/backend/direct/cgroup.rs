@@ -145,7 +145,7 @@ fn prefix(instance: &str) -> String {
 /// Whether groups may be made there without anybody's harm: what systemd has not delegated is its
 /// own, whoever may write it.
 fn delegated(dir: &Path) -> bool {
-    if !Path::new("/run/systemd/system").is_dir() {
+    if !crate::observe::is_booted_by_systemd() {
         return true;
     }
     ["trusted.delegate", "user.delegate"].into_iter().any(|name| {

@@ -27,6 +27,11 @@ impl Shared {
             self.units.forget(&unit);
             return Ok(self.gone(record));
         }
+        // One that another unit names stays loaded after its stop.
+        let stopped = {
+            let life = unit.life.borrow();
+            life.status.active == "inactive" && life.status.job == 0
+        };
         let never = record.state == ServiceState::Starting && {
             let life = unit.life.borrow();
             record.invocation.as_ref().is_some_and(|before| *before == life.status.invocation)
@@ -43,6 +48,9 @@ impl Shared {
             }
             (status, told)
         };
+        if stopped && !never {
+            return Ok(self.gone(record));
+        }
         if status.has_ended() {
             return Ok(if never { Adoption::NeverStarted } else { Adoption::Ended(status.exit()) });
         }

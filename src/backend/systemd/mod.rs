@@ -15,6 +15,7 @@
 mod adopt;
 mod env_file;
 mod explain;
+mod held;
 mod life;
 mod limits;
 mod link;
@@ -69,6 +70,13 @@ impl Scope {
             Self::System => "/provost.slice",
             Self::User(_) => "/app.slice/app-provost.slice",
         }
+    }
+
+    /// The unit between a service and those that come after it, by which a shutdown stops them first:
+    /// a slice with nothing in it, because slices need no definition. A dash in the name of a
+    /// slice is a step; ids have no colons.
+    fn gate(self, id: &ServiceId) -> String {
+        format!("{}-{}.slice", self.slice().trim_end_matches(".slice"), id.as_str().replace('-', ":"))
     }
 }
 

@@ -19,7 +19,7 @@ const EXEC: Duration = Duration::from_secs(90);
 /// How long what stands in the way of a start may take to go.
 const ROOM: Duration = Duration::from_secs(10);
 /// How often a name that is in use is tried.
-const TRIES: u32 = 3;
+const TRIES: u32 = 2;
 
 /// How the wait for a start ended.
 enum Outcome {
@@ -72,7 +72,10 @@ impl Shared {
             let env_file = self.env_file(launch)?;
             let streams = self.streams(launch, &mut warnings)?;
             let of = properties(launch, self.options.scope, env_file.as_deref(), &streams)?;
-            self.make(unit, &of).await.map_err(|error| explain::refused(&unit.name, &error))?
+            let made = self.make(unit, &of, streams.err.is_some()).await;
+            let (job, said) = made.map_err(|error| explain::refused(&unit.name, &error))?;
+            warnings.extend(said);
+            job
         };
         unit.life.borrow_mut().job = job;
         let outcome = unit.until(EXEC, |life| {
@@ -117,15 +120,21 @@ impl Shared {
         }
     }
 
-    /// Makes the unit, and before that takes away one of the same name that has ended. The number of its job.
-    async fn make(&self, unit: &Unit, of: &[Property<'_>]) -> Result<u32, CallError> {
-        for _ in 1..TRIES {
+    /// Makes the unit, and before that takes away one of the same name that has ended. The number
+    /// of its job, and what is to be said of it.
+    async fn make(
+        &self,
+        unit: &Unit,
+        of: &[Property<'_>],
+        own_output: bool,
+    ) -> Result<(u32, Option<String>), CallError> {
+        for _ in 0..TRIES {
             match self.try_make(unit, of).await {
                 Err(error) if error.short_name() == "UnitExists" => self.make_room(unit).await?,
-                other => return other,
+                other => return other.map(|job| (job, None)),
             }
         }
-        self.try_make(unit, of).await
+        self.start_held(unit, of, own_output).await
     }
 
     async fn try_make(&self, unit: &Unit, of: &[Property<'_>]) -> Result<u32, CallError> {

@@ -127,6 +127,12 @@ impl Shared {
             for _ in 0..references {
                 self.link.ask(async |manager| manager.unreference(name).await).await?;
             }
+            let gate = self.options.scope.gate(id);
+            if self.cgroups.exists(&format!("{}{}/{gate}", self.root, self.options.scope.slice_path()))
+                && let Ok(gate) = gate.parse()
+            {
+                self.link.ask(async |manager| manager.stop_job(&gate).await).await?;
+            }
             Ok::<_, CallError>(())
         };
         if let Err(error) = gone.await {

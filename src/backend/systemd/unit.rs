@@ -69,10 +69,7 @@ pub(super) fn properties<'l>(
     if let Some(file) = env_file {
         all.push(("EnvironmentFiles", Variant::new(vec![(path("the variables", file)?, false)])));
     }
-    if !launch.after.is_empty() {
-        let after: Vec<String> = launch.after.iter().map(|id| format!("{PREFIX}{id}.service")).collect();
-        all.push(("After", after.into()));
-    }
+    order(launch, scope, &mut all);
     for (name, fd) in [("StandardOutputFileDescriptor", &streams.out), ("StandardErrorFileDescriptor", &streams.err)] {
         if let Some(fd) = fd {
             all.push((name, Variant::from(Fd::from(fd.as_fd()))));
@@ -83,6 +80,20 @@ pub(super) fn properties<'l>(
         all.extend(properties::convert(name, value).map_err(|error| StartError::Permanent(error.to_string()))?);
     }
     Ok(all)
+}
+
+/// The order in which a shutdown stops units. A service does not name the services that it comes
+/// after: a unit that a loaded one names cannot be forgotten, and so not be made anew. Between the
+/// two is a gate, which is named by both and names none of them.
+fn order(launch: &Launch, scope: Scope, all: &mut Vec<Property<'_>>) {
+    if !launch.after.is_empty() {
+        let gates: Vec<String> = launch.after.iter().map(|id| scope.gate(id)).collect();
+        all.push(("After", gates.into()));
+    }
+    if launch.needed {
+        let gate = vec![scope.gate(&launch.id)];
+        all.extend([("Wants", gate.clone().into()), ("Before", gate.into())]);
+    }
 }
 
 fn limits(launch: &Launch, all: &mut Vec<Property<'_>>) {

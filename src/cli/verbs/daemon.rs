@@ -1,6 +1,7 @@
 //! `daemon`: runs one, or asks the one that runs.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -13,6 +14,10 @@ use crate::error::Error;
 use crate::model::Instance;
 use crate::model::service::BackendChoice;
 use crate::supervise::Stop;
+use crate::sys::pidfd::PidFd;
+
+/// How long the process of a daemon may take after its last word.
+const LEAVE: Duration = Duration::from_secs(5);
 
 /// Runs the verb.
 pub(in crate::cli) async fn run(say: Say, instance: Instance, args: &Daemon) -> ExitCode {
@@ -79,6 +84,7 @@ async fn ask(say: Say, instance: Instance, ask: &AskDaemon) -> Result<ExitCode, 
         }
         AskDaemon::Stop(args) => {
             let facts = control.facts().await?;
+            let process = PidFd::open(facts.pid);
             control
                 .exit(match args.services {
                     ServicesFlag::Auto => Stop::Direct,
@@ -87,6 +93,10 @@ async fn ask(say: Say, instance: Instance, ask: &AskDaemon) -> Result<ExitCode, 
                     ServicesFlag::Kill => Stop::Force,
                 })
                 .await?;
+            // Whoever replaces the program next finds nobody who executes it.
+            if let Ok(process) = process {
+                let _late = tokio::time::timeout(LEAVE, process.ended()).await;
+            }
             tell(say, "has ended", &facts);
         }
     }

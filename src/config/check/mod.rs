@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use super::errors::Fault;
 use super::keys::{Key, Kind, Shape, meant};
 use super::tree::{Data, Key as Written, Node, step};
+use crate::backend::systemd::properties;
 use crate::text::clip;
 
 /// What a value depends on besides itself.
@@ -176,7 +177,13 @@ impl Walk<'_> {
                 super::check_property(&name.name, &value).map_err(|error| error.to_string())?;
                 Ok(value)
             };
-            let value = self.below(&step(&name.name), name.at, |walk| walk.scalar(node, read));
+            let value = self.below(&step(&name.name), name.at, |walk| match properties::known(&name.name) {
+                Ok(()) => walk.scalar(node, read),
+                Err(error) => {
+                    walk.wrong(name.at, error.to_string());
+                    None
+                }
+            });
             table.extend(value.map(|value| (name.name.clone(), value)));
         }
         Value::Object(table)

@@ -52,7 +52,10 @@ fn values_come_out_in_the_form_of_the_types() {
         ("ready.tcp = '${HOST}:${PORT}'", json!({"ready": {"tcp": "${HOST}:${PORT}"}})),
         ("ready.log = 'listening on \\d+$'", json!({"ready": {"log": "listening on \\d+$"}})),
         ("meta = { a = [1, { b = 1.5 }] }", json!({"meta": {"a": [1, {"b": 1.5}]}})),
-        ("systemd = { PrivateTmp = true, X = ['a'] }", json!({"systemd": {"PrivateTmp": true, "X": ["a"]}})),
+        (
+            "systemd = { PrivateTmp = true, ReadWritePaths = ['/a'] }",
+            json!({"systemd": {"PrivateTmp": true, "ReadWritePaths": ["/a"]}}),
+        ),
         ("gpus = [0, '1']", json!({"gpus": ["0", "1"]})),
     ] {
         assert_eq!(key(line), Ok(value), "{line}");
@@ -116,7 +119,12 @@ fn each_wrong_value_is_said_once_with_its_key() {
         ("backend = 'docker'", ["service.x.backend", "\"auto\" or"]),
         ("name = \"a\\nb\"", ["service.x.name", "more than one line"]),
         ("after = ['../x']", ["service.x.after[0]", "no service id"]),
-        ("systemd = { A = { b = 1 } }", ["service.x.systemd.A", "found a table"]),
+        ("systemd = { BindPaths = { b = 1 } }", ["service.x.systemd.BindPaths", "found a table"]),
+        ("systemd = { ProtectSystm = 'strict' }", ["service.x.systemd.ProtectSystm", "near it: ProtectSystem"]),
+        ("systemd = { Zzz = 1 }", ["service.x.systemd.Zzz", "provost config schema lists them"]),
+        ("systemd = { ProtectSystem = 'all' }", ["service.x.systemd.ProtectSystem", "takes true, false, full, strict"]),
+        ("systemd = { CPUWeight = true }", ["service.x.systemd.CPUWeight", "takes 1 to 10000"]),
+        ("systemd = { Restart = 'always' }", ["service.x.systemd.Restart", "write restart = {"]),
         ("meta = { a = inf }", ["service.x.meta.a", "JSON has no such number"]),
         (
             "socket = 'x'\nready.unix = '/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'",

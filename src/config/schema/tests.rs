@@ -75,7 +75,7 @@ fn examples_fit_the_schema_and_wrong_ones_do_not() {
     for line in [
         "command = 'x'\nport = '1-9'\nrestart = { base = '1h 30min', max = 7, tries = -1 }",
         "script = 'x'\nready = { http = 'http://x', timeout = '1.5' }\nenv = { A = 1 }",
-        "command = ['x', 1]\nlimits = { memory = '2GiB', cpu = '150%' }\nsystemd = { A = true, B = ['x', 1] }\nuser = 1000",
+        "command = ['x', 1]\nlimits = { memory = '2GiB', cpu = '150%' }\nsystemd = { PrivateTmp = true, AllowedCPUs = ['0-3', 8] }\nuser = 1000",
         "command = 'x'\nmeta = { a = { b = [] } }\ngpus = [0]\nstop = { signals = 'TERM' }\nafter = ['a.b']",
     ] {
         assert!(valid(&schema, &schema, &of_toml(&format!("[service.a]\n{line}"))), "{line}");
@@ -93,7 +93,9 @@ fn examples_fit_the_schema_and_wrong_ones_do_not() {
         "instances = 0",
         "command = []",
         "after = ['../x']",
-        "systemd = { A = {} }",
+        "systemd = { PrivateTmp = {} }",
+        "systemd = { PrivatTmp = true }",
+        "systemd = { ProtectSystem = 'all' }",
     ] {
         assert!(!valid(&schema, &schema, &of_toml(&format!("[service.a]\n{line}"))), "{line}");
     }

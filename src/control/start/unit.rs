@@ -15,7 +15,7 @@ const PLACES: [&str; 3] = ["XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR
 /// The manager that would run it: the user's own, the system's for root.
 pub(super) async fn manager(instance: Instance, uid: u32) -> Option<Manager> {
     let connection = if instance == Instance::System {
-        if !std::path::Path::new("/run/systemd/system").exists() {
+        if !crate::observe::is_booted_by_systemd() {
             return None;
         }
         systemd::connect_system().await

@@ -47,7 +47,7 @@ pub struct ServiceReport {
     /// The path of its socket.
     #[serde(default)]
     pub socket: Option<String>,
-    /// The program and its arguments, variables replaced (of the last start).
+    /// The program and its arguments: of the last start with variables replaced, before any as written.
     #[serde(default)]
     pub command_line: Vec<String>,
     /// The folder it runs in.

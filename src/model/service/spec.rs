@@ -100,6 +100,15 @@ fn yes() -> bool {
 }
 
 impl ServiceSpec {
+    /// The program and its arguments as they are written: variables stand in it.
+    pub fn command_as_written(&self) -> Vec<String> {
+        let program = match &self.program {
+            Program::Command(words) => words.clone(),
+            Program::Script { path, interpreter } => interpreter.iter().chain([path]).cloned().collect(),
+        };
+        program.into_iter().chain(self.args.iter().cloned()).collect()
+    }
+
     /// A service with everything as it is by default.
     pub fn new(id: ServiceId, command: Vec<String>, cwd: PathBuf) -> Self {
         Self {

@@ -89,6 +89,11 @@ impl CgroupFs {
         pids
     }
 
+    /// Whether there is such a cgroup.
+    pub(crate) fn exists(&self, path: &str) -> bool {
+        self.folder(path).is_some_and(|dir| dir.is_dir())
+    }
+
     /// Whether a cgroup of version 2 exists and has no such file: its controller is not there.
     pub(crate) fn lacks(&self, path: &str, file: &str) -> bool {
         let dir = self.unified.as_ref().and_then(|tree| tree.folder(path));

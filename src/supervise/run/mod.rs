@@ -27,6 +27,7 @@ mod report;
 mod save;
 mod select;
 mod service;
+mod stale_socket;
 mod tell;
 #[cfg(test)]
 mod tests;

@@ -1,19 +1,13 @@
 //! What is to be started: backend, port, variables, program, socket. All of it is found out anew
 //! at each start.
 
-use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
-use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
-use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
-
 use super::service::{Checked, Prepared};
-use super::{Done, Supervisor};
+use super::{Done, Supervisor, stale_socket};
 use crate::backend::{Launch, StartError};
 use crate::config::{Resolved, Surroundings};
 use crate::model::ServiceId;
@@ -123,7 +117,7 @@ impl Supervisor {
         }
         let program = find_program(&argv[0], &env, &cwd).map_err(permanent)?;
         if let Some(path) = socket.as_deref().filter(|path| !path.starts_with('@')) {
-            remove_stale(Path::new(path)).map_err(permanent)?;
+            stale_socket::remove(Path::new(path)).map_err(permanent)?;
         }
         let spec = &record.spec;
         let launch = Launch {
@@ -139,6 +133,7 @@ impl Supervisor {
             log_file: spec.log.file || backend != BackendKind::Systemd,
             systemd: spec.systemd.clone(),
             after: self.order.after(id).cloned().collect(),
+            needed: self.order.dependents(id).next().is_some(),
             env,
         };
         drop(record);
@@ -229,84 +224,9 @@ fn find_program(name: &str, env: &BTreeMap<String, String>, cwd: &Path) -> Resul
     found.ok_or_else(|| format!("{name}: there is no such program in the PATH of the service"))
 }
 
-/// Removes the socket that an earlier run left, if nobody listens on it.
-///
-/// # Errors
-/// Somebody does, or it is no socket, or it cannot be removed; with the path.
-fn remove_stale(path: &Path) -> Result<(), String> {
-    let about = |why: &str| format!("the socket {}: {why}", path.display());
-    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return Err(about("it is no path")) };
-    // Everything from here on is in this very folder: a folder that is swapped meanwhile by its
-    // owner changes nothing.
-    let flags = OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC;
-    let folder: OwnedFd = match rustix::fs::openat(CWD, folder, flags, Mode::empty()) {
-        Ok(folder) => folder,
-        // The service makes it, or says that it cannot.
-        Err(_) => return Ok(()),
-    };
-    match rustix::fs::statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW) {
-        Err(Errno::NOENT) => return Ok(()),
-        Err(error) => return Err(about(&io::Error::from(error).to_string())),
-        Ok(found) if FileType::from_raw_mode(found.st_mode) != FileType::Socket => {
-            return Err(about("there is something else of that name"));
-        }
-        Ok(_) => {}
-    }
-    let here = format!("/proc/self/fd/{}/{}", folder.as_raw_fd(), name.to_string_lossy());
-    if is_listening(&here) {
-        return Err(about("somebody listens on it already"));
-    }
-    match rustix::fs::unlinkat(&folder, name, AtFlags::empty()) {
-        Ok(()) | Err(Errno::NOENT) => Ok(()),
-        Err(error) => Err(about(&format!("it is stale and cannot be removed: {}", io::Error::from(error)))),
-    }
-}
-
-/// Whether a connection is accepted, or would be; a socket of another type than stream tells by
-/// refusing the type, and not the connection.
-fn is_listening(path: &str) -> bool {
-    let refused = Cell::new(false);
-    let of = |kind: SocketType| {
-        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-        let socket = rustix::net::socket_with(AddressFamily::UNIX, kind, flags, None)?;
-        rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)
-    };
-    for kind in [SocketType::STREAM, SocketType::DGRAM, SocketType::SEQPACKET] {
-        match of(kind) {
-            Err(Errno::CONNREFUSED) => refused.set(true),
-            Err(Errno::PROTOTYPE) => {}
-            // Accepted, or a queue that is full, or unknown: not to be removed.
-            _ => return true,
-        }
-    }
-    !refused.get()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::net::{UnixDatagram, UnixListener};
-
-    #[test]
-    fn only_a_socket_on_which_nobody_listens_is_removed() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("s");
-        remove_stale(&path).unwrap();
-        remove_stale(&dir.path().join("none/s")).unwrap();
-        let listener = UnixListener::bind(&path).unwrap();
-        assert!(remove_stale(&path).unwrap_err().contains("listens"));
-        drop(listener);
-        remove_stale(&path).unwrap();
-        assert!(!path.exists());
-        let datagram = UnixDatagram::bind(&path).unwrap();
-        assert!(remove_stale(&path).unwrap_err().contains("listens"));
-        drop(datagram);
-        remove_stale(&path).unwrap();
-        assert!(!path.exists());
-        fs::write(&path, "precious").unwrap();
-        assert!(remove_stale(&path).unwrap_err().contains("something else"));
-        assert!(path.exists());
-    }
 
     #[test]
     fn programs_are_looked_for_where_the_service_looks() {

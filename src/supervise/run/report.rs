@@ -43,7 +43,10 @@ impl Supervisor {
             pid: service.main,
             port: record.port.or(fixed(spec)),
             socket: record.socket.clone().or(spec.socket.clone().filter(|path| !path.contains("${"))),
-            command_line: record.command_line.clone(),
+            command_line: match record.command_line.as_slice() {
+                [] => spec.command_as_written(),
+                started => started.to_vec(),
+            },
             cwd: record.cwd.clone(),
             project: spec.project.clone(),
             after: spec.after.clone(),

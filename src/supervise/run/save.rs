@@ -38,6 +38,10 @@ impl Supervisor {
             record.last_restart_at = Some(super::tell::stamp());
         }
         record.desired = desired;
+        if asked && record.boot_id.is_empty() {
+            // It has never run, and is told apart from what nobody has ever asked for in this boot.
+            record.boot_id.clone_from(&self.boot_id);
+        }
         (record.state, record.ready) = (state, machine.is_ready());
         (record.failures, record.restarts) = (counts.failures, counts.restarts);
         record.last_exit = counts.last_exit;

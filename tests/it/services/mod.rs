@@ -5,6 +5,7 @@ mod bus;
 mod daemon;
 mod hosted;
 mod kept;
+mod managers;
 mod rubbish;
 mod unit;
 mod verbs;
@@ -16,6 +17,7 @@ pub fn register(trials: &mut Trials) {
     bus::register(trials);
     daemon::register(trials);
     kept::register(trials);
+    managers::register(trials);
     rubbish::register(trials);
     unit::register(trials);
     verbs::register(trials);

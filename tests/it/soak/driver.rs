@@ -70,7 +70,7 @@ impl Soak {
             let (exe, truth) = (exe.display(), truth.display());
             text += &format!("[service.{id}]\ncommand = [\"{exe}\", \"{truth}\", \"{crashes}\"]\n");
             // The others write into the journal there.
-            if self.backend == "systemd" && number(&id) % 3 != 0 {
+            if self.backend == "systemd" && !number(&id).is_multiple_of(3) {
                 text += "log = { file = true }\n";
             }
         }
@@ -193,7 +193,7 @@ impl Soak {
         }
         // Those that nobody stops and that do not crash.
         let mut before = check::workers(self);
-        before.retain(|id, pids| id.starts_with("steady") && number(id) % 2 == 0 && pids.len() == 1);
+        before.retain(|id, pids| id.starts_with("steady") && number(id).is_multiple_of(2) && pids.len() == 1);
         let done = self.provost(&["daemon", "restart"])?;
         match done.status.code() {
             Some(0) => {}

@@ -87,13 +87,13 @@ pub(super) fn convert(entry: &Entry, value: &Value) -> Result<Converted, Malform
         Kind::Bool => one(boolean(value).map(Variant::from), "true or false"),
         Kind::Text => one(Some(text()?.into()), ""),
         Kind::Word(of) => {
-            let word = text()?;
-            one(of.contains(&word.as_str()).then(|| word.into()), &of.join(", "))
+            let word = text().ok().filter(|word| of.contains(&word.as_str()));
+            one(word.map(Variant::from), &of.join(", "))
         }
         Kind::BoolOr(of) => {
             let word = match boolean(value) {
                 Some(yes) => Some(if yes { "yes" } else { "no" }.to_owned()),
-                None => Some(text()?).filter(|word| of.contains(&word.as_str())),
+                None => text().ok().filter(|word| of.contains(&word.as_str())),
             };
             one(word.map(Variant::from), &format!("true, false, {}", of.join(", ")))
         }
@@ -115,12 +115,12 @@ pub(super) fn convert(entry: &Entry, value: &Value) -> Result<Converted, Malform
             one(octal.filter(|mode| *mode <= 0o7777).map(Variant::from), "an octal mode such as \"0750\"")
         }
         Kind::Int(from, to) => {
-            let number = text()?.parse::<i32>().ok().filter(|n| (from..=to).contains(n));
+            let number = text().ok().and_then(|text| text.parse::<i32>().ok()).filter(|n| (from..=to).contains(n));
             one(number.map(Variant::from), &format!("{from} to {to}"))
         }
-        Kind::Numbered(of) => one(numbered(of, &text()?), &first(of)),
-        Kind::LogLevel => one(numbered(LEVELS, &text()?), &first(LEVELS)),
-        Kind::LogFacility => one(numbered(FACILITIES, &text()?), &first(FACILITIES)),
+        Kind::Numbered(of) => one(text().ok().and_then(|word| numbered(of, &word)), &first(of)),
+        Kind::LogLevel => one(text().ok().and_then(|word| numbered(LEVELS, &word)), &first(LEVELS)),
+        Kind::LogFacility => one(text().ok().and_then(|word| numbered(FACILITIES, &word)), &first(FACILITIES)),
         Kind::LimitSize(soft) => limit(entry.dbus, soft, value, size).ok_or_else(|| wrong("a size, or SOFT:HARD")),
         Kind::LimitCount(soft) => limit(entry.dbus, soft, value, count).ok_or_else(|| wrong("a number, or SOFT:HARD")),
         Kind::Namespaces => match boolean(value) {

@@ -6,12 +6,14 @@
 
 mod convert;
 mod lists;
+mod schema;
 mod table;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
 pub(super) use tests::samples;
 
+pub(crate) use schema::schema;
 use serde_json::Value;
 use zbus::Variant;
 
@@ -26,15 +28,24 @@ pub(crate) fn check(name: &str, value: &Value) -> Result<(), Malformed> {
     convert(name, value).map(drop)
 }
 
-/// The names of all properties that are known, sorted: for the schema.
-pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+/// The names of all properties that are known, sorted.
+fn names() -> impl Iterator<Item = &'static str> {
     table::ENTRIES.iter().map(|entry| entry.name)
+}
+
+/// Whether there is such a property; the error says what is near it, or where all are listed.
+pub(crate) fn known(name: &str) -> Result<(), Malformed> {
+    find(name).map(drop)
 }
 
 /// A property as it is sent.
 pub(crate) fn convert(name: &str, value: &Value) -> Result<Converted, Malformed> {
+    find(name).and_then(|entry| convert::convert(entry, value))
+}
+
+fn find(name: &str) -> Result<&'static table::Entry, Malformed> {
     if let Some(entry) = table::ENTRIES.iter().find(|entry| entry.name == name) {
-        return convert::convert(entry, value);
+        return Ok(entry);
     }
     if let Some((_, instead)) = table::OURS.iter().find(|(ours, _)| *ours == name) {
         return Err(Malformed::new(format!("{name} is set by provost: {instead}")));
@@ -42,8 +53,11 @@ pub(crate) fn convert(name: &str, value: &Value) -> Result<Converted, Malformed>
     let mut near: Vec<(f64, &str)> = names().map(|known| (nearness(known, name), known)).collect();
     near.sort_by(|a, b| b.0.total_cmp(&a.0));
     let near: Vec<&str> = near.into_iter().take(3).filter(|(near, _)| *near > 0.8).map(|(_, known)| known).collect();
-    let near = if near.is_empty() { String::new() } else { format!("; near it: {}", near.join(", ")) };
-    Err(Malformed::new(format!("'{}' is no unit property that provost knows{near}", clip(name))))
+    let near = match near.as_slice() {
+        [] => "provost config schema lists them".to_owned(),
+        near => format!("near it: {}", near.join(", ")),
+    };
+    Err(Malformed::new(format!("'{}' is no unit property that provost knows; {near}", clip(name))))
 }
 
 fn nearness(known: &str, name: &str) -> f64 {

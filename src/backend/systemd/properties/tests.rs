@@ -53,6 +53,7 @@ fn errors_say_what_was_meant() {
     assert!(error("PrivatTmp", json!(true)).contains("near it: PrivateTmp"));
     assert!(error("Restart", json!("always")).contains("restart = {"));
     assert!(!error("Zzz", json!(1)).contains("near"));
+    assert!(known("Zzz").is_err() && known("PrivateTmp").is_ok());
     for (name, value) in [
         ("PrivateTmp", json!("maybe")),
         ("PrivateTmp", json!(1)),
@@ -83,6 +84,21 @@ fn the_table_is_sorted_and_says_nothing_twice() {
     assert!(OURS.is_sorted_by(|a, b| a.0 < b.0));
     assert!(OURS.iter().all(|(ours, _)| names().all(|name| name != *ours)));
     assert!(ENTRIES.len() >= 60);
+}
+
+#[test]
+fn the_schema_has_them_all() {
+    let schema = schema();
+    assert_eq!(schema["properties"].as_object().unwrap().len(), ENTRIES.len());
+    let fits = |of: &Value, value: &Value| match (&of["enum"], value) {
+        (Value::Array(words), value) => words.contains(value),
+        (_, Value::Array(_)) => of["type"].as_array().unwrap().contains(&json!("array")),
+        (_, Value::Bool(_)) => of["type"].as_array().unwrap().contains(&json!("boolean")),
+        _ => of["type"].as_array().unwrap().contains(&json!("string")),
+    };
+    for (name, value) in samples() {
+        assert!(fits(&schema["properties"][name], &value), "{name} = {value}");
+    }
 }
 
 /// A value for every property, one that harms nothing where that can be.

@@ -14,7 +14,7 @@ use crate::model::service::{Exit, ServiceSpec, ServiceState, Size};
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// `systemctl` of the manager that is tested. Does not block the runtime, which has signals to read.
-async fn systemctl(scope: Scope, args: &[&str]) {
+pub(super) async fn systemctl(scope: Scope, args: &[&str]) {
     let mut command = Command::new("systemctl");
     if scope != Scope::System {
         command.arg("--user");
@@ -24,15 +24,15 @@ async fn systemctl(scope: Scope, args: &[&str]) {
     assert!(done.status.success(), "{args:?}: {}", String::from_utf8_lossy(&done.stderr));
 }
 
-async fn next(happened: &mut UnboundedReceiver<Happened>) -> What {
+pub(super) async fn next(happened: &mut UnboundedReceiver<Happened>) -> What {
     tokio::time::timeout(LIMIT, happened.recv()).await.expect("something happens").unwrap().what
 }
 
-async fn start(backend: &Systemd, launch: &Launch) -> Placed {
+pub(super) async fn start(backend: &Systemd, launch: &Launch) -> Placed {
     backend.start(launch, 1, &|_| Ok(())).await.unwrap()
 }
 
-async fn finish(backend: &Systemd, launch: &Launch) {
+pub(super) async fn finish(backend: &Systemd, launch: &Launch) {
     backend.clear(&launch.id).await.unwrap();
     backend.release(&launch.id).await;
 }
@@ -49,7 +49,7 @@ fn record(launch: &Launch, placed: &Placed) -> Record {
     }
 }
 
-fn pid(placed: &Placed) -> u32 {
+pub(super) fn pid(placed: &Placed) -> u32 {
     placed.identity.map(|identity: Identity| identity.pid).unwrap()
 }
 

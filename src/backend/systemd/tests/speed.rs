@@ -27,6 +27,7 @@ pub(super) fn launch(id: &str, script: &str) -> Launch {
         log_file: false,
         systemd: std::collections::BTreeMap::new(),
         after: Vec::new(),
+        needed: false,
     }
 }
 

@@ -15,7 +15,7 @@ pub(in crate::cli) fn detail(report: &ServiceReport, now: SystemTime) -> String 
     let plain = Style::new();
     let name = report.name.as_deref().filter(|name| *name != report.id.as_str());
     let name = name.map(|name| format!(" ({})", escape(name))).unwrap_or_default();
-    let mut block = Block::new(2, 10);
+    let mut block = Block::new(2, 12);
     block.line("state", words::style(report), &state(report, now));
     if let Some(reason) = &report.reason {
         block.line("why", words::style(report), &escape(reason));

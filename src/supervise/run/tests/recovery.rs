@@ -40,6 +40,24 @@ fn what_runs_is_taken_over_and_started_once() {
 }
 
 #[test]
+fn what_was_stopped_while_it_waited_for_others_stays_stopped() {
+    simulated(async |dir| {
+        let mut rig = Rig::new(dir);
+        let of_file = |spec| ServiceSpec { project: Some("/one.toml".into()), ..spec };
+        let loads = of_file(notify(spec("loads", "ready after 20s")));
+        rig.define([loads, of_file(after(spec("waits", ""), &["loads"]))]).await.unwrap();
+        rig.start("").await.unwrap();
+        rig.becomes("loads", ServiceState::Running).await;
+        rig.stop("").await.unwrap();
+        rig.soon().await;
+        assert_eq!(rig.state("waits").await, ServiceState::Stopped);
+        let rig = rig.again(dir).await;
+        rig.soon().await;
+        assert_eq!(rig.state("waits").await, ServiceState::Stopped);
+    });
+}
+
+#[test]
 fn a_stop_goes_on_and_a_backoff_too() {
     simulated(async |dir| {
         let mut rig = Rig::new(dir);

@@ -178,6 +178,10 @@ fn bad_config(stage: &Stage<'_>) -> Result<()> {
     stage.config("[service.a]\ncommand = []\n[service.b]\nafter = [\"b\"]\n")?;
     let wrong = stage.provost(&["up", "-d"])?;
     expect!(wrong.code() == 6 && wrong.stderr.contains("provost.toml:"), "{wrong:?}");
+    stage.config(&sleeper("a", "systemd = { ProtectSystm = \"strict\" }"))?;
+    let wrong = stage.provost(&["up", "-d"])?;
+    let told = wrong.stderr.contains("provost.toml:3:13") && wrong.stderr.contains("near it: ProtectSystem");
+    expect!(wrong.code() == 6 && told, "{wrong:?}");
     expect!(stage.provost(&["daemon", "status"])?.code() == 3, "a daemon was started for it");
     expect!(stage.provost(&["down"])?.code() == 0, "nothing runs");
     Ok(())
