@@ -23,6 +23,10 @@ use verbs::services::ids::What;
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
+    // Before anything else is made: a keeper lives long, and is to be small.
+    if let Some(code) = crate::logs::keeper::main() {
+        return code;
+    }
     let cli = match Cli::try_parse_from(signals_as_kill_has_them(std::env::args_os().collect())) {
         Ok(cli) => cli,
         Err(error) => {

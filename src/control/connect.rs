@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::sys::socket::{getsockopt, sockopt};
@@ -20,36 +20,45 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// The longest time for a greeting: a daemon that is stopped (SIGSTOP) accepts and says nothing.
 const HELLO: Duration = Duration::from_secs(5);
 
-/// A connection to the daemon of this kind; `None` if none runs.
-pub(super) async fn connect(instance: Instance) -> Result<Option<zbus::Connection>, Error> {
+/// How often a greeting is repeated that the daemon did not finish: it executes its program anew.
+const TRIES: usize = 3;
+
+/// A connection to the daemon of this kind, and its socket unless that is a bus's; `None` if none
+/// runs.
+pub(super) async fn connect(instance: Instance) -> Result<Option<(zbus::Connection, Option<PathBuf>)>, Error> {
     let uid = rustix::process::geteuid().as_raw();
     if instance == Instance::System && uid != 0 {
-        return connect_system().await;
+        return Ok(connect_system().await?.map(|connection| (connection, None)));
     }
-    let Some(places) = Places::of(instance, uid) else { return Ok(None) };
-    connect_socket(&places.socket()).await
+    let Some(socket) = Places::of(instance, uid).map(|places| places.socket()) else { return Ok(None) };
+    Ok(connect_socket(&socket).await?.map(|connection| (connection, Some(socket))))
 }
 
 /// A connection to whoever serves this socket, who must be the caller; `None` if nobody does.
 pub(super) async fn connect_socket(path: &Path) -> Result<Option<zbus::Connection>, Error> {
     let unreachable = |why: &dyn std::fmt::Display| Error::Unreachable(format!("{}: {why}", path.display()));
-    let stream = match open(path) {
-        Ok(stream) => stream,
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
-            return Ok(None);
+    let mut left = TRIES;
+    loop {
+        let stream = match open(path) {
+            Ok(stream) => stream,
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+                return Ok(None);
+            }
+            Err(error) => return Err(unreachable(&error)),
+        };
+        let server = getsockopt(&stream, sockopt::PeerCredentials).map_err(|e| unreachable(&e))?.uid();
+        let own = rustix::process::geteuid().as_raw();
+        if server != own {
+            let whose = crate::observe::user_name(server);
+            return Err(unreachable(&format_args!("it is served by {whose}, not by you: nothing was asked")));
         }
-        Err(error) => return Err(unreachable(&error)),
-    };
-    let server = getsockopt(&stream, sockopt::PeerCredentials).map_err(|e| unreachable(&e))?.uid();
-    let own = rustix::process::geteuid().as_raw();
-    if server != own {
-        let whose = crate::observe::user_name(server);
-        return Err(unreachable(&format_args!("it is served by {whose}, not by you: nothing was asked")));
-    }
-    let hello = Builder::unix_stream(stream).p2p().method_timeout(TIMEOUT).build();
-    match tokio::time::timeout(HELLO, hello).await {
-        Ok(connection) => Ok(Some(connection.map_err(|e| unreachable(&e))?)),
-        Err(_) => Err(unreachable(&"the daemon does not answer; is it stopped?")),
+        let hello = Builder::unix_stream(stream).p2p().method_timeout(TIMEOUT).build();
+        match tokio::time::timeout(HELLO, hello).await {
+            Ok(Ok(connection)) => return Ok(Some(connection)),
+            Ok(Err(zbus::Error::InputOutput(_) | zbus::Error::Handshake(_))) if left > 0 => left -= 1,
+            Ok(Err(error)) => return Err(unreachable(&error)),
+            Err(_) => return Err(unreachable(&"the daemon does not answer; is it stopped?")),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! The user's own daemon is reached over its control socket, the system's daemon over the system
 //! bus, so that polkit knows who calls.
 
+mod again;
 mod connect;
 mod events;
 mod linger;
@@ -15,7 +16,9 @@ pub(crate) use start::{own_program, start_daemon};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use crate::api::dbus::{Dict, ManagerProxy, from_call, from_dict, to_dict};
+use again::{Line, Proxy};
+
+use crate::api::dbus::{Dict, from_call, from_dict, to_dict};
 use crate::error::Error;
 use crate::model::service::{ServiceReport, ServiceSpec};
 use crate::model::{Instance, ServiceId, Signal, Whom};
@@ -37,28 +40,28 @@ pub(crate) struct DaemonFacts {
     pub(crate) backend: String,
 }
 
-/// A connection to a daemon.
+/// A connection to a daemon. A call that can be made twice survives that the daemon executes its
+/// program anew; one that sends a signal, say, fails then, and nobody can tell whether it was done.
 #[derive(Debug, Clone)]
 pub(crate) struct Control {
-    proxy: ManagerProxy<'static>,
+    line: Line,
 }
 
 impl Control {
     /// Connects to the caller's daemon of this kind; `None` if none runs.
     pub(crate) async fn connect(instance: Instance) -> Result<Option<Self>, Error> {
-        let Some(connection) = connect::connect(instance).await? else { return Ok(None) };
-        Self::over(connection).await.map(Some)
+        match connect::connect(instance).await? {
+            Some((connection, socket)) => Ok(Some(Self { line: Line::over(connection, socket).await? })),
+            None => Ok(None),
+        }
     }
 
     /// Connects by a control socket at this path.
     pub(crate) async fn connect_to(socket: &Path) -> Result<Option<Self>, Error> {
-        let Some(connection) = connect::connect_socket(socket).await? else { return Ok(None) };
-        Self::over(connection).await.map(Some)
-    }
-
-    async fn over(connection: zbus::Connection) -> Result<Self, Error> {
-        let proxy = ManagerProxy::builder(&connection).cache_properties(zbus::proxy::CacheProperties::No).build().await;
-        Ok(Self { proxy: proxy.map_err(|e| from_call("the daemon", e))? })
+        match connect::connect_socket(socket).await? {
+            Some(connection) => Ok(Some(Self { line: Line::over(connection, Some(socket.to_owned())).await? })),
+            None => Ok(None),
+        }
     }
 
     /// Reads a config file and makes its services known; starts none.
@@ -68,7 +71,7 @@ impl Control {
         environment: &BTreeMap<String, String>,
     ) -> Result<Vec<ServiceId>, Error> {
         let path = text(config)?;
-        let ids = self.proxy.load(path, map(environment)).await;
+        let ids = self.line.repeat(async |proxy| proxy.load(path, map(environment)).await).await;
         ids_of(ids.map_err(|e| from_call("loading the config", e))?)
     }
 
@@ -78,7 +81,8 @@ impl Control {
         specs: &[ServiceSpec],
         environment: &BTreeMap<String, String>,
     ) -> Result<Vec<ServiceId>, Error> {
-        let ids = self.proxy.define(specs.iter().map(to_dict).collect(), map(environment)).await;
+        let define = async |proxy: Proxy| proxy.define(specs.iter().map(to_dict).collect(), map(environment)).await;
+        let ids = self.line.repeat(define).await;
         ids_of(ids.map_err(|e| from_call("defining the service", e))?)
     }
 
@@ -90,39 +94,42 @@ impl Control {
         environment: &BTreeMap<String, String>,
     ) -> Result<Touched, Error> {
         let project = project.map_or(Ok(""), text)?;
-        touched(self.proxy.start(&words(ids), project, map(environment)).await, "start")
+        let start = async |proxy: Proxy| proxy.start(&words(ids), project, map(environment)).await;
+        touched(self.line.repeat(start).await, "start")
     }
 
     /// Stops services and what comes after them; returns at once.
     pub(crate) async fn stop(&self, ids: &[ServiceId], project: Option<&Path>, force: bool) -> Result<Touched, Error> {
         let project = project.map_or(Ok(""), text)?;
-        touched(self.proxy.stop(&words(ids), project, force).await, "stop")
+        let stop = async |proxy: Proxy| proxy.stop(&words(ids), project, force).await;
+        touched(self.line.repeat(stop).await, "stop")
     }
 
     /// Stops what runs and starts it.
     pub(crate) async fn restart(&self, ids: &[ServiceId], project: Option<&Path>) -> Result<Touched, Error> {
         let project = project.map_or(Ok(""), text)?;
-        touched(self.proxy.restart(&words(ids), project).await, "restart")
+        touched(self.line.proxy().restart(&words(ids), project).await, "restart")
     }
 
     /// Has services read their configuration again.
     pub(crate) async fn reload(&self, ids: &[ServiceId]) -> Result<Touched, Error> {
-        touched(self.proxy.reload(&words(ids)).await, "reload")
+        touched(self.line.proxy().reload(&words(ids)).await, "reload")
     }
 
     /// Sends a signal.
     pub(crate) async fn kill(&self, ids: &[ServiceId], whom: Whom, signal: Signal) -> Result<Touched, Error> {
-        touched(self.proxy.kill(&words(ids), whom.as_str(), signal.number()).await, "kill")
+        touched(self.line.proxy().kill(&words(ids), whom.as_str(), signal.number()).await, "kill")
     }
 
     /// Whether services start with their project or the daemon.
     pub(crate) async fn enable(&self, ids: &[ServiceId], enabled: bool) -> Result<Touched, Error> {
-        touched(self.proxy.enable(&words(ids), enabled).await, if enabled { "enable" } else { "disable" })
+        let enable = async |proxy: Proxy| proxy.enable(&words(ids), enabled).await;
+        touched(self.line.repeat(enable).await, if enabled { "enable" } else { "disable" })
     }
 
     /// Stops services and forgets them.
     pub(crate) async fn remove(&self, ids: &[ServiceId]) -> Result<Touched, Error> {
-        touched(self.proxy.remove(&words(ids)).await, "remove")
+        touched(self.line.proxy().remove(&words(ids)).await, "remove")
     }
 
     /// What services are doing.
@@ -133,59 +140,67 @@ impl Control {
         resources: bool,
     ) -> Result<Vec<ServiceReport>, Error> {
         let project = project.map_or(Ok(""), text)?;
-        typed(self.proxy.list(&words(ids), project, resources).await, "list")
+        let list = async |proxy: Proxy| proxy.list(&words(ids), project, resources).await;
+        typed(self.line.repeat(list).await, "list")
     }
 
     /// Processes without a supervisor, and what looks like one.
     pub(crate) async fn orphans(&self, names: &[String]) -> Result<Vec<Orphan>, Error> {
-        typed(self.proxy.orphans(&strs(names)).await, "orphans")
+        let orphans = async |proxy: Proxy| proxy.orphans(&strs(names)).await;
+        typed(self.line.repeat(orphans).await, "orphans")
     }
 
     /// Ends orphans.
     pub(crate) async fn clean_orphans(&self, names: &[String], force: bool) -> Result<OrphansCleaned, Error> {
-        let cleaned = self.proxy.clean_orphans(&strs(names), force).await.map_err(|e| from_call("orphans", e))?;
+        let cleaned =
+            self.line.proxy().clean_orphans(&strs(names), force).await.map_err(|e| from_call("orphans", e))?;
         from_dict(&cleaned).map_err(|e| not_understood("orphans", &e))
     }
 
     /// Reads all config files again and applies what changed; the ids that it touched.
     pub(crate) async fn reload_config(&self) -> Result<Vec<ServiceId>, Error> {
-        ids_of(self.proxy.reload_config().await.map_err(|e| from_call("reading the config again", e))?)
+        let reload = self.line.repeat(async |proxy| proxy.reload_config().await).await;
+        ids_of(reload.map_err(|e| from_call("reading the config again", e))?)
     }
 
     /// Has the daemon execute its program anew, and returns when the connection ends. Every
     /// service keeps running.
     pub(crate) async fn reexecute(&self) -> Result<(), Error> {
-        self.proxy.reexecute().await.map_err(|e| from_call("restarting the daemon", e))?;
-        self.proxy.inner().connection().closed().await;
+        let proxy = self.line.proxy();
+        proxy.reexecute().await.map_err(|e| from_call("restarting the daemon", e))?;
+        proxy.inner().connection().closed().await;
         Ok(())
     }
 
     /// Ends the daemon, and returns when the connection ends.
     pub(crate) async fn exit(&self, services: Stop) -> Result<(), Error> {
-        self.proxy.exit(services.as_str()).await.map_err(|e| from_call("ending the daemon", e))?;
-        self.proxy.inner().connection().closed().await;
+        let proxy = self.line.proxy();
+        proxy.exit(services.as_str()).await.map_err(|e| from_call("ending the daemon", e))?;
+        proxy.inner().connection().closed().await;
         Ok(())
     }
 
     /// All events from now on: subscribe before you act, and nothing is missed.
     pub(crate) async fn events(&self) -> Result<Events, Error> {
-        Events::subscribe(&self.proxy).await
+        Events::subscribe(&self.line.proxy()).await
     }
 
     /// What happened last, the oldest first.
     pub(crate) async fn recent_events(&self) -> Result<Vec<crate::model::service::Event>, Error> {
-        typed(self.proxy.recent_events().await, "events")
+        typed(self.line.repeat(async |proxy| proxy.recent_events().await).await, "events")
     }
 
     /// What is known of the daemon itself.
     pub(crate) async fn facts(&self) -> Result<DaemonFacts, Error> {
-        let failed = |e| from_call("the daemon's properties", e);
-        Ok(DaemonFacts {
-            version: self.proxy.version().await.map_err(failed)?,
-            instance_id: self.proxy.instance_id().await.map_err(failed)?,
-            pid: self.proxy.pid().await.map_err(failed)?,
-            backend: self.proxy.backend().await.map_err(failed)?,
-        })
+        let facts = self.line.repeat(async |proxy| {
+            Ok(DaemonFacts {
+                version: proxy.version().await?,
+                instance_id: proxy.instance_id().await?,
+                pid: proxy.pid().await?,
+                backend: proxy.backend().await?,
+            })
+        });
+        facts.await.map_err(|e| from_call("the daemon's properties", e))
     }
 }
 

@@ -99,8 +99,9 @@ impl Backend for Logged {
     async fn adopt(&self, record: &Record, run: u64) -> io::Result<Adoption> {
         let adoption = self.units.adopt(record, run).await;
         let runs = matches!(adoption, Ok(Adoption::Running(_)));
-        if runs
-            && (self.to_files || record.spec.log.file)
+        // Of one that has ended there may be something in the pipes, which a keeper has held.
+        let ended = matches!(adoption, Ok(Adoption::Ended(_)));
+        if (runs && (self.to_files || record.spec.log.file) || ended && self.capture.has_pipes(&record.id))
             && let Err(error) = self.capture.resume(&record.id)
         {
             tracing::warn!("{}: its output is not captured: {error}", record.id);

@@ -148,6 +148,16 @@ pub(super) struct Files {
     pub(super) data: [Option<File>; 2],
     /// The offsets at which the segment begins.
     pub(super) base: [u64; 2],
+    /// What follows the bytes in the files, and is to be read with them.
+    more: [More; 2],
+}
+
+/// Bytes that are on their way into a file.
+#[derive(Debug, Default)]
+struct More {
+    offset: u64,
+    bytes: Vec<u8>,
+    written: Option<SystemTime>,
 }
 
 impl Files {
@@ -159,7 +169,8 @@ impl Files {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(named(path(dir, number, end).display(), &error)),
         };
-        let mut files = Self { number, index: open("index")?, data: [open("out")?, open("err")?], base: [0; 2] };
+        let (index, data) = (open("index")?, [open("out")?, open("err")?]);
+        let mut files = Self { number, index, data, base: [0; 2], more: Default::default() };
         match files.index.as_ref().map(header).transpose()? {
             Some(Header::Ours(base)) => files.base = base,
             Some(Header::Later) => {
@@ -203,7 +214,7 @@ impl Files {
             }
         };
         let data = [Some(open(number, "out")?), Some(open(number, "err")?)];
-        Ok(Self { number, index: Some(index), data, base })
+        Ok(Self { number, index: Some(index), data, base, more: Default::default() })
     }
 
     /// How many whole entries the index has.
@@ -214,22 +225,53 @@ impl Files {
 
     /// Up to where a stream has bytes, and when its file was last changed.
     pub(super) fn end(&self, side: Side) -> io::Result<(u64, SystemTime)> {
+        let (end, changed) = self.end_of_file(side)?;
+        let more = &self.more[side as usize];
+        Ok((end.max(more.offset + more.bytes.len() as u64), more.written.map_or(changed, |at| at.max(changed))))
+    }
+
+    fn end_of_file(&self, side: Side) -> io::Result<(u64, SystemTime)> {
         let base = self.base[side as usize];
         let Some(file) = &self.data[side as usize] else { return Ok((base, SystemTime::UNIX_EPOCH)) };
         let found = file.metadata()?;
         Ok((base + found.len(), found.modified().unwrap_or(SystemTime::UNIX_EPOCH)))
     }
 
+    /// Has what is on its way into the file of a stream read with it. `look` may be asked again: if
+    /// some of it arrives meanwhile, nobody can tell where the rest belongs.
+    pub(super) fn with_more(
+        &mut self,
+        side: Side,
+        look: impl Fn() -> io::Result<(Vec<u8>, SystemTime)>,
+    ) -> io::Result<()> {
+        for _ in 0..8 {
+            let (offset, _) = self.end_of_file(side)?;
+            // Nothing, or not for us to see: what is in the files is there in any case.
+            let Ok((bytes, written)) = look() else { return Ok(()) };
+            if self.end_of_file(side)?.0 == offset {
+                self.more[side as usize] = More { offset, bytes, written: Some(written) };
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
     /// Bytes of a stream from an offset on, at most as many as fit; none where there are none.
     pub(super) fn read(&self, side: Side, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         let place = offset.checked_sub(self.base[side as usize]);
         let (Some(file), Some(place)) = (&self.data[side as usize], place) else { return Ok(0) };
-        loop {
+        let got = loop {
             match file.read_at(buffer, place) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                other => return other,
+                other => break other?,
             }
-        }
+        };
+        let more = &self.more[side as usize];
+        let from = (offset + got as u64).checked_sub(more.offset).and_then(|from| usize::try_from(from).ok());
+        let rest = from.and_then(|from| more.bytes.get(from..)).unwrap_or_default();
+        let also = rest.len().min(buffer.len() - got);
+        buffer[got..got + also].copy_from_slice(&rest[..also]);
+        Ok(got + also)
     }
 }
 

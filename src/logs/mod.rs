@@ -3,12 +3,14 @@
 //! Reads and stores; who wants to see which lines, and how they are printed, is the caller's.
 //!
 //! * [`capture`]: in the daemon, from named pipes into files; how a backend uses it stands there.
+//! * [`keeper`]: the process that keeps what is in the pipes while no daemon runs.
 //! * `layout`: how those files lie.
 //! * [`read`]: lines from them, by any process: [`read::read`] what there is, [`read::Follow`] what
 //!   comes.
 
 pub(crate) mod capture;
 pub(crate) mod journal;
+pub(crate) mod keeper;
 mod layout;
 mod line;
 pub(crate) mod read;

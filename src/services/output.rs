@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::logs::journal::{self, Journal, JournalError};
 pub(crate) use crate::logs::read::Query;
 use crate::logs::read::{self, Follow};
-use crate::logs::{Line, Stream, folder};
+use crate::logs::{Line, Stream};
 use crate::model::service::{BackendKind, ServiceReport};
 use crate::model::{Instance, Manager, ServiceId, UnitName};
 use crate::observe::Observer;
@@ -176,7 +176,7 @@ pub(crate) async fn read_output(observer: &Observer, source: &Source, query: &Qu
     let places = places(observer)?;
     let mut lines = Vec::new();
     if let Source::Service(id, _) = source {
-        let reader = read::read(&folder(&places, id), query).map_err(|error| unreadable(source, error))?;
+        let reader = read::read_all(&places, id, query).map_err(|error| unreadable(source, error))?;
         if let Some(mut reader) = reader {
             while let Some(line) = reader.next().map_err(|error| unreadable(source, error))? {
                 lines.push(line);

@@ -74,6 +74,11 @@ impl From<Refusal> for Error {
     }
 }
 
+/// Whether the daemon did not do what it was asked to because it was ending.
+pub(crate) fn is_ending(error: &zbus::Error) -> bool {
+    matches!(error, zbus::Error::MethodError(name, ..) if name.as_str().strip_prefix(PREFIX) == Some("Ending"))
+}
+
 /// What a failed call means for the caller. `doing` is the call in words: "the daemon's list".
 pub(crate) fn from_call(doing: &str, error: zbus::Error) -> Error {
     if let zbus::Error::MethodError(name, message, reply) = &error

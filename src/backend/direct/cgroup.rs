@@ -17,6 +17,9 @@ use crate::observe::ProcFs;
 pub(super) struct Cgroups {
     mount: PathBuf,
     base: PathBuf,
+    /// What the names of this instance's groups begin with: another's daemon may be in the same
+    /// group, and have services of the same names.
+    prefix: String,
 }
 
 /// The control group of one service.
@@ -29,8 +32,8 @@ pub(super) struct Cgroup {
 const PERIOD: u64 = 100_000;
 
 impl Cgroups {
-    /// `None` where none can be made.
-    pub(super) fn find() -> Option<Self> {
+    /// Those of an instance; `None` where none can be made.
+    pub(super) fn find(instance: &str) -> Option<Self> {
         let own = fs::read_to_string("/proc/self/cgroup").ok()?;
         let own = own.lines().find_map(|line| line.strip_prefix("0::"))?;
         let mounts = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].into_iter().map(PathBuf::from);
@@ -42,12 +45,19 @@ impl Cgroups {
         }
         let usable = delegated(&base) && rustix::fs::access(&base, Access::WRITE_OK).is_ok();
         let killable = base.join("cgroup.kill").exists() || base == mount;
-        (usable && killable && rustix::fs::access(base.join("cgroup.procs"), Access::WRITE_OK).is_ok())
-            .then_some(Self { mount, base })
+        (usable && killable && rustix::fs::access(base.join("cgroup.procs"), Access::WRITE_OK).is_ok()).then(|| Self {
+            mount,
+            base,
+            prefix: prefix(instance),
+        })
+    }
+
+    fn name(&self, id: &ServiceId) -> String {
+        format!("{}{id}", self.prefix)
     }
 
     fn path(&self, id: &ServiceId) -> PathBuf {
-        self.base.join(format!("provost-{id}"))
+        self.base.join(self.name(id))
     }
 
     /// Makes the group of a service. Limits whose controller is not there are said.
@@ -85,7 +95,9 @@ impl Cgroups {
     pub(super) fn of(&self, id: &ServiceId, pid: u32, proc: &ProcFs) -> Option<Cgroup> {
         let text = proc.cgroup(pid).ok()?;
         let path = text.lines().find_map(|line| line.strip_prefix("0::"))?;
-        let of_service = Path::new(path).file_name()?.to_str()? == format!("provost-{id}");
+        let name = Path::new(path).file_name()?.to_str()?;
+        // Earlier versions did not say whose it is; it holds this process, which is ours.
+        let of_service = name == self.name(id) || name == format!("provost-{id}");
         of_service.then(|| Cgroup { path: self.mount.join(path.trim_start_matches('/')) })
     }
 }
@@ -125,6 +137,11 @@ impl Cgroup {
     }
 }
 
+fn prefix(instance: &str) -> String {
+    let plain: String = instance.chars().filter(char::is_ascii_alphanumeric).take(12).collect();
+    format!("provost-{plain}-")
+}
+
 /// Whether groups may be made there without anybody's harm: what systemd has not delegated is its
 /// own, whoever may write it.
 fn delegated(dir: &Path) -> bool {
@@ -135,4 +152,19 @@ fn delegated(dir: &Path) -> bool {
         let mut value = [0_u8; 8];
         rustix::fs::getxattr(dir, name, &mut value[..]).is_ok_and(|n| value.get(..n) == Some(b"1"))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_instances_share_no_group() {
+        let of = |instance: &str| Cgroups { mount: "/m".into(), base: "/m/b".into(), prefix: prefix(instance) };
+        let id: ServiceId = "llm".parse().unwrap();
+        let (one, two) = (of("0123456789abcdef0123456789abcdef"), of("1123456789abcdef0123456789abcdef"));
+        assert_eq!(one.path(&id), Path::new("/m/b/provost-0123456789ab-llm"));
+        assert_ne!(one.path(&id), two.path(&id));
+        assert_eq!(of("../x").path(&id), Path::new("/m/b/provost-x-llm"));
+    }
 }

@@ -1,11 +1,14 @@
 //! The named pipes between services and the daemon.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use rustix::fs::{CWD, FileType, Mode, OFlags};
+use rustix::pipe::{PipeFlags, SpliceFlags, pipe_with, tee};
 
 use super::super::layout::{Side, named};
 use crate::model::ServiceId;
@@ -53,4 +56,16 @@ pub(super) fn open(places: &Places, path: &Path, flags: OFlags) -> io::Result<Ow
         return Err(refused("others could read or write it"));
     }
     Ok(fd)
+}
+
+/// A copy of what is in the pipe of a stream and when the last of it came; it stays where it is.
+pub(in crate::logs) fn peek(places: &Places, id: &ServiceId, side: Side) -> io::Result<(Vec<u8>, SystemTime)> {
+    let path = path(places, id, side);
+    let fifo = open(places, &path, OFlags::NONBLOCK)?;
+    let written = path.symlink_metadata()?.modified()?;
+    let (copy, end) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+    tee(&fifo, end, 1 << 20, SpliceFlags::NONBLOCK)?;
+    let mut bytes = Vec::new();
+    File::from(copy).read_to_end(&mut bytes)?;
+    Ok((bytes, written))
 }

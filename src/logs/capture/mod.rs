@@ -4,8 +4,8 @@
 //! reading and writing as its standard output, so that nothing breaks while no daemon runs: it
 //! goes on until the pipe is full (64 KiB), and then waits. The daemon moves what is in it into
 //! the files of the service (see `logs::layout`); a byte is always in one of the two, whenever the
-//! daemon dies. What is in a pipe is gone once nobody holds it open: who ends while no daemon
-//! runs takes what it wrote since then along.
+//! daemon dies. What is in a pipe is gone once nobody holds it open, so a small process besides the
+//! daemon does ([`super::keeper`]): who ends while no daemon runs leaves its last words there.
 //!
 //! How a backend uses it, with one [`Capture`] for all:
 //!
@@ -22,6 +22,7 @@
 
 mod fifo;
 mod full;
+mod kept;
 mod lines;
 mod sink;
 #[cfg(test)]
@@ -39,8 +40,11 @@ use rustix::event::{Timespec, epoll};
 use rustix::fs::OFlags;
 use tokio::sync::Notify;
 
+pub(super) use fifo::peek;
+use kept::Kept;
 pub(crate) use lines::{Lines, matching};
 
+use super::keeper;
 use super::layout::{Side, named};
 use crate::model::ServiceId;
 use crate::paths::Places;
@@ -76,6 +80,7 @@ struct Shared {
     /// All pipes.
     epoll: Watched,
     services: RefCell<Services>,
+    kept: Kept,
 }
 
 #[derive(Debug, Default)]
@@ -99,8 +104,14 @@ struct Service {
 impl Capture {
     /// Must be called within a `LocalSet`.
     pub(crate) fn new(places: &Places) -> io::Result<Self> {
+        Self::with_keeper(places, keeper::make())
+    }
+
+    fn with_keeper(places: &Places, make: Option<keeper::Make>) -> io::Result<Self> {
         let epoll = Watched::new(epoll::create(epoll::CreateFlags::CLOEXEC)?)?;
-        let shared = Rc::new(Shared { places: places.clone(), epoll, services: RefCell::default() });
+        let kept = Kept::new(make);
+        let shared = Rc::new(Shared { places: places.clone(), epoll, services: RefCell::default(), kept });
+        shared.find_keeper();
         let task = tokio::task::spawn_local(move_all(Rc::clone(&shared)));
         Ok(Self { shared, task })
     }
@@ -167,8 +178,7 @@ impl Capture {
     pub(crate) fn close(&self, id: &ServiceId) -> io::Result<()> {
         if !self.shared.services.borrow().numbers.contains_key(id) {
             // What an earlier daemon left.
-            let places = &self.shared.places;
-            if !Side::BOTH.iter().any(|side| fifo::path(places, id, *side).symlink_metadata().is_ok()) {
+            if !self.has_pipes(id) {
                 return Ok(());
             }
             self.shared.follow(id)?;
@@ -181,6 +191,12 @@ impl Capture {
         })?;
         self.shared.forget(id);
         Ok(())
+    }
+
+    /// Whether there are pipes of a service, of this daemon or an earlier one.
+    pub(crate) fn has_pipes(&self, id: &ServiceId) -> bool {
+        let places = &self.shared.places;
+        Side::BOTH.iter().any(|side| fifo::path(places, id, *side).symlink_metadata().is_ok())
     }
 
     /// The lines of the present run of a service, from its first one on. Those who ask for none
@@ -270,7 +286,7 @@ impl Shared {
     }
 
     /// Makes the pipes of a service, and moves what comes, from now on.
-    fn follow(&self, id: &ServiceId) -> io::Result<()> {
+    fn follow(self: &Rc<Self>, id: &ServiceId) -> io::Result<()> {
         let services = &mut *self.services.borrow_mut();
         if services.numbers.contains_key(id) {
             return Ok(());
@@ -282,6 +298,7 @@ impl Shared {
         for side in Side::BOTH {
             watch(self.epoll.get(), &pipes[side as usize], number, side)?;
         }
+        self.keep(&pipes);
         let sink = Sink::new(super::folder(places, id), places.uid);
         services.running.insert(number, Service { pipes, sink, news: Weak::new() });
         services.numbers.insert(id.clone(), number);
@@ -292,13 +309,16 @@ impl Shared {
         let services = &mut *self.services.borrow_mut();
         let Some(number) = services.numbers.remove(id) else { return };
         // With the last copy of their descriptors they leave the set by themselves.
-        services.running.remove(&number);
+        let service = services.running.remove(&number);
         services.open.retain(|open| *open != number);
         for side in Side::BOTH {
             let path = fifo::path(&self.places, id, side);
             if let Err(error) = std::fs::remove_file(&path) {
                 tracing::warn!("{} stays: {error}", path.display());
             }
+        }
+        if let Some(service) = service {
+            self.let_go(&service.pipes);
         }
     }
 

@@ -1,5 +1,6 @@
 //! Capture and what is read of it, on real pipes and files.
 
+mod kept;
 mod kills;
 mod limits;
 mod lives;

@@ -12,6 +12,9 @@ use std::time::SystemTime;
 pub(crate) use follow::Follow;
 pub(crate) use reader::Reader;
 
+use crate::model::ServiceId;
+use crate::paths::Places;
+
 /// Which lines.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Query {
@@ -23,11 +26,20 @@ pub(crate) struct Query {
     pub(crate) stderr: bool,
 }
 
-/// The lines that a service has written by now, from its folder ([`super::folder`]). A last one
-/// that is not finished is among them. `None`: nothing of it was ever captured.
+/// The lines of a folder ([`super::folder`]). A last one that is not finished is among them.
+/// `None`: nothing was ever captured.
 ///
 /// # Errors
 /// The files cannot be read.
 pub(crate) fn read(dir: &Path, query: &Query) -> io::Result<Option<Reader>> {
-    Reader::of(dir, query)
+    Reader::of(dir, None, query)
+}
+
+/// The same of a service, and what it has written that no daemon has moved into the files yet:
+/// where none runs that may be its last words.
+///
+/// # Errors
+/// The files cannot be read.
+pub(crate) fn read_all(places: &Places, id: &ServiceId, query: &Query) -> io::Result<Option<Reader>> {
+    Reader::of(&super::folder(places, id), Some((places, id)), query)
 }

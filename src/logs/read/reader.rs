@@ -8,6 +8,8 @@ use super::super::layout::{Entry, Side, What, micros};
 use super::super::{Line, Stream};
 use super::Query;
 use super::source::Source;
+use crate::model::ServiceId;
+use crate::paths::Places;
 
 /// A line that is longer is given in parts.
 pub(super) const LONGEST: usize = 1 << 20;
@@ -43,8 +45,8 @@ struct Unfinished {
 
 impl Reader {
     /// What there is now, and no more.
-    pub(super) fn of(dir: &Path, query: &Query) -> io::Result<Option<Self>> {
-        Source::ended(dir)?.map(|source| Self::new(dir, source, query)).transpose()
+    pub(super) fn of(dir: &Path, pipes: Option<(&Places, &ServiceId)>, query: &Query) -> io::Result<Option<Self>> {
+        Source::ended(dir, pipes)?.map(|source| Self::new(dir, source, query)).transpose()
     }
 
     /// What there is now, and what comes.

@@ -4,9 +4,12 @@
 use std::io;
 use std::path::Path;
 
+use super::super::capture::peek;
 use super::super::layout::{Entries, Entry, Files, Side, What, micros};
 use super::Query;
 use super::reader::LONGEST;
+use crate::model::ServiceId;
+use crate::paths::Places;
 
 /// Bytes that are looked through at once.
 const PIECE: u64 = 1 << 14;
@@ -46,9 +49,16 @@ impl Source {
         Ok(Some(Self { files, entries: Entries::default(), count, after: Vec::new() }))
     }
 
-    /// One that ends with what there is now.
-    pub(super) fn ended(dir: &Path) -> io::Result<Option<Self>> {
+    /// One that ends with what there is now, in the files or in the pipes of this service.
+    pub(super) fn ended(dir: &Path, pipes: Option<(&Places, &ServiceId)>) -> io::Result<Option<Self>> {
         let Some(mut source) = Self::live(dir)? else { return Ok(None) };
+        if let Some((places, id)) = pipes {
+            for side in Side::BOTH {
+                source.files.with_more(side, || peek(places, id, side))?;
+            }
+            // An entry of it may have come since.
+            source.count = source.files.entries()?;
+        }
         let covered = source.entries.covered(&source.files, source.count)?;
         let mut last = Vec::new();
         for side in Side::BOTH {

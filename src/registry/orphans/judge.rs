@@ -162,6 +162,9 @@ fn judge(known: &Known<'_>, seen: &Seen) -> Verdict {
     if known.needed.contains(&pid) {
         return no("provost, or one of its services, descends from it");
     }
+    if seen.process.cmdline.get(1).is_some_and(|word| word == crate::logs::keeper::WORD) {
+        return no("it keeps the output of services for provost, and ends by itself");
+    }
     match known.own_mark(seen) {
         Some(service) => marked(known, service),
         None => by_name(known, seen),

@@ -98,3 +98,11 @@ fn by_user_and_mark() {
     let theirs = "it belongs to service llm of another instance of provost";
     assert_eq!(marked("another", session()), (false, theirs.to_owned()));
 }
+
+#[test]
+fn the_keeper_of_output_is_none() {
+    let mut keeper = seen(session(), Parent::Init);
+    let words = ["provost", crate::logs::keeper::WORD, "/run/user/1000/provost"].map(str::to_owned);
+    keeper.process.cmdline = words.to_vec();
+    assert_eq!(judged(&keeper), (false, "it keeps the output of services for provost, and ends by itself".to_owned()));
+}

@@ -58,8 +58,12 @@ impl Supervisor {
             }
             let stale = named.contains(&id) && service.stale && service.machine.is_alive();
             let event = if stale { Event::Restart } else { Event::Start };
-            let new = stale || !service.machine.is_already_so(&event) || service.held.is_some();
-            service.held = None;
+            let held = service.held.take().is_some();
+            let new = stale || !service.machine.is_already_so(&event) || held;
+            if held {
+                // Who waited for its stop or restart need not any more: there will be none.
+                self.look_at_dependents(&id);
+            }
             if new {
                 self.handle(id.clone(), event);
             }
@@ -120,9 +124,9 @@ impl Supervisor {
         let earlier = self.order.with_earlier(named.iter().cloned());
         for id in earlier.into_iter().filter(|id| !named.contains(id)) {
             let Some(service) = self.services.get_mut(&id) else { continue };
-            if service.held.take_if(|held| *held == Held::Stop).is_some()
-                || !service.machine.is_already_so(&Event::Start)
-            {
+            let held = service.held.take_if(|held| *held == Held::Stop).is_some();
+            if held || !service.machine.is_already_so(&Event::Start) {
+                self.look_at_dependents(&id);
                 self.handle(id, Event::Start);
             }
         }

@@ -155,7 +155,7 @@ impl Supervisor {
     }
 
     /// It has come to rest: the backend forgets it, and so do we if that was asked for.
-    fn rests(&mut self, id: &ServiceId) {
+    pub(super) fn rests(&mut self, id: &ServiceId) {
         let Some(service) = self.services.get_mut(id) else { return };
         let kind = service.record().backend;
         if let Some(backend) = kind.and_then(|kind| self.backends.get(kind)) {

@@ -77,6 +77,8 @@ impl Supervisor {
             Decision::StartBecauseEnabled => Event::Start,
             Decision::LeaveStopped(None) => {
                 self.unplaced(id);
+                // The daemon before may have died before the backend was told, and its output taken in.
+                self.rests(id);
                 let other_boot = record.boot_id != self.boot_id && !record.boot_id.is_empty();
                 if other_boot || found == Some(Adoption::StoppedByOthers) {
                     // What it was in the last boot, or before it was stopped, is over.
@@ -86,7 +88,10 @@ impl Supervisor {
                 }
             }
             Decision::LeaveAlone => return self.left_alone(id),
-            Decision::Drop => return self.forget(id),
+            Decision::Drop => {
+                self.rests(id);
+                return self.forget(id);
+            }
         };
         if !matches!(event, Event::Ended { .. }) {
             self.unplaced(id);

@@ -253,6 +253,13 @@ impl Child {
         self.pid
     }
 
+    /// Waits until it has ended, and for it. Needs a tokio runtime with I/O.
+    pub(crate) async fn ended(&self) {
+        if self.pidfd.ended().await.is_ok() {
+            let _its_exit_is_of_no_use = self.pidfd.reap();
+        }
+    }
+
     /// How it ended; `None` while it runs.
     pub(crate) fn try_wait(&mut self) -> io::Result<Option<Exit>> {
         if self.exit.is_none() {

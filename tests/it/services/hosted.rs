@@ -57,14 +57,14 @@ impl Hosted {
         self.then()
     }
 
-    /// Kills it.
+    /// Kills it, and sees it go.
     pub fn kill(&mut self) -> Result<()> {
         self.signal(rustix::process::Signal::KILL)?;
         self.child.wait()?;
         Ok(())
     }
 
-    /// Starts another one where it was.
+    /// Starts another one in the place of one that has ended.
     pub fn then(&mut self) -> Result<()> {
         self.child = spawn(&self.dir, &self.args, &self.env)?;
         self.says("READY=1")

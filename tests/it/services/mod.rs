@@ -8,6 +8,7 @@ mod daemon;
 mod flood;
 mod hosted;
 mod input;
+mod kept;
 mod managers;
 mod rubbish;
 mod unit;
@@ -23,6 +24,7 @@ pub fn register(trials: &mut Trials) {
     flood::register(trials);
     input::register(trials);
     daemon::register(trials);
+    kept::register(trials);
     managers::register(trials);
     rubbish::register(trials);
     unit::register(trials);

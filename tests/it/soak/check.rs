@@ -8,8 +8,19 @@ use super::driver::{STEADY, Soak};
 use crate::rig::Result;
 
 /// The workers of each service that live now, by the mark in their environment.
-fn workers(soak: &Soak) -> BTreeMap<String, Vec<u32>> {
-    of_mark(soak, |cmdline| cmdline.contains("/truth\0"))
+pub fn workers(soak: &Soak) -> BTreeMap<String, Vec<u32>> {
+    let mut found = of_mark(soak, |cmdline| cmdline.contains("/truth\0"));
+    for pids in found.values_mut().filter(|pids| pids.len() > 1) {
+        // A child of a worker looks like one until it has executed its own program.
+        let all = pids.clone();
+        pids.retain(|pid| parent(*pid).is_none_or(|parent| !all.contains(&parent)));
+    }
+    found
+}
+
+fn parent(pid: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
 }
 
 /// Every process of this soak that carries the mark and whose command line is as wanted.
@@ -30,19 +41,27 @@ fn of_mark(soak: &Soak, wanted: impl Fn(&str) -> bool) -> BTreeMap<String, Vec<u
 
 /// No service runs twice.
 pub fn once(soak: &Soak) -> Result<()> {
-    // A look at /proc is no snapshot: a successor may appear while its predecessor is still listed.
-    let twice = |found: &BTreeMap<String, Vec<u32>>| {
-        found.iter().find(|(_, pids)| pids.len() > 1).map(|(id, pids)| (id.clone(), pids.clone()))
-    };
-    for _ in 0..3 {
-        if twice(&workers(soak)).is_none() {
+    // A look at /proc is no snapshot: a successor may appear while its predecessor is still listed, and a child that has
+    // lost its worker may not have executed its own program yet. Two that are meant to run stay.
+    let twice = || workers(soak).into_iter().filter(|(_, pids)| pids.len() > 1);
+    let mut suspects: BTreeMap<String, Vec<u32>> = twice().collect();
+    for _ in 0..10 {
+        if suspects.is_empty() {
             return Ok(());
         }
+        std::thread::sleep(Duration::from_millis(5));
+        suspects = twice().filter(|(id, pids)| suspects.get(id) == Some(pids)).collect();
     }
-    match twice(&workers(soak)) {
-        Some((id, pids)) => Err(format!("{id} runs more than once: {pids:?}").into()),
-        None => Ok(()),
-    }
+    let stat = |pid: &u32| fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let told = suspects.iter().next().map(|(id, pids)| (id, pids.iter().map(stat).collect::<Vec<_>>()));
+    told.map_or(Ok(()), |(id, stats)| Err(format!("{id} runs more than once: {stats:?}; {}", said(soak)).into()))
+}
+
+/// What the daemons said last.
+fn said(soak: &Soak) -> String {
+    let log = fs::read_to_string(soak.dir.join("daemon.log")).unwrap_or_default();
+    let tail: Vec<&str> = log.lines().rev().take(60).collect();
+    format!("the daemons said (last first): {tail:#?}")
 }
 
 /// Every service that is meant to run does, within the time, and none runs twice.
@@ -58,12 +77,7 @@ pub fn running(soak: &Soak, patience: Duration) -> Result<()> {
         }
         if begin.elapsed() > patience {
             let missing: Vec<usize> = (0..STEADY).filter(|n| !seen[*n]).collect();
-            let log = fs::read_to_string(soak.dir.join("daemon.log")).unwrap_or_default();
-            let tail: Vec<&str> = log.lines().rev().take(40).collect();
-            return Err(format!(
-                "not running after {patience:?}: {missing:?}; the daemon said (last first): {tail:#?}"
-            )
-            .into());
+            return Err(format!("not running after {patience:?}: {missing:?}; {}", said(soak)).into());
         }
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -128,6 +142,15 @@ fn captured(soak: &Soak, id: &str) -> Result<usize> {
         count += truth.lines().count();
     }
     Ok(count)
+}
+
+/// The keeper of the output ends by itself when nothing is left for it.
+pub fn no_keeper(soak: &Soak) -> Result<()> {
+    let line = format!("provost\0--keep-output\0{}\0", soak.runtime().display());
+    let lives = |pid: fs::DirEntry| fs::read(pid.path().join("cmdline")).is_ok_and(|found| found == line.as_bytes());
+    crate::rig::eventually("the keeper of output ends", || {
+        fs::read_dir("/proc").is_ok_and(|mut all| !all.any(|pid| pid.is_ok_and(lives)))
+    })
 }
 
 /// Kills the daemons of this soak that verbs have started, and sees them go.

@@ -13,8 +13,13 @@ use crate::rig::Result;
 pub const STEADY: usize = 14;
 /// Services that are started and stopped meanwhile.
 pub const TOGGLED: usize = 6;
-/// Within this time after a recovery everything runs.
-const RECOVERY: Duration = Duration::from_secs(20);
+/// Within this time after a recovery everything runs, on a machine that is busy with other tests, too.
+const RECOVERY: Duration = Duration::from_secs(60);
+
+/// The number at the end of a service's id.
+pub fn number(id: &str) -> u32 {
+    id.trim_start_matches(|c: char| !c.is_ascii_digit()).parse().unwrap_or_default()
+}
 
 /// One soak.
 pub struct Soak {
@@ -44,12 +49,16 @@ pub fn main() -> Result<String> {
 }
 
 impl Soak {
-    fn prepare(&self) -> Result<()> {
+    fn prepare(&mut self) -> Result<()> {
         use std::os::unix::fs::PermissionsExt as _;
         for folder in ["state", "config", "truth", "run"] {
             fs::create_dir_all(self.dir.join(folder))?;
         }
         fs::set_permissions(self.dir.join("run"), fs::Permissions::from_mode(0o700))?;
+        // A copy, which is exchanged now and then.
+        let program = self.dir.join("provost");
+        fs::copy(&self.provost, &program)?;
+        self.provost = program.display().to_string();
         let exe = std::env::current_exe()?;
         let truth = self.dir.join("truth");
         let mut text = String::from(
@@ -57,9 +66,13 @@ impl Soak {
         );
         text += &format!("env = {{ {} = \"worker\" }}\n", super::ROLE);
         for id in self.ids() {
-            let crashes = if id.ends_with(|c: char| c.to_digit(10).is_some_and(|d| d % 2 == 1)) { "yes" } else { "no" };
-            text +=
-                &format!("[service.{id}]\ncommand = [\"{}\", \"{}\", \"{crashes}\"]\n", exe.display(), truth.display());
+            let crashes = if number(&id) % 2 == 1 { "yes" } else { "no" };
+            let (exe, truth) = (exe.display(), truth.display());
+            text += &format!("[service.{id}]\ncommand = [\"{exe}\", \"{truth}\", \"{crashes}\"]\n");
+            // The others write into the journal there.
+            if self.backend == "systemd" && !number(&id).is_multiple_of(3) {
+                text += "log = { file = true }\n";
+            }
         }
         Ok(fs::write(self.dir.join("provost.toml"), text)?)
     }
@@ -78,6 +91,15 @@ impl Soak {
         }
         command.env_remove(super::ROLE).stdin(Stdio::null());
         command
+    }
+
+    /// The runtime folder of its daemons.
+    pub fn runtime(&self) -> PathBuf {
+        let dir = match self.backend.as_str() {
+            "direct" => self.dir.join("run"),
+            _ => std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).unwrap_or_default(),
+        };
+        dir.join("provost")
     }
 
     /// Runs a verb; the daemon may die meanwhile.
@@ -103,7 +125,7 @@ impl Soak {
     }
 
     fn all_rounds(&mut self, rounds: u32, daemon: &mut Child) -> Result<String> {
-        let (mut toggles, mut slowest) = (0, Duration::ZERO);
+        let (mut toggles, mut ended, mut restarts, mut slowest) = (0, 0, 0, Duration::ZERO);
         check::running(self, RECOVERY)?;
         for round in 1..=rounds {
             // Somewhere in its start, in a start or stop of a service, or in peace.
@@ -127,11 +149,19 @@ impl Soak {
                     std::thread::sleep(Duration::from_millis(self.below(50)));
                 }
             }
+            // Before it dies it sometimes executes its program anew, or is in the middle of that.
+            if self.below(4) == 0 {
+                restarts += self.restart(restarts).map_err(|e| format!("round {round}: {}", crate::rig::words(&e)))?;
+            }
             daemon.kill()?;
             daemon.wait()?;
             // A verb that finds no daemon starts one itself, and ours then leaves it the place.
             check::kill_other_daemons(self)?;
-            check::once(self)?;
+            check::once(self).map_err(|e| format!("round {round}: {}", crate::rig::words(&e)))?;
+            // In every third round some services end, and are gone, before there is a daemon again.
+            if self.below(3) == 0 {
+                ended += self.end_some()?;
+            }
             *daemon = self.daemon()?;
             let begin = Instant::now();
             // Half of them are killed again while they recover.
@@ -142,9 +172,72 @@ impl Soak {
         }
         check::running(self, RECOVERY)?;
         Ok(format!(
-            "{}: {rounds} daemons killed, {toggles} starts and stops meanwhile, slowest recovery {slowest:.1?}; ",
+            "{}: {rounds} daemons killed, {toggles} starts and stops meanwhile, {ended} services ended while no daemon ran, \
+             {restarts} restarts (each eighth an upgrade) without the end of a service, slowest recovery {slowest:.1?}; ",
             self.backend
         ))
+    }
+
+    /// Has the daemon execute its program anew, which no service may notice. How many times it did.
+    fn restart(&mut self, earlier: u32) -> Result<u32> {
+        if self.below(3) == 0 {
+            let mut command = self.command();
+            let mut child =
+                command.args(["daemon", "restart", "--user"]).stderr(Stdio::null()).stdout(Stdio::null()).spawn()?;
+            std::thread::sleep(Duration::from_millis(self.below(30)));
+            std::thread::spawn(move || child.wait());
+            return Ok(0);
+        }
+        if earlier % 8 == 7 {
+            self.upgrade()?;
+        }
+        // Those that nobody stops and that do not crash.
+        let mut before = check::workers(self);
+        before.retain(|id, pids| id.starts_with("steady") && number(id).is_multiple_of(2) && pids.len() == 1);
+        let done = self.provost(&["daemon", "restart"])?;
+        match done.status.code() {
+            Some(0) => {}
+            // It is not that far yet.
+            Some(3) => return Ok(0),
+            _ => return Err(format!("daemon restart: {done:?}").into()),
+        }
+        let after = check::workers(self);
+        match before.iter().find(|(id, pids)| after.get(*id) != Some(pids)) {
+            Some((id, pids)) => {
+                Err(format!("{id}: {pids:?} before a restart of the daemon, {:?} after it", after.get(id)).into())
+            }
+            None => Ok(1),
+        }
+    }
+
+    /// Puts another file in the place of the program.
+    fn upgrade(&self) -> Result<()> {
+        let new = self.dir.join("provost.new");
+        fs::copy(&self.provost, &new)?;
+        Ok(fs::rename(new, &self.provost)?)
+    }
+
+    /// Ends some services in the absence of a daemon, after they have gone on writing for a moment; how many.
+    fn end_some(&mut self) -> Result<u32> {
+        std::thread::sleep(Duration::from_millis(self.below(100)));
+        let mut ending = Vec::new();
+        for (_, pids) in check::workers(self) {
+            if self.below(2) == 0 {
+                ending.extend(pids);
+            }
+        }
+        for pid in ending.iter().filter_map(|pid| rustix::process::Pid::from_raw(i32::try_from(*pid).ok()?)) {
+            // It ends with its last line, and so that nothing is in the truth that it has not said.
+            let _crashed_meanwhile = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        }
+        let begin = Instant::now();
+        while check::workers(self).values().flatten().any(|pid| ending.contains(pid)) {
+            if begin.elapsed() > RECOVERY {
+                return Err(format!("workers that do not end: {ending:?}").into());
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        Ok(u32::try_from(ending.len())?)
     }
 
     /// Stops everything and looks at what is left.
@@ -156,8 +249,9 @@ impl Soak {
             daemon.kill()?;
         }
         daemon.wait()?;
+        let keeper = check::no_keeper(self);
         check::end_what_is_left(self);
-        lines
+        lines.and_then(|lines| keeper.map(|()| lines))
     }
 
     /// The folder of records, wherever below the state folder it is.

@@ -1,5 +1,5 @@
-//! The daemon is killed at random moments while services start, crash and stop: nothing is lost, nothing runs twice,
-//! nothing is left behind.
+//! The daemon is killed at random moments while services start, crash and stop, some of them before there is a daemon
+//! again, and while it is restarted and upgraded: nothing is lost, nothing runs twice, nothing is left behind.
 //!
 //! [`driver`] is this program again. It kills the daemon and compares; [`worker`] is what the services run: it writes
 //! every line of its output to a file of its own as well, and that file is the truth. A few rounds run with all other

@@ -2,7 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::Write;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -30,8 +30,14 @@ pub fn main() -> Result<String> {
     let id = std::env::var("PROVOST_SERVICE")?;
     let open = |end: &str| OpenOptions::new().create(true).append(true).open(format!("{truth}/{id}.{end}"));
     let (mut out, mut err) = (open("out")?, open("err")?);
-    // Somebody who is easily left behind: in a session of its own, deaf to SIGTERM.
-    Command::new("setsid").args(["sh", "-c", "trap '' TERM; exec sleep 1000"]).spawn()?;
+    // Somebody who is easily left behind: in a session of its own, deaf to SIGTERM. Half of them let go of the output,
+    // which nobody of the service holds then once the worker has ended.
+    let mut left = Command::new("setsid");
+    left.args(["sh", "-c", "trap '' TERM; exec sleep 1000"]);
+    if super::driver::number(&id) % 4 >= 2 {
+        left.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    }
+    left.spawn()?;
 
     let pid = std::process::id();
     let life = Duration::from_millis(u64::from(pid.wrapping_mul(2_654_435_761) % 1200) + 50);

@@ -88,3 +88,11 @@ proptest! {
         simulated(async |dir| run(dir, steps).await);
     }
 }
+
+#[test]
+fn a_dependent_that_is_restarted_while_what_it_comes_after_is() {
+    use Step::{Restart, Stop, Wait};
+    for wait in (0..40).step_by(4) {
+        simulated(async |dir| run(dir, vec![Restart(1), Wait(235 + wait), Stop(0), Restart(0), Restart(3)]).await);
+    }
+}

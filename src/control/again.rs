@@ -1,0 +1,79 @@
+//! The connection to a daemon, made anew when it is cut: a daemon that executes its program anew
+//! closes all connections, and is there again a moment later.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::connect;
+use crate::api::dbus::{ManagerProxy, from_call, is_ending};
+use crate::error::Error;
+use crate::systemd::CallError;
+
+/// How often a call is repeated.
+const TRIES: usize = 3;
+/// How long a daemon that said that it ends may take to be gone.
+const GONE: Duration = Duration::from_secs(10);
+
+/// What calls are made with.
+pub(super) type Proxy = ManagerProxy<'static>;
+
+/// Where calls go.
+#[derive(Debug, Clone)]
+pub(super) struct Line {
+    proxy: Arc<Mutex<Proxy>>,
+    /// `None`: it is reached over a bus.
+    socket: Option<PathBuf>,
+}
+
+impl Line {
+    pub(super) async fn over(connection: zbus::Connection, socket: Option<PathBuf>) -> Result<Self, Error> {
+        Ok(Self { proxy: Arc::new(Mutex::new(proxy(&connection).await?)), socket })
+    }
+
+    /// For calls that are made once.
+    pub(super) fn proxy(&self) -> Proxy {
+        self.proxy.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Makes a call that may be carried out twice: if the connection is cut meanwhile, and there is
+    /// a daemon again, it is made again.
+    pub(super) async fn repeat<T>(&self, call: impl AsyncFn(Proxy) -> zbus::Result<T>) -> zbus::Result<T> {
+        let mut left = TRIES;
+        loop {
+            let proxy = self.proxy();
+            let answer = call(proxy.clone()).await;
+            match answer {
+                Err(error) if left > 0 && is_cut(&error) => {
+                    left -= 1;
+                    if !self.again(&proxy).await {
+                        return Err(error);
+                    }
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    /// Connects to the daemon that follows; whether there is one.
+    async fn again(&self, before: &Proxy) -> bool {
+        let Some(socket) = &self.socket else { return false };
+        if tokio::time::timeout(GONE, before.inner().connection().closed()).await.is_err() {
+            return false;
+        }
+        let Ok(Some(connection)) = connect::connect_socket(socket).await else { return false };
+        let Ok(proxy) = proxy(&connection).await else { return false };
+        *self.proxy.lock().unwrap_or_else(PoisonError::into_inner) = proxy;
+        true
+    }
+}
+
+/// Whether the daemon went before it answered, or would not because it was going.
+fn is_cut(error: &zbus::Error) -> bool {
+    is_ending(error) || matches!(CallError::from(error.clone()), CallError::Lost(_))
+}
+
+async fn proxy(connection: &zbus::Connection) -> Result<Proxy, Error> {
+    let proxy = ManagerProxy::builder(connection).cache_properties(zbus::proxy::CacheProperties::No).build().await;
+    proxy.map_err(|e| from_call("the daemon", e))
+}
