@@ -27,7 +27,16 @@ impl Manager {
 
     /// `UnrefUnit`. That there was no reference is no error.
     pub(crate) async fn unreference(&self, unit: &UnitName) -> Result<(), CallError> {
-        unless(self.call("UnrefUnit", &(unit.as_str(),)).await, &["NotReferenced", "NoSuchUnit"])
+        self.had_reference(unit).await.map(drop)
+    }
+
+    /// The same, and whether there was one to take away.
+    pub(crate) async fn had_reference(&self, unit: &UnitName) -> Result<bool, CallError> {
+        match self.call("UnrefUnit", &(unit.as_str(),)).await {
+            Ok(()) => Ok(true),
+            Err(error) if ["NotReferenced", "NoSuchUnit"].contains(&error.short_name()) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// `ResetFailedUnit`. That there is no such unit is no error.

@@ -18,6 +18,8 @@ use crate::systemd::{CallError, Property};
 const EXEC: Duration = Duration::from_secs(90);
 /// How long what stands in the way of a start may take to go.
 const ROOM: Duration = Duration::from_secs(10);
+/// More references than there can be.
+const REFERENCES: u32 = 16;
 /// How often a name that is in use is tried.
 const TRIES: u32 = 2;
 
@@ -182,10 +184,14 @@ impl Shared {
                 message: format!("there is a unit of this name, and it is of {whose}"),
             });
         }
-        while unit.life.borrow().references > 0 {
-            self.link.ask(async |manager| manager.unreference(name).await).await?;
-            unit.life.borrow_mut().references -= 1;
+        // A manager counts them, and also that of a unit whose making it could not confirm before it
+        // executed itself anew.
+        for _ in 0..REFERENCES {
+            if !self.link.ask(async |manager| manager.had_reference(name).await).await? {
+                break;
+            }
         }
+        unit.life.borrow_mut().references = 0;
         if !self.reference(unit).await? {
             return Ok(());
         }
