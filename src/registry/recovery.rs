@@ -33,6 +33,10 @@ pub(crate) enum Decision {
 pub(crate) fn may_run(record: &Record, boot_id: &str) -> bool {
     // A unit stays in the record after its end was told, and its end must not be told again.
     let placed = record.identity.is_some();
+    // No start of it has ever come as far as a backend: it waited for others.
+    if record.backend.is_none() && !placed {
+        return false;
+    }
     record.instance.is_some() && record.boot_id == boot_id && (record.state.is_alive() || placed)
 }
 
