@@ -4,9 +4,9 @@ use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, OwnedFd};
 
+use nix::sys::socket::{getsockopt, sockopt};
 use rustix::event::{Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::sockopt::socket_peercred;
 use rustix::net::{
     AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags,
     SocketType, bind, connect, listen, recv, sendmsg, socket_with,
@@ -114,7 +114,7 @@ fn reach(places: &Places) -> io::Result<Option<OwnedFd>> {
         Err(Errno::NOENT | Errno::CONNREFUSED) => return Ok(None),
         Err(error) => return Err(error.into()),
     }
-    if socket_peercred(&socket)?.uid.as_raw() != places.uid {
+    if getsockopt(&socket, sockopt::PeerCredentials)?.uid() != places.uid {
         let why = format!("{} is another user's", path.display());
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
     }

@@ -5,12 +5,11 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
+use nix::sys::socket::{getsockopt, sockopt};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, fstat};
 use rustix::io::Errno;
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketFlags, accept_with, recvmsg, sockopt::socket_peercred,
-};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketFlags, accept_with, recvmsg};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::{HOLD, LET_GO, NUMBERS, numbers};
@@ -62,8 +61,8 @@ fn accept(listener: BorrowedFd<'_>, clients: &mut Vec<OwnedFd>) {
     while clients.len() < CLIENTS
         && let Ok(client) = accept_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)
     {
-        let own = rustix::process::geteuid();
-        if socket_peercred(&client).is_ok_and(|peer| peer.uid == own) {
+        let own = rustix::process::geteuid().as_raw();
+        if getsockopt(&client, sockopt::PeerCredentials).is_ok_and(|peer| peer.uid() == own) {
             clients.push(client);
         }
     }

@@ -26,7 +26,8 @@ fn started_and_gone(rig: &Rig) -> Result<()> {
     rig.linger("unity")?;
     let who = rig.as_user("unity");
     let sleeper = "command = [\"sleep\", \"1000\"]";
-    let two = format!("[service.one]\n{sleeper}\n[service.two]\n{sleeper}\nafter = [\"one\"]\n");
+    let two =
+        format!("[service.one]\n{sleeper}\nlog = {{ file = true }}\n[service.two]\n{sleeper}\nafter = [\"one\"]\n");
     rig.write_as("unity", "/home/unity/provost.toml", two, 0o600)?;
     let who = who.folder("/home/unity");
     who.run(["provost", "up", "--detach", "-c", "/home/unity/provost.toml"])?.ok()?;
@@ -45,6 +46,9 @@ fn started_and_gone(rig: &Rig) -> Result<()> {
     expect!(before.len() == 2, "{before:?}");
     eventually("its status counts them", || of_unit(&who, "StatusText").is_ok_and(|s| s == "2 services: 2 running"))?;
 
+    let keeper = || who.run(["pgrep", "-u", "unity", "-f", "provost --keep-output"]).map(|found| found.stdout);
+    let kept = keeper()?;
+    expect!(kept.lines().count() == 1, "the keepers of output: {kept:?}");
     who.run(["provost", "daemon", "restart"])?.ok()?;
     expect!(pids(&who)? == before, "after a restart");
     let daemon = of_unit(&who, "MainPID")?;
@@ -53,10 +57,11 @@ fn started_and_gone(rig: &Rig) -> Result<()> {
         of_unit(&who, "ActiveState").is_ok_and(|s| s == "active") && of_unit(&who, "MainPID").is_ok_and(|p| p != daemon)
     })?;
     expect!(pids(&who)? == before, "after SIGKILL");
+    expect!(keeper()? == kept, "{:?} keeps the output, and no longer {kept:?}", keeper());
 
     who.run(["provost", "down", "-c", "/home/unity/provost.toml"])?.ok()?;
     eventually("it leaves with its last service", || of_unit(&who, "ActiveState").is_ok_and(|s| s == "inactive"))?;
     let left = who.run(["systemctl", "--user", "list-units", "--all", "--plain", "--no-legend", "provost*"])?.ok()?;
     expect!(left.trim().is_empty(), "{left}");
-    Ok(())
+    eventually("nothing is left for the keeper", || keeper().is_ok_and(|found| found.is_empty()))
 }
