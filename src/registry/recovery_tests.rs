@@ -134,10 +134,14 @@ fn the_same_boot_without_anything_that_runs() {
         // Something may run, and its backend cannot be asked.
         for state in [Starting, Running, Stopping] {
             for record in [up(state), down(state)] {
+                let record = Record { backend: Some(BackendKind::Direct), ..record };
                 assert!(may_run(&record, BOOT));
                 assert_eq!(decided(&record, None), LeaveAlone);
             }
         }
+        // It waited for others, and no backend has ever had it.
+        assert!(!may_run(&up(Starting), BOOT));
+        assert_eq!(decided(&up(Starting), None), Restart(None));
     }
 }
 

@@ -58,6 +58,20 @@ fn what_was_stopped_while_it_waited_for_others_stays_stopped() {
 }
 
 #[test]
+fn what_waited_for_others_when_the_daemon_died_is_started() {
+    simulated(async |dir| {
+        let rig = Rig::new(dir);
+        let of_file = |spec| ServiceSpec { project: Some("/one.toml".into()), ..spec };
+        let loads = of_file(notify(spec("loads", "ready after 20s")));
+        rig.define([loads, of_file(after(spec("waits", ""), &["loads"]))]).await.unwrap();
+        rig.start("").await.unwrap();
+        let rig = rig.again(dir).await;
+        rig.start("").await.unwrap();
+        rig.up("loads waits").await;
+    });
+}
+
+#[test]
 fn a_stop_goes_on_and_a_backoff_too() {
     simulated(async |dir| {
         let mut rig = Rig::new(dir);
