@@ -59,7 +59,7 @@ impl Client {
         }
         let globbed = matches!(target, Target::Word(word) if word.contains(['*', '?', '[']))
             && facts.owners.iter().all(|owner| owner.service.is_some());
-        if facts.owners.len() > 1 && !all && !target.is_pattern() && !globbed {
+        if facts.owners.len() > 1 && !all && !target.is_pattern() && !globbed && !are_instances(&facts, target) {
             let choices = facts.owners.iter().map(|o| (o.exact.clone(), what(o))).collect();
             return Err(Error::Ambiguous { target: crate::text::clip(&facts.target), choices });
         }
@@ -103,6 +103,17 @@ fn service_first(facts: &mut Facts) {
     if facts.owners.iter().any(named) {
         facts.owners.retain(named);
     }
+}
+
+/// Whether all of them are instances of the one service that was named.
+fn are_instances(facts: &Facts, target: &Target) -> bool {
+    let word = match target {
+        Target::Word(word) => word.as_str(),
+        Target::Service(id) => id.as_str(),
+        _ => return false,
+    };
+    let group = |owner: &OwnerFacts| owner.service.as_ref()?.report.instance_of.clone();
+    facts.owners.iter().all(|owner| group(owner).is_some_and(|group| group.as_str() == word))
 }
 
 /// An owner in a few words, for lists to choose from.

@@ -20,6 +20,13 @@ pub(crate) fn booted() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(since_1970.saturating_sub(running).as_secs())
 }
 
+/// The time of a process that started so many ticks after the boot, as /proc/PID/stat has it: by
+/// the clock as it is set now.
+pub(crate) fn of_ticks(ticks: u64) -> SystemTime {
+    let hertz = rustix::param::clock_ticks_per_second().max(1);
+    booted() + Duration::from_secs(ticks / hertz) + Duration::from_millis(ticks % hertz * 1000 / hertz)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -51,6 +51,7 @@ pub mod config;
 pub(crate) mod control;
 pub(crate) mod daemon;
 pub mod decide;
+mod disk;
 pub mod ensure;
 mod error;
 mod join;

@@ -19,6 +19,7 @@ pub(super) async fn ask(observer: &Observer, step: &Step, no_block: bool) -> Res
         true => services::daemon(instance, false, |warning| tracing::warn!("{warning}")).await,
         false => match Control::connect(instance).await {
             Ok(Some(control)) => Ok(control),
+            Ok(None) if *action == Action::Stop => return unwanted(observer, id, instance).await,
             Ok(None) => Err(Error::Unreachable(format!("the daemon of {id} has ended meanwhile"))),
             Err(error) => Err(error),
         },
@@ -47,7 +48,7 @@ pub(super) async fn ask(observer: &Observer, step: &Step, no_block: bool) -> Res
         Ended::Reached(reports) => {
             let state = match (action, reports.first()) {
                 (_, None) => "it was removed".to_owned(),
-                (Action::Stop, Some(report)) => end(report),
+                (Action::Stop, Some(report)) => end(report) + &unwritten(report),
                 (_, Some(report)) => state(report),
             };
             let outcome = match action {
@@ -60,6 +61,18 @@ pub(super) async fn ask(observer: &Observer, step: &Step, no_block: bool) -> Res
         }
         Ended::Failed(report) | Ended::TimedOut(report) => Err(ActError::Failed(why(&report))),
     }
+}
+
+/// No daemon runs, and nothing of it: it is to stay so.
+async fn unwanted(observer: &Observer, id: &ServiceId, instance: Instance) -> Result<Done, ActError> {
+    let mut reports = services::offline_reports(observer).await;
+    reports.retain(|report| report.id == *id);
+    if reports.iter().any(|report| report.state.is_alive()) {
+        return Err(ActError::Unreachable(format!("the daemon of {id} has ended meanwhile")));
+    }
+    let new = services::unwanted(instance, &reports).map_err(act_error)?;
+    let outcome = if new.is_empty() { Outcome::Unchanged } else { Outcome::Stopped };
+    Ok(Done { outcome, state: "it did not run, and the next daemon does not start it".to_owned() })
 }
 
 async fn give(control: &Control, step: &Step) -> Result<Touched, Error> {
@@ -94,6 +107,12 @@ fn end(report: &ServiceReport) -> String {
         Some(exit) => format!("its main process ended with {exit}"),
         None => format!("it is {}", report.state),
     }
+}
+
+/// What becomes of a stop that only the daemon knows of.
+fn unwritten(report: &ServiceReport) -> String {
+    let why = report.unwritten().map(|why| format!("; the next daemon would not know of it: {why}"));
+    why.unwrap_or_default()
 }
 
 /// The state in words: `running (pid 7, port 8080)`.

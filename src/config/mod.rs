@@ -123,6 +123,10 @@ pub fn parse(shown: &Path, absolute: &Path, text: &str, options: &LoadOptions) -
     let Some(format) = read::Format::of(shown) else {
         return wrong("its format is told by its name: .toml, .yaml, .yml or .json");
     };
+    const EMPTY: &str = "it is empty: describe a service, such as [service.web] with command = [\"program\"]";
+    if text.trim().is_empty() {
+        return wrong(EMPTY);
+    }
     let (tree, mut faults) = read::read(format, text);
     let Some(tree) = tree else {
         return Err(Errors(errors::located(shown, text, faults)));
@@ -136,7 +140,7 @@ pub fn parse(shown: &Path, absolute: &Path, text: &str, options: &LoadOptions) -
         return wrong("its path is not UTF-8");
     }
     if empty && faults.is_empty() {
-        return wrong("it is empty: describe a service, such as [service.web] with command = [\"program\"]");
+        return wrong(EMPTY);
     }
     let rules = check::Rules { system: options.system, home: options.home.as_deref() };
     let checked = check::check(&tree, keys::FILE, rules);

@@ -122,8 +122,8 @@ fn all_errors_of_a_file_come_in_one_run_with_their_places() {
             "c.json",
             "{\"service\": {\"a\": {\"command\": [\"x\"],\n \"port\": 99999, \"port\": 1},\n \"a\": {}}}",
             "c.json:2:10: service.a.port: '99999' is no port: a whole number from 1 to 65535, or a range \"50000-60000\"\n\
-             c.json:2:17: port: it is there twice\n\
-             c.json:3:2: a: it is there twice",
+             c.json:2:17: port: it is there twice; keep one of them\n\
+             c.json:3:2: a: it is there twice; keep one of them",
         ),
         ("c.toml", "a = \n", "c.toml:1:5: "),
         ("c.json", "{\"a\": }", "c.json:1:7: expected a JSON value"),
@@ -227,9 +227,13 @@ fn bad_input_is_one_clear_error() {
         (
             "c.toml",
             "[service.a]\ncommand='x'\n[service.a]\ncommand='y'".to_owned(),
-            "c.toml:3:10: a: it is there twice",
+            "c.toml:3:10: a: it is there twice; keep one of them",
         ),
-        ("c.yaml", "service:\n  a: {command: x}\n  a: {command: y}\n".to_owned(), "c.yaml:3:3: a: it is there twice"),
+        (
+            "c.yaml",
+            "service:\n  a: {command: x}\n  a: {command: y}\n".to_owned(),
+            "c.yaml:3:3: a: it is there twice; keep one of them",
+        ),
         (
             "c.toml",
             "[service.a]\ncommand='x'\n[defaults]\nport = 99999999999999999999".to_owned(),

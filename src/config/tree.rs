@@ -78,4 +78,4 @@ pub(super) fn step(name: &str) -> String {
 }
 
 /// The message for a key that is there a second time.
-pub(super) const TWICE: &str = "it is there twice";
+pub(super) const TWICE: &str = "it is there twice; keep one of them";

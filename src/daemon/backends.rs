@@ -85,7 +85,7 @@ async fn units(
         instance: instance_id.to_owned(),
         runtime_dir: crate::observe::env("XDG_RUNTIME_DIR"),
         env_dir: places.runtime.join("env"),
-        capture: Some(Box::new(move |id| open.open(id).map(|streams| (streams.out, streams.err)))),
+        capture: Some(Box::new(move |id| super::output::open(&open, id))),
         reports: reports.clone(),
     })
     .await?;

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::notify::Notify;
-use super::{Options, nofile, on_stop, supervisor, told};
+use super::{Options, memory, nofile, on_stop, supervisor, told};
 use crate::api::dbus::{Api, ControlSocket, Recent, Request, serve_on, session_address};
 use crate::config::{LoadOptions, OnStop};
 use crate::error::Error;
@@ -91,6 +91,7 @@ impl Daemon {
         let lock =
             Lock::take(&options.places).map_err(|error| Error::Act(crate::act::ActError::Failed(error.to_string())))?;
         nofile::raise();
+        crate::sys::memory::keep_one_pool();
         let notify = Rc::new(Notify::new(options.notify.as_deref()));
         let running = supervisor::start(&options.places, options.backend).await?;
 
@@ -123,6 +124,7 @@ impl Daemon {
         {
             servers.spawn(serve_on(address, Arc::clone(&api)));
         }
+        servers.spawn(memory::give_back(running.handle.events(), clients.clone()));
         let events = running.handle.events();
         let told = told::follow(running.handle.clone(), events, Rc::clone(&notify), options.exit_when_idle, clients);
         let mut daemon = Self {

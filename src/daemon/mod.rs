@@ -7,6 +7,7 @@
 mod backends;
 mod host;
 mod log;
+mod memory;
 mod nofile;
 mod notify;
 mod output;
@@ -80,7 +81,13 @@ pub(crate) async fn run(options: Options) -> Result<(), Error> {
     if let Err(error) = std::env::set_current_dir("/") {
         tracing::warn!("/: {error}");
     }
-    match Daemon::start(options).await?.run().await? {
+    let notify = notify::Notify::new(options.notify.as_deref());
+    // Whoever started it need not look for its log.
+    let failed = |error: Error| {
+        notify.say(&format!("STATUS={}", error.to_string().replace('\n', "; ")));
+        error
+    };
+    match Daemon::start(options).await.map_err(failed)?.run().await? {
         Ended::Done => Ok(()),
         Ended::Reexecute(listening) => Err(reexec::now(&listening)),
     }

@@ -19,7 +19,7 @@ pub(super) struct Captured(pub(super) Rc<Capture>);
 
 impl Output for Captured {
     fn open(&self, id: &ServiceId) -> io::Result<(OwnedFd, OwnedFd)> {
-        self.0.open(id).map(|streams| (streams.out, streams.err))
+        open(&self.0, id)
     }
 
     fn resume(&self, id: &ServiceId) -> io::Result<()> {
@@ -33,6 +33,19 @@ impl Output for Captured {
     fn close(&self, id: &ServiceId) -> io::Result<()> {
         self.0.close(id)
     }
+}
+
+/// The two ends for a start; the error names the file system that is full or read-only, and what
+/// is kept there.
+pub(super) fn open(capture: &Capture, id: &ServiceId) -> io::Result<(OwnedFd, OwnedFd)> {
+    capture.open(id).map(|streams| (streams.out, streams.err)).map_err(|error| {
+        let place = capture.place().join(id.as_str());
+        let named = match error.to_string() {
+            text if text.contains('/') => error,
+            text => io::Error::new(error.kind(), format!("{text} ({})", place.display())),
+        };
+        crate::disk::explained(named, &place)
+    })
 }
 
 /// Units write into the journal; into files where that is asked for, or where the journal would

@@ -24,8 +24,17 @@ pub(crate) struct Running {
 /// # Errors
 /// The state folder cannot be used, or the one backend that was asked for.
 pub(crate) async fn start(places: &Places, choice: BackendChoice) -> Result<Running, Error> {
-    let state = |source| Error::Io { what: "the state folder cannot be used".to_owned(), source };
+    let state = |source| {
+        let what = format!("the state folder {} cannot be used", places.state.display());
+        Error::Io { what, source: crate::disk::explained(source, &places.state) }
+    };
     crate::paths::make_own(&places.state, places.uid).map_err(state)?;
+    let may_write = rustix::fs::access(&places.state, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK);
+    if let Err(error) = may_write {
+        // What runs is to be supervised in any case.
+        let error = crate::disk::explained(error.into(), &places.state);
+        tracing::warn!("the state folder {} cannot be written to: {error}; what runs goes on", places.state.display());
+    }
     let store = Store::at(places);
     // Those that are damaged are dealt with by the recovery.
     let known = store.look().map(|loaded| loaded.records).unwrap_or_default();

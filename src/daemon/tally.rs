@@ -30,7 +30,7 @@ impl Tally {
             EventKind::Adopted => self.states.insert(event.id.clone(), ServiceState::Running),
             _ => return false,
         };
-        self.was_busy |= !self.nothing_runs();
+        self.was_busy = self.was_busy || !self.nothing_runs();
         before != self.states.get(&event.id).copied()
     }
 

@@ -1,7 +1,7 @@
 //! Services that provost supervises: their daemon carries out what is asked for.
 
 use super::{Ctx, PlanExt, process, protect, words};
-use crate::model::service::ServiceState;
+use crate::model::service::{Desired, ServiceState};
 use crate::model::{Action, Means, Owner, Plan, Process, SaidBy, ServiceFacts, ServiceId, Step, Stopper, Verdict};
 
 /// Decides for an owner of which [`OwnerFacts::service`] is known.
@@ -22,9 +22,17 @@ fn already(ctx: &Ctx<'_>, facts: &ServiceFacts) -> Option<Plan> {
     match (ctx.request.action, state) {
         (Action::Start, ServiceState::Running) => same(format!("{id} is running already")),
         (Action::Start, ServiceState::Starting) => same(format!("{id} is starting already")),
+        // The next daemon would start it.
+        (Action::Stop, ServiceState::Stopped) if is_to_come(facts) => None,
         (Action::Stop, ServiceState::Stopped) => same(format!("{id} is stopped already")),
         _ => None,
     }
+}
+
+/// It does not run because no daemon does, and is to run.
+fn is_to_come(facts: &ServiceFacts) -> bool {
+    let report = &facts.report;
+    facts.said_by == SaidBy::Registry && report.desired == Desired::Up && !report.state.is_alive()
 }
 
 /// A child of it was named: the rest is not touched unasked.
@@ -58,7 +66,9 @@ fn ask(ctx: &Ctx<'_>, facts: &ServiceFacts) -> Plan {
     let id: &ServiceId = &facts.report.id;
     let request = ctx.request;
     let own = !facts.system || ctx.facts.caller.is_root();
-    let start_daemon = facts.said_by != SaidBy::Daemon && own;
+    // Nothing is to be stopped but what its record says: that needs no daemon.
+    let only_written = request.action == Action::Stop && is_to_come(facts);
+    let start_daemon = facts.said_by != SaidBy::Daemon && own && !only_written;
     let step = Step::Service {
         id: id.clone(),
         action: request.action,
@@ -72,6 +82,7 @@ fn ask(ctx: &Ctx<'_>, facts: &ServiceFacts) -> Plan {
     let why = match (facts.said_by, own) {
         (_, false) => "the system's provost supervises it, and decides by polkit who may",
         (SaidBy::Daemon, _) => "provost supervises it",
+        (SaidBy::Registry, _) if only_written => "it does not run, and its record is to say that it stays so",
         (SaidBy::Registry, _) => "provost started it; no daemon runs, so that one is started for this",
         (SaidBy::Config, _) => "it is described in the config, and is started under supervision",
     };
@@ -141,6 +152,9 @@ mod tests {
         ] {
             assert_eq!(plan(&facts(state, SaidBy::Daemon), action).already.is_some(), already, "{state} {action}");
         }
+        // Without a daemon it is told to the next one.
+        let told = plan(&facts("stopped", SaidBy::Registry), Action::Stop);
+        assert!(matches!(told.steps.as_slice(), [Step::Service { start_daemon: false, .. }]), "{told:?}");
         let plan = plan(&facts("stopped", SaidBy::Daemon), Action::Kill);
         assert_eq!(plan.stopper, Some(Stopper::Impossible));
     }

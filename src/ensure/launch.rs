@@ -44,10 +44,9 @@ pub(super) fn launch(observer: &Observer, id: &ServiceId, command: &[String]) ->
         started_at: Some(humantime::format_rfc3339_seconds(crate::clock::now()).to_string()),
         ..Record::new(spec, uid)
     };
-    store.save(&record, true).map_err(|source| Error::Io {
-        what: format!("{} was not started, because its record cannot be written", crate::text::clip(program)),
-        source,
-    })?;
+    store
+        .save(&record, true)
+        .map_err(|source| Error::Io { what: format!("{} was not started", crate::text::clip(program)), source })?;
     let child = held.run().map_err(|source| {
         if let Err(error) = store.remove(&record.id) {
             tracing::warn!("the record of {id}, which did not start, stays: {error}");

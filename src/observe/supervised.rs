@@ -11,10 +11,10 @@ use crate::services;
 /// Those whose id matches.
 pub(super) async fn matching(observer: &Observer, id: &ServiceId) -> Vec<ServiceFacts> {
     let mut all = known(observer, std::slice::from_ref(id)).await;
-    all.retain(|service| services::matches(id, &service.report.id));
+    all.retain(|service| services::means(id, &service.report));
     if all.is_empty() || id.is_glob() {
         let described = described(observer);
-        let new = described.into_iter().filter(|service| services::matches(id, &service.report.id));
+        let new = described.into_iter().filter(|service| services::means(id, &service.report));
         let new: Vec<ServiceFacts> =
             new.filter(|service| all.iter().all(|known| known.report.id != service.report.id)).collect();
         all.extend(new);

@@ -30,7 +30,7 @@ pub(crate) enum Held {
     #[error("{}", held(.0.as_ref(), .1))]
     By(Option<Holder>, PathBuf),
     /// It cannot be taken.
-    #[error("{}: {source}", path.display())]
+    #[error("{} cannot be used: {source}", path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,
@@ -134,7 +134,7 @@ fn state(places: &Places) -> Result<Option<File>, Held> {
         Ok(file) => file,
         // A read-only state folder is told of by whoever writes to it.
         Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => return Ok(None),
-        Err(source) => return Err(Held::Io { path: dir, source }),
+        Err(error) => return Err(Held::Io { source: crate::disk::explained(error, &dir), path: dir }),
     };
     match flock(&dir_file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(Some(dir_file)),

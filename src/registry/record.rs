@@ -27,6 +27,9 @@ pub struct Record {
     /// holds until the config changes.
     #[serde(default)]
     pub enabled_in_config: Option<bool>,
+    /// It was made anew from what runs, because its file was damaged: whoever describes it is right.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rebuilt: bool,
     /// The variables that the caller of `up`, `run` or `ensure` sent along.
     #[serde(default)]
     pub environment: BTreeMap<String, String>,
@@ -117,6 +120,7 @@ impl Record {
             id: spec.id.clone(),
             instance: None,
             enabled_in_config: None,
+            rebuilt: false,
             environment: BTreeMap::new(),
             desired: Desired::Down,
             state: ServiceState::Stopped,

@@ -41,6 +41,7 @@ pub(crate) fn may_run(record: &Record, boot_id: &str) -> bool {
 pub(crate) fn rebuilt(spec: ServiceSpec, marked: &Marked, instance: &str, boot_id: &str, uid: u32) -> Record {
     Record {
         instance: Some(instance.to_owned()),
+        rebuilt: true,
         desired: Desired::Up,
         state: ServiceState::Running,
         backend: Some(if marked.unit.is_some() { BackendKind::Systemd } else { BackendKind::Direct }),

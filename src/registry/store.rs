@@ -49,7 +49,7 @@ impl Store {
         if result.is_err() {
             let _never_made = fs::remove_file(&temporary);
         }
-        result.map_err(|error| about(error, &format!("the record of {} cannot be written to", record.id), &path))
+        result.map_err(|error| about(error, &format!("the record of {} cannot be written:", record.id), &path))
     }
 
     fn put(&self, text: &[u8], temporary: &Path, path: &Path, durable: bool) -> io::Result<()> {
@@ -90,6 +90,17 @@ impl Store {
         make().map_err(|error| about(error, "the folder of records cannot be made:", &self.dir))
     }
 
+    /// Whether a record could be removed now: before anything is stopped for that.
+    ///
+    /// # Errors
+    /// Why not, with the operation and the path.
+    pub(crate) fn check_removable(&self, id: &ServiceId) -> io::Result<()> {
+        match rustix::fs::access(&self.dir, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK) {
+            Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(()),
+            Err(error) => Err(about(error.into(), &format!("the record of {id} cannot be removed:"), &self.path(id))),
+        }
+    }
+
     /// Removes a record; one that is not there is no error.
     pub(crate) fn remove(&self, id: &ServiceId) -> io::Result<()> {
         let path = self.path(id);
@@ -102,8 +113,9 @@ impl Store {
     }
 }
 
-/// The system's error with what was done to what.
+/// The system's error with what was done to what, and about its file system if that is why.
 pub(super) fn about(error: io::Error, operation: &str, path: &Path) -> io::Error {
+    let error = crate::disk::explained(error, path);
     io::Error::new(error.kind(), format!("{operation} {}: {error}", path.display()))
 }
 

@@ -11,6 +11,7 @@ mod others;
 mod output;
 mod project;
 mod reports;
+mod unwanted;
 
 pub(crate) use environment::{PID_DIR, sent_along};
 pub(crate) use follow::{Ended, Follow, Goal};
@@ -18,7 +19,8 @@ pub(crate) use offline::verified;
 pub(crate) use others::belongs_elsewhere;
 pub(crate) use output::{Output, Piece, Query, Source, read_output, written_since};
 pub(crate) use project::{Choice, choose, load, selected};
-pub(crate) use reports::{matches, of_spec, offline_reports};
+pub(crate) use reports::{matches, means, of_spec, offline_reports};
+pub(crate) use unwanted::unwanted;
 
 use crate::control::Control;
 use crate::error::Error;

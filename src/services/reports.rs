@@ -12,10 +12,16 @@ pub(crate) fn matches(pattern: &ServiceId, id: &ServiceId) -> bool {
     if pattern.is_glob() { crate::observe::glob(pattern.as_str(), id.as_str()) } else { pattern == id }
 }
 
+/// Whether a service is meant by its id, by a glob, or by the id that its instances have in common.
+pub(crate) fn means(word: &ServiceId, report: &ServiceReport) -> bool {
+    matches(word, &report.id) || report.instance_of.as_ref() == Some(word)
+}
+
 /// A service that has never been started.
 pub(crate) fn of_spec(spec: &ServiceSpec) -> ServiceReport {
     ServiceReport {
         id: spec.id.clone(),
+        instance_of: spec.instance_of.as_ref().map(|(group, _)| group.clone()),
         name: spec.name.clone(),
         state: ServiceState::Stopped,
         ready: false,

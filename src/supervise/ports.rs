@@ -34,21 +34,21 @@ pub(crate) fn is_free(port: u16) -> io::Result<bool> {
 }
 
 /// Chooses: the fixed one, taken or not; of a range the one that it had, while that is free, else
-/// the lowest that is free. `others` are the ports that other services name or were given.
+/// the lowest that is free. `others`: whether another service names the port or was given it.
 ///
 /// # Errors
 /// No port of the range is free; in words.
 pub(crate) fn choose(
     spec: PortSpec,
     had: Option<u16>,
-    others: &BTreeSet<u16>,
+    others: impl Fn(u16) -> bool,
     taken: &BTreeSet<u16>,
 ) -> Result<u16, String> {
     let (first, last) = match spec {
         PortSpec::Fixed(port) => return Ok(port),
         PortSpec::Range(first, last) => (first, last),
     };
-    let free = |port: &u16| !others.contains(port) && !taken.contains(port);
+    let free = |port: &u16| !others(*port) && !taken.contains(port);
     let kept = had.filter(|port| (first..=last).contains(port)).filter(free);
     kept.or_else(|| (first..=last).find(free)).ok_or_else(|| format!("none of the ports {first}-{last} is free"))
 }
@@ -132,6 +132,7 @@ mod tests {
     #[test]
     fn a_range_keeps_what_it_had_and_else_gives_the_lowest() {
         let set = |ports: &[u16]| ports.iter().copied().collect::<BTreeSet<_>>();
+        let choose = |spec, had, others: &BTreeSet<u16>, taken: &_| choose(spec, had, |p| others.contains(&p), taken);
         let range = PortSpec::Range(10, 13);
         let none = set(&[]);
         assert_eq!(choose(range, None, &none, &none), Ok(10));

@@ -5,6 +5,7 @@
 #![allow(unsafe_code, reason = "the one module for it; every block says why it is sound")]
 
 pub(crate) mod inherit;
+pub(crate) mod memory;
 pub(crate) mod pidfd;
 pub(crate) mod spawn;
 pub(crate) mod watched;

@@ -1,21 +1,27 @@
 //! What an earlier daemon started, or this one before it executed itself anew.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::tree::MARK;
 use super::{Inner, Run, containment};
 use crate::backend::{Adoption, Marked, Placed};
-use crate::model::service::Exit;
+use crate::model::service::{Exit, ServiceState};
 use crate::model::{Identity, ProcState, ServiceId};
 use crate::registry::Record;
 use crate::sys::pidfd::PidFd;
-use crate::sys::spawn::Own;
+use crate::sys::spawn::{NEVER_RELEASED, Own};
+
+/// How long a child may take to end whose daemon is gone and has not released it, or to execute
+/// its program if it has.
+const AT_THE_GATE: Duration = Duration::from_secs(1);
 
 /// Takes a service over, if the process of its record is still that process.
-pub(super) fn adopt(inner: &Rc<Inner>, record: &Record, number: u64) -> io::Result<Adoption> {
+pub(super) async fn adopt(inner: &Rc<Inner>, record: &Record, number: u64) -> io::Result<Adoption> {
     let Some(identity) = record.identity else { return Ok(Adoption::NeverStarted) };
     if let Err(error) = inner.output.resume(&record.id) {
         tracing::warn!(id = %record.id, "its output is not captured: {error}");
@@ -27,26 +33,54 @@ pub(super) fn adopt(inner: &Rc<Inner>, record: &Record, number: u64) -> io::Resu
         remember(inner, record, number, None);
         return Ok(Adoption::Ended(Exit::Unknown));
     };
+    let adopted = !pidfd.is_child();
+    let own = (!adopted).then(|| Own::new(identity.pid));
+    let starting = record.state == ServiceState::Starting;
+    if starting {
+        leave_the_gate(inner, identity.pid, &pidfd).await;
+    }
     // A child that ended while this process was executing itself is still there to be waited for.
     if !pidfd.is_alive() {
-        let exit = pidfd.reap().ok().flatten().or_else(|| pidfd.exit()).unwrap_or(Exit::Unknown);
+        let exit = match pidfd.reap() {
+            Ok(exit) => exit.unwrap_or(Exit::Unknown),
+            Err(_) if starting => super::strays::exit_of(&pidfd, adopted).await,
+            Err(_) => pidfd.exit().unwrap_or(Exit::Unknown),
+        };
+        if starting && exit == Exit::Code(NEVER_RELEASED) {
+            return Ok(Adoption::NeverStarted);
+        }
         remember(inner, record, number, Some(pidfd));
         return Ok(Adoption::Ended(exit));
     }
     let cgroup = inner.cgroups.as_ref().and_then(|all| all.of(&record.id, identity.pid, &inner.proc));
     let placed =
         Placed { identity: Some(identity), containment: Some(containment(cgroup.as_ref())), ..Placed::default() };
-    let adopted = !pidfd.is_child();
-    let own = (!adopted).then(|| Own::new(identity.pid));
-    inner.watch(&record.id, Run { number, identity, pidfd: Rc::new(pidfd), cgroup, adopted, watch: None }, own);
+    let ended = Cell::default();
+    inner.watch(&record.id, Run { number, identity, pidfd: Rc::new(pidfd), cgroup, adopted, ended, watch: None }, own);
     Ok(Adoption::Running(placed))
+}
+
+/// Until it has executed its program, a child has the environment of the daemon that made it, and
+/// no mark. It is soon known what becomes of it; a program that hides its environment runs.
+async fn leave_the_gate(inner: &Inner, pid: u32, pidfd: &PidFd) {
+    let decided = async {
+        let mut pause = Duration::from_millis(1);
+        while pidfd.is_alive() && super::look::service_of(inner, pid).is_none() {
+            tokio::select! {
+                _ = pidfd.ended() => {}
+                () = tokio::time::sleep(pause) => pause *= 2,
+            }
+        }
+    };
+    let _hidden = tokio::time::timeout(AT_THE_GATE, decided).await;
 }
 
 /// What is left of a run that has ended is still to be found by its mark.
 fn remember(inner: &Rc<Inner>, record: &Record, number: u64, pidfd: Option<PidFd>) {
     let (Some(identity), Some(pidfd)) = (record.identity, pidfd) else { return };
     let cgroup = inner.cgroups.as_ref().and_then(|all| all.existing(&record.id));
-    let run = Run { number, identity, pidfd: Rc::new(pidfd), cgroup, adopted: true, watch: None };
+    let run =
+        Run { number, identity, pidfd: Rc::new(pidfd), cgroup, adopted: true, ended: Cell::default(), watch: None };
     inner.runs.borrow_mut().insert(record.id.clone(), run);
 }
 

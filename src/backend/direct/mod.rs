@@ -11,6 +11,7 @@
 
 mod adopt;
 mod cgroup;
+mod look;
 mod notify;
 mod start;
 mod strays;
@@ -25,6 +26,7 @@ use std::io;
 use std::rc::Rc;
 
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::{Adoption, Backend, Happened, Launch, Marked, Placed, Reports, StartError, What};
 use crate::model::service::{BackendKind, Containment};
@@ -35,6 +37,7 @@ use crate::registry::Record;
 use crate::sys::pidfd::PidFd;
 use crate::sys::spawn::Own;
 use cgroup::{Cgroup, Cgroups};
+use look::Look;
 use notify::Notify;
 
 /// The output of services: given at a start, taken up again, and done with.
@@ -69,6 +72,8 @@ struct Inner {
     mains: RefCell<HashMap<u32, ServiceId>>,
     /// What an earlier program of this process started was taken over; before, nothing is reaped.
     settled: Cell<bool>,
+    /// What was last seen of the host's processes.
+    last_look: RefCell<Option<Rc<Look>>>,
 }
 
 /// The last run of a service, until it is released.
@@ -79,6 +84,8 @@ struct Run {
     cgroup: Option<Cgroup>,
     /// An earlier daemon started it: what it leaves behind is no child of this process.
     adopted: bool,
+    /// When its main process was seen to have ended.
+    ended: Cell<Option<Instant>>,
     /// Waits for its end; it is not awaited any more when this is dropped.
     watch: Option<JoinHandle<()>>,
 }
@@ -107,6 +114,7 @@ impl Direct {
             runs: RefCell::default(),
             mains: RefCell::default(),
             settled: Cell::new(false),
+            last_look: RefCell::default(),
         });
         let reaper = Some(tokio::task::spawn_local(strays::reap(Rc::downgrade(&inner))?));
         let listener = inner.notify.is_some().then(|| tokio::task::spawn_local(notify::listen(Rc::downgrade(&inner))));
@@ -140,6 +148,9 @@ impl Inner {
             drop(own);
             let Some(inner) = inner.upgrade() else { return };
             inner.mains.borrow_mut().remove(&pid);
+            if let Some(run) = inner.runs.borrow().get(&key).filter(|run| run.number == number) {
+                run.ended.set(Some(Instant::now()));
+            }
             inner.tell(&key, number, What::Exited(exit));
         }));
         self.mains.borrow_mut().insert(pid, id.clone());
@@ -164,7 +175,7 @@ impl Backend for Direct {
 
     async fn signal(&self, id: &ServiceId, signal: Signal, whom: Whom) -> io::Result<()> {
         match whom {
-            Whom::All => tree::signal(&self.inner, id, signal),
+            Whom::All => tree::signal(&self.inner, id, &[signal]),
             Whom::Main => {
                 let main = self.inner.runs.borrow().get(id).map(|run| Rc::clone(&run.pidfd));
                 main.map_or(Ok(()), |pidfd| tree::send(&pidfd, signal))
@@ -173,9 +184,8 @@ impl Backend for Direct {
     }
 
     async fn stop(&self, id: &ServiceId, signal: Signal) -> io::Result<()> {
-        tree::signal(&self.inner, id, signal)?;
         // A stopped process takes nothing before it goes on.
-        tree::signal(&self.inner, id, Signal::CONT)
+        tree::signal(&self.inner, id, &[signal, Signal::CONT])
     }
 
     async fn clear(&self, id: &ServiceId) -> Result<(), String> {
@@ -185,7 +195,7 @@ impl Backend for Direct {
     async fn adopt(&self, record: &Record, run: u64) -> io::Result<Adoption> {
         // All are taken over in one go, before anything else runs in this thread.
         self.inner.settled.set(true);
-        adopt::adopt(&self.inner, record, run)
+        adopt::adopt(&self.inner, record, run).await
     }
 
     async fn release(&self, id: &ServiceId) {

@@ -9,7 +9,6 @@ use std::rc::Weak;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
 use super::Inner;
-use super::tree::MARK;
 use crate::backend::What;
 use crate::model::ServiceId;
 use crate::sys::watched::Watched;
@@ -106,9 +105,5 @@ fn service_of(inner: &Inner, pid: u32) -> Option<ServiceId> {
             _ => break,
         }
     }
-    let [service, instance] = inner.proc.variables(pid, MARK)?;
-    if instance? != inner.instance {
-        return None;
-    }
-    service?.parse().ok()
+    super::look::service_of(inner, pid)
 }

@@ -1,5 +1,6 @@
 //! One start: a child that is made, recorded, and only then executes its program.
 
+use std::cell::Cell;
 use std::io;
 use std::os::fd::AsFd as _;
 use std::rc::Rc;
@@ -54,7 +55,7 @@ pub(super) async fn start(
     if let Err(error) = record(&placed) {
         let (pidfd, _own) = held.abandon();
         super::strays::reap_one(&pidfd).await;
-        return Err(transient("it was not started, because its record cannot be written", &error));
+        return Err(transient("it was not started", &error));
     }
     let (pidfd, own, faults) = held.release().await.map_err(|error| transient("it cannot be started", &error))?;
     if let Some(fault) = faults.iter().find(|fault| fault.fatal) {
@@ -62,7 +63,8 @@ pub(super) async fn start(
         return Err(why(launch, *fault));
     }
     placed.warnings.extend(faults.iter().map(|fault| why(launch, *fault).to_string()));
-    let run = Run { number, identity, pidfd: Rc::new(pidfd), cgroup, adopted: false, watch: None };
+    let run =
+        Run { number, identity, pidfd: Rc::new(pidfd), cgroup, adopted: false, ended: Cell::default(), watch: None };
     inner.watch(id, run, Some(own));
     Ok(placed)
 }

@@ -6,10 +6,10 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::{Inner, strays};
+use super::Inner;
+use super::look::Look;
 use crate::act::end::end;
 use crate::model::{Aim, Ladder, ProcState, Rung, ServiceId, Signal};
-use crate::observe::tree;
 use crate::sys::pidfd::PidFd;
 
 /// How often the tree is gone through until nothing is left of it.
@@ -20,67 +20,50 @@ const WAIT: Duration = Duration::from_secs(5);
 /// The variables of the mark.
 pub(super) const MARK: [&str; 2] = ["PROVOST_SERVICE", "PROVOST_INSTANCE_ID"];
 
-/// The living processes of a service.
-pub(super) fn members(inner: &Inner, id: &ServiceId) -> Vec<u32> {
+/// The living processes of a service, by a look that may be shared with others.
+pub(super) fn members(inner: &Rc<Inner>, id: &ServiceId) -> Vec<u32> {
+    let look = inner.look(inner.runs.borrow().get(id));
+    seen(inner, id, &look)
+}
+
+/// The living processes of a service, by this look.
+fn seen(inner: &Rc<Inner>, id: &ServiceId, look: &Look) -> Vec<u32> {
     let runs = inner.runs.borrow();
     let run = runs.get(id);
-    if let Some(cgroup) = run.and_then(|run| run.cgroup.as_ref())
-        && !run.is_some_and(|run| run.adopted)
-    {
+    // Nothing leaves it, whichever daemon made it.
+    if let Some(cgroup) = run.and_then(|run| run.cgroup.as_ref()) {
         return cgroup.members();
     }
-    let mut roots: Vec<u32> = Vec::new();
     let main = run.map(|run| run.identity.pid);
-    if let Some(run) = run.filter(|run| run.pidfd.is_alive()) {
-        roots.push(run.identity.pid);
-    }
-    roots.extend(left_behind(inner, id, main));
+    let mut roots: Vec<u32> = run.filter(|run| run.pidfd.is_alive()).map(|run| run.identity.pid).into_iter().collect();
+    roots.extend(look.left_by(inner, id, main));
     if run.is_none_or(|run| run.adopted) {
-        roots.extend(run.and_then(|run| run.cgroup.as_ref()).map(|cgroup| cgroup.members()).unwrap_or_default());
-        roots.extend(marked(inner, id));
+        roots.extend(look.marked(inner, id));
     }
     drop(runs);
+    roots.retain(|pid| is_alive(inner, *pid));
     if roots.is_empty() {
         return roots;
     }
     let mut seen = HashSet::new();
-    let mut all = tree::of(&inner.proc, &roots);
+    let mut all = look.tree(inner, &roots);
     all.retain(|pid| seen.insert(*pid) && is_alive(inner, *pid));
     all
 }
 
 fn is_alive(inner: &Inner, pid: u32) -> bool {
-    inner.proc.process(pid).is_ok_and(|process| process.state != ProcState::Zombie)
+    inner.proc.stat(pid).is_ok_and(|stat| stat.state != ProcState::Zombie)
 }
 
-/// The children of this process that the service has left behind: whatever loses its parent
-/// becomes one.
-fn left_behind(inner: &Inner, id: &ServiceId, main: Option<u32>) -> Vec<u32> {
-    let all = strays::children(&inner.proc).into_iter();
-    let others: Vec<u32> = all.filter(|pid| !inner.mains.borrow().contains_key(pid)).collect();
-    let is_of = |pid: &u32| carries(inner, *pid, id) || inner.proc.stat(*pid).is_ok_and(|stat| Some(stat.sid) == main);
-    others.into_iter().filter(is_of).filter(|pid| is_alive(inner, *pid)).collect()
-}
-
-/// Whether a process carries the mark of this service.
-fn carries(inner: &Inner, pid: u32, id: &ServiceId) -> bool {
-    let [service, instance] = inner.proc.variables(pid, MARK).unwrap_or_default();
-    service.as_deref() == Some(id.as_str()) && instance.as_deref() == Some(inner.instance.as_str())
-}
-
-/// Every process of the host that carries the mark of this service.
-fn marked(inner: &Inner, id: &ServiceId) -> Vec<u32> {
-    let own = std::process::id();
-    let pids = inner.proc.pids().unwrap_or_default();
-    pids.into_iter().filter(|pid| *pid != own && carries(inner, *pid, id)).collect()
-}
-
-/// Sends a signal to all of a service. Who has ended meanwhile needs none.
-pub(super) fn signal(inner: &Inner, id: &ServiceId, signal: Signal) -> io::Result<()> {
+/// Sends signals to all of a service, one after the other. Who has ended meanwhile needs none.
+pub(super) fn signal(inner: &Rc<Inner>, id: &ServiceId, signals: &[Signal]) -> io::Result<()> {
     let mut failed = None;
-    for pid in members(inner, id) {
-        let Ok((_, pidfd)) = inner.proc.identify(pid) else { continue };
-        failed = send(&pidfd, signal).err().or(failed);
+    let held: Vec<PidFd> =
+        members(inner, id).into_iter().filter_map(|pid| Some(inner.proc.identify(pid).ok()?.1)).collect();
+    for signal in signals {
+        for pidfd in &held {
+            failed = send(pidfd, *signal).err().or(failed);
+        }
     }
     failed.map_or(Ok(()), Err)
 }
@@ -96,7 +79,7 @@ pub(super) fn send(pidfd: &PidFd, signal: Signal) -> io::Result<()> {
 /// Kills what is left of a service, until nothing is.
 pub(super) async fn clear(inner: &Rc<Inner>, id: &ServiceId) -> Result<(), String> {
     for _ in 0..ROUNDS {
-        let left = members(inner, id);
+        let left = seen(inner, id, &*inner.look_anew().await);
         if left.is_empty() {
             return Ok(());
         }
@@ -118,12 +101,12 @@ pub(super) async fn clear(inner: &Rc<Inner>, id: &ServiceId) -> Result<(), Strin
                 tracing::debug!(%id, "{error}");
             }
         }
-        let stuck = stuck(inner, &members(inner, id));
+        let stuck = stuck(inner, &left);
         if !stuck.is_empty() {
             return Err(format!("cannot be killed: {} is in uninterruptible sleep (D)", stuck.join(", ")));
         }
     }
-    let left = members(inner, id);
+    let left = seen(inner, id, &*inner.look_anew().await);
     if left.is_empty() { Ok(()) } else { Err(format!("cannot be killed: {left:?}")) }
 }
 

@@ -1,8 +1,9 @@
 //! The daemon in the background, where no manager runs: a session of its own, its own log file.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tokio::net::UnixDatagram;
 
@@ -18,11 +19,8 @@ pub(super) async fn start(instance: Instance, exe: &str, uid: u32) -> Result<How
     let Some(places) = Places::of(instance, uid) else {
         return Err(crate::model::Malformed::new("there is no home folder for the daemon's state").into());
     };
-    let log = places.state.join("daemon.log");
-    crate::paths::make_own(&places.state, uid).map_err(io(places.state.display().to_string()))?;
-    let file = fs::OpenOptions::new().create(true).append(true).mode(0o600).open(&log);
-    let file = file.map_err(io(log.display().to_string()))?;
     let runtime = places.make_runtime().map_err(io("the runtime folder cannot be used".to_owned()))?;
+    let (log, file) = open_log(&places, runtime)?;
 
     let notify = Named::bind(&runtime.join(format!("ready-{}", std::process::id())))
         .map_err(io("a socket in the runtime folder cannot be made".to_owned()))?;
@@ -55,6 +53,24 @@ pub(super) async fn start(instance: Instance, exe: &str, uid: u32) -> Result<How
     }
 }
 
+/// Its log is kept with the state. Where nothing can be written there (a full disk, a read-only
+/// one), it is kept in the runtime folder: what runs must be stopped all the same.
+fn open_log(places: &Places, runtime: &Path) -> Result<(PathBuf, fs::File), Error> {
+    let open = |dir: &Path| {
+        let log = dir.join("daemon.log");
+        let mut file = fs::OpenOptions::new().create(true).append(true).mode(0o600).open(&log)?;
+        // A file that is made where there is no room for a word in it would tell nobody anything.
+        let now = humantime::format_rfc3339_millis(crate::clock::now());
+        writeln!(file, "{now}  INFO provost {} is started in the background", env!("CARGO_PKG_VERSION"))?;
+        Ok((log, file))
+    };
+    let made = crate::paths::make_own(&places.state, places.uid).and_then(|()| open(&places.state));
+    made.or_else(|_| open(runtime)).map_err(|source| {
+        let what = format!("the daemon's log in {} cannot be written", runtime.display());
+        Error::Io { what, source: crate::disk::explained(source, runtime) }
+    })
+}
+
 /// What it said last.
 fn last_line(log: &Path) -> String {
     let text = fs::read(log).unwrap_or_default();
@@ -66,7 +82,7 @@ fn last_line(log: &Path) -> String {
 /// A socket whose file goes with it.
 struct Named {
     socket: UnixDatagram,
-    path: std::path::PathBuf,
+    path: PathBuf,
 }
 
 impl Named {

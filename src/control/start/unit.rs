@@ -61,7 +61,13 @@ pub(super) async fn start(manager: &Manager, instance: Instance, exe: &str) -> R
     }
     let job = job.map_err(|e| failed(&e.to_string(), instance, &how))?;
     let outcome = jobs.wait(&job).await.map_err(unreachable)?;
-    if outcome.is_success() { Ok(how) } else { Err(failed(&format!("the start job {}", outcome.0), instance, &how)) }
+    if outcome.is_success() {
+        return Ok(how);
+    }
+    // Why, it has said as its last status; its journal not everybody may read.
+    let said = manager.unit_properties(&unit, &["StatusText"]).await.map(|all| all.string("StatusText"));
+    let why = said.ok().filter(|said| !said.is_empty());
+    Err(failed(&why.unwrap_or_else(|| format!("the start job {}", outcome.0)), instance, &how))
 }
 
 async fn queue(manager: &Manager) -> Result<OwnedObjectPath, CallError> {

@@ -116,6 +116,11 @@ impl Capture {
         Ok(Self { shared, task })
     }
 
+    /// Where all of it is kept.
+    pub(crate) fn place(&self) -> &std::path::Path {
+        &self.shared.places.logs
+    }
+
     /// Begins to capture a run of a service; the descriptors are for its program.
     ///
     /// # Errors

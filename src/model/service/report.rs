@@ -13,6 +13,9 @@ use crate::model::ServiceId;
 pub struct ServiceReport {
     /// Its id.
     pub id: ServiceId,
+    /// The service of the config that it is an instance of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance_of: Option<ServiceId>,
     /// The name for people.
     #[serde(default)]
     pub name: Option<String>,
@@ -102,6 +105,15 @@ pub struct ServiceReport {
     /// What the user says of it.
     #[serde(default)]
     pub meta: Map<String, Value>,
+}
+
+impl ServiceReport {
+    /// Why its record is not what it should be, of one that cannot be written now: the next daemon
+    /// would know nothing of the last change.
+    pub(crate) fn unwritten(&self) -> Option<&str> {
+        let begins = format!("the record of {} cannot be written", self.id);
+        self.warnings.iter().map(String::as_str).find(|warning| warning.starts_with(&begins))
+    }
 }
 
 /// Whether a service does what it should.

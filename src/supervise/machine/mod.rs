@@ -146,6 +146,11 @@ impl Machine {
         }
     }
 
+    /// Whether its start is under way. Who waits for a port waits for others.
+    pub(crate) fn is_being_executed(&self) -> bool {
+        matches!(self.phase, Phase::Preparing { port: None } | Phase::Launching(_))
+    }
+
     /// Whether it runs and is ready.
     pub(crate) fn is_ready(&self) -> bool {
         matches!(&self.phase, Phase::Running(running) if running.ready.is_some())

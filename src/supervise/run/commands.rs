@@ -102,6 +102,8 @@ impl Supervisor {
 
     fn restart(&mut self, which: &Selection) -> Result<Outcomes, Refusal> {
         let named = self.select(which)?;
+        // What cannot be recorded cannot be started: it would only be stopped.
+        self.check_writable(named.iter())?;
         self.restart_all(&named);
         Ok(named.into_iter().map(|id| (id, true)).collect())
     }

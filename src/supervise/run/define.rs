@@ -59,6 +59,7 @@ impl Supervisor {
                 },
             };
             new.spec = spec;
+            new.rebuilt = false;
             keep_enabled(&mut new, old.as_ref());
             if !environment.is_empty() {
                 new.environment.clone_from(environment);
@@ -83,7 +84,7 @@ impl Supervisor {
     pub(super) fn take(&mut self, record: Record) {
         let id = record.id.clone();
         self.order.set(&id, &record.spec.after, record.spec.instance_of.as_ref().map(|(group, _)| group));
-        self.ports.retain(|_, owner| *owner != id);
+        self.forget_ports(&id);
         if let Some(PortSpec::Fixed(port)) = record.spec.port {
             self.ports.insert(port, id.clone());
         }
@@ -92,10 +93,11 @@ impl Supervisor {
         }
         let Some(service) = self.services.get_mut(&id) else {
             self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            self.services.insert(id, Service::new(record, self.seed));
+            self.services.insert(id, Box::new(Service::new(record, self.seed)));
             return;
         };
-        let differs = needs_restart(&service.record().spec, &record.spec);
+        // Of one whose description was lost nobody knows that it runs by another.
+        let differs = !service.record().rebuilt && needs_restart(&service.record().spec, &record.spec);
         service.stale |= differs;
         service.removing = false;
         service.machine.configure(Settings::from(&record.spec));
@@ -130,6 +132,8 @@ impl Supervisor {
 
     pub(super) fn enable(&mut self, which: &Selection, enabled: bool) -> Result<Outcomes, Refusal> {
         let named = self.select(which)?;
+        // Nothing but the record says so.
+        self.check_writable(named.iter())?;
         let mut outcomes = Outcomes::new();
         for id in named {
             let Some(service) = self.services.get_mut(&id) else { continue };
@@ -154,6 +158,11 @@ impl Supervisor {
 
     pub(super) fn remove(&mut self, which: &Selection) -> Result<Outcomes, Refusal> {
         let named = self.select(which)?;
+        // A record that stays would have the next daemon start it again.
+        named
+            .iter()
+            .try_for_each(|id| self.store.check_removable(id))
+            .map_err(|error| Refusal::Failed(error.to_string()))?;
         self.remove_all(&named);
         Ok(named.into_iter().map(|id| (id, true)).collect())
     }
@@ -174,17 +183,31 @@ impl Supervisor {
         }
     }
 
+    /// The ports that it names, and that it was given.
+    fn forget_ports(&mut self, id: &ServiceId) {
+        let Some(service) = self.services.get(id) else { return };
+        let record = service.record();
+        let fixed = match record.spec.port {
+            Some(PortSpec::Fixed(port)) => Some(port),
+            _ => None,
+        };
+        for port in [fixed, record.port].into_iter().flatten() {
+            if self.ports.get(&port) == Some(id) {
+                self.ports.remove(&port);
+            }
+        }
+    }
+
     /// It does not run, and nothing is to remind of it.
     pub(super) fn forget(&mut self, id: &ServiceId) {
-        if let Err(error) = self.store.remove(id) {
-            self.say(id, EventKind::Warning, error.to_string());
-        }
+        self.remove_record(id);
         self.unplaced(id);
         self.look_at_dependents(id);
         self.say(id, EventKind::Removed, "it is forgotten".to_owned());
         self.order.remove(id);
-        self.ports.retain(|_, owner| owner != id);
+        self.forget_ports(id);
         self.unsaved.remove(id);
+        self.turns.over(id);
         if let Some(mut service) = self.services.remove(id) {
             service.cancel();
             if let Some(at) = service.deadline {

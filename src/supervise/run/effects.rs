@@ -209,7 +209,8 @@ impl Supervisor {
         }
         for id in look {
             let Some(service) = self.services.get(&id) else { continue };
-            if service.held.is_none() && service.machine.awaits_dependencies() && self.awaited(&id).is_none() {
+            let ready = service.held.is_none() && service.machine.awaits_dependencies() && self.awaited(&id).is_none();
+            if ready && self.turns.take(&id) {
                 self.queue.push_back((id, Event::DependenciesReady));
             }
         }

@@ -7,6 +7,7 @@
 //!
 //! * `commands`, `select`, `define`, `project`: what others ask for
 //! * `effects`, `prepare`, `environment`, `launch`: what a machine wants done
+//! * `turns`: how many starts are under way at once
 //! * `orphans`: what runs and is in no record
 //! * `recover`: what becomes of the records when a daemon starts
 //! * `finish`: how it ends
@@ -31,6 +32,7 @@ mod stale_socket;
 mod tell;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::future::Future;
@@ -96,7 +98,7 @@ pub(crate) struct Supervisor {
     environment: BTreeMap<String, String>,
     log_match: Option<LogMatch>,
 
-    services: HashMap<ServiceId, Service>,
+    services: HashMap<ServiceId, Box<Service>>,
     order: Order,
     projects: BTreeMap<PathBuf, project::Project>,
     /// The ports that services name or were given.
@@ -106,8 +108,14 @@ pub(crate) struct Supervisor {
     queue: VecDeque<(ServiceId, Event)>,
     /// Services whose dependencies, or whose held stops, are to be looked at again.
     look: BTreeSet<ServiceId>,
+    /// Whose start is under way, and who could start and waits for its turn.
+    turns: turns::Turns,
     /// Services whose record is to be written.
     unsaved: BTreeSet<ServiceId>,
+    /// Services that are forgotten, and whose record could not be removed yet.
+    unremoved: BTreeSet<ServiceId>,
+    /// Both are tried again in a while.
+    saves_later: bool,
     finishing: Option<finish::Finishing>,
 
     epoch: Instant,
@@ -130,6 +138,8 @@ enum Done {
     Started { id: ServiceId, run: u64, result: Result<Placed, StartError> },
     /// What the backends and managers say, for a search for orphans.
     Looked(Box<(crate::observe::Observer, Vec<crate::backend::Marked>, orphans::Wanted)>),
+    /// What could not be written is to be tried again.
+    SaveAgain,
     /// Something to tell of a service.
     Say(ServiceId, crate::model::service::EventKind, String),
 }
@@ -161,7 +171,10 @@ impl Supervisor {
             timers: BTreeSet::new(),
             queue: VecDeque::new(),
             look: BTreeSet::new(),
+            turns: turns::Turns::default(),
             unsaved: BTreeSet::new(),
+            unremoved: BTreeSet::new(),
+            saves_later: false,
             finishing: None,
             epoch: Instant::now(),
             seq: 0,
@@ -262,6 +275,7 @@ impl Supervisor {
                 let (observer, marked, wanted) = *looked;
                 self.found(observer, &marked, wanted);
             }
+            Done::SaveAgain => self.save_again(),
             Done::Say(id, kind, message) => self.say(&id, kind, message),
         }
     }
@@ -273,7 +287,8 @@ impl Supervisor {
                 self.handle(id, event);
             }
             // Only now, when all of a command was told to all machines, is it known who waits for whom.
-            if !self.look_again() {
+            self.look.extend(self.turns.next());
+            if !self.look_again() && !self.turns.is_open() {
                 break;
             }
         }
@@ -293,6 +308,9 @@ impl Supervisor {
             }
             self.timers.extend(deadline.map(|at| (at, id.clone())));
             service.deadline = deadline;
+        }
+        if !service.machine.is_being_executed() {
+            self.turns.over(&id);
         }
         let now_dead = was_alive && !service.machine.is_alive();
         self.note(&id);

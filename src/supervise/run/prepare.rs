@@ -45,12 +45,11 @@ impl Supervisor {
             Some(PortSpec::Fixed(port)) if !ports::is_free(port).map_err(failed)? => return Ok(Some(port)),
             Some(PortSpec::Fixed(port)) => Some(port),
             Some(range) => {
-                let others: BTreeSet<u16> =
-                    self.ports.iter().filter(|(_, owner)| *owner != id).map(|(port, _)| *port).collect();
+                let others = |port: u16| self.ports.get(&port).is_some_and(|owner| owner != id);
                 let mut taken = BTreeSet::new();
                 // Asked one by one: what else listens on this host does not matter.
                 loop {
-                    let port = ports::choose(range, had, &others, &taken).map_err(StartError::Transient)?;
+                    let port = ports::choose(range, had, others, &taken).map_err(StartError::Transient)?;
                     if ports::is_free(port).map_err(failed)? {
                         break Some(port);
                     }

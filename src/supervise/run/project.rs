@@ -41,9 +41,9 @@ impl Supervisor {
         let mut wrong = Vec::new();
         let mut all = Vec::new();
         for path in paths {
-            let of_project =
-                |service: &&super::service::Service| service.record().spec.project.as_deref() == Some(&*path);
-            let pid_dir = self.services.values().find(of_project).and_then(|s| pid_dir(&s.record().environment));
+            let mut all_known = self.services.values();
+            let of_project = all_known.find(|service| service.record().spec.project.as_deref() == Some(&*path));
+            let pid_dir = of_project.and_then(|service| pid_dir(&service.record().environment));
             match self.read(&path, pid_dir) {
                 Ok(read) => all.push(read),
                 Err(refusal) => wrong.push(refusal.to_string()),
@@ -116,7 +116,7 @@ impl Supervisor {
                 return Err(Refusal::Config(format!("{id} is in {own} and in {}: rename one", theirs.display())));
             }
             let service = self.services.get(&spec.id).filter(|service| service.record().spec.project.is_none());
-            if service.is_some_and(|service| service.machine.is_alive()) {
+            if service.is_some_and(|service| service.machine.is_alive() && !service.record().rebuilt) {
                 let why = format!("{0} runs already, started by a command: stop it, or rename [service.{0}]", spec.id);
                 return Err(Refusal::Failed(why));
             }

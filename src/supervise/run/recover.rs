@@ -140,7 +140,8 @@ impl Supervisor {
             let found = damaged.id.as_ref().and_then(|id| marked.iter().find(|marked| marked.id == *id));
             let Some(found) = found else { continue };
             let spec = spec_of(found);
-            let record = recovery::rebuilt(spec, found, &self.instance_id, &self.boot_id, self.places.uid);
+            let mut record = recovery::rebuilt(spec, found, &self.instance_id, &self.boot_id, self.places.uid);
+            known_to_itself(&mut record);
             if let Err(error) = self.save_now(std::slice::from_ref(&record)) {
                 tracing::error!("{error}");
             }
@@ -167,6 +168,20 @@ async fn found(backend: Option<Rc<dyn AnyBackend>>, record: &Record, run: u64) -
             None
         }
     }
+}
+
+/// What a process knows of its own service: its port and its socket are in its environment.
+fn known_to_itself(record: &mut Record) {
+    let Some(identity) = record.identity else { return };
+    let started = crate::clock::of_ticks(identity.start_ticks);
+    record.started_at = Some(humantime::format_rfc3339_millis(started).to_string());
+    let environ = std::fs::read(format!("/proc/{}/environ", identity.pid)).unwrap_or_default();
+    let value = |name: &str| {
+        let line = environ.split(|b| *b == 0).find_map(|line| line.strip_prefix(name.as_bytes())?.strip_prefix(b"="));
+        line.and_then(|value| String::from_utf8(value.to_vec()).ok())
+    };
+    record.port = value("PORT").and_then(|port| port.parse().ok());
+    record.socket = value("PROVOST_SOCKET");
 }
 
 /// What can be told of a service whose description is lost. It is not started again by that: its

@@ -3,8 +3,12 @@
 use super::Supervisor;
 use super::service::{Held, Service};
 use crate::model::ServiceId;
-use crate::model::service::{Desired, Health, ServiceReport, ServiceState};
+use crate::model::service::{BackendKind, Desired, Health, ServiceReport, ServiceState};
+use crate::registry::Record;
 use crate::supervise::{Refusal, Selection, resources};
+
+/// Further apart than a start takes, by two clocks: one of them was set.
+const CLOCK_SET: std::time::Duration = std::time::Duration::from_secs(10);
 
 impl Supervisor {
     pub(super) fn report(&self, which: &Selection, resources: bool) -> Result<Vec<ServiceReport>, Refusal> {
@@ -16,13 +20,13 @@ impl Supervisor {
         let service = self.services.get(id)?;
         let (record, machine) = (service.record(), &service.machine);
         let state = machine.state();
-        let usage = self.usage(id, service).filter(|_| resources);
+        let usage = if resources { self.usage(id, service) } else { None };
         let next_start_at = machine.next_start().map(|at| {
             let at = crate::clock::now() + at.saturating_sub(self.now());
             humantime::format_rfc3339_millis(at).to_string()
         });
         let mut warnings = service.warnings.clone();
-        warnings.extend(service.unsaved_why.as_ref().map(|why| format!("its record cannot be written: {why}")));
+        warnings.extend(service.unsaved_why.clone());
         if service.stale && machine.is_alive() {
             warnings.push("its description changed since it was started: restart it".to_owned());
         }
@@ -30,6 +34,7 @@ impl Supervisor {
         let spec = &record.spec;
         Some(ServiceReport {
             id: id.clone(),
+            instance_of: spec.instance_of.as_ref().map(|(group, _)| group.clone()),
             name: spec.name.clone(),
             state,
             ready: machine.is_ready(),
@@ -54,7 +59,7 @@ impl Supervisor {
             failures: machine.counts().failures,
             next_start_at,
             created_at: record.created_at.clone(),
-            started_at: record.started_at.clone(),
+            started_at: started_at(&record, machine.is_alive()),
             stopped_at: record.stopped_at.clone(),
             last_restart_at: record.last_restart_at.clone(),
             updated_at: record.updated_at.clone(),
@@ -103,6 +108,20 @@ impl Supervisor {
         };
         (health, reason)
     }
+}
+
+/// When it started. If the clock was set since then, what was written down is no time of this
+/// clock, and what it has run would be told wrong.
+fn started_at(record: &Record, alive: bool) -> Option<String> {
+    let written = record.started_at.as_ref()?;
+    let real = record.backend.is_some_and(|kind| kind != BackendKind::Sim);
+    let started =
+        record.identity.filter(|_| alive && real).map(|identity| crate::clock::of_ticks(identity.start_ticks));
+    let off = started.zip(humantime::parse_rfc3339_weak(written).ok()).is_some_and(|(started, written)| {
+        let apart = started.duration_since(written).unwrap_or_else(|before| before.duration());
+        apart > CLOCK_SET
+    });
+    started.filter(|_| off).map(|at| humantime::format_rfc3339_millis(at).to_string()).or(Some(written.clone()))
 }
 
 fn fixed(spec: &crate::model::service::ServiceSpec) -> Option<u16> {

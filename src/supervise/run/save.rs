@@ -6,6 +6,10 @@ use super::Supervisor;
 use crate::model::ServiceId;
 use crate::model::service::{EventKind, ServiceState};
 use crate::registry::{Record, Store};
+use crate::supervise::Refusal;
+
+/// How soon a record that could not be written is tried again.
+const AGAIN: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// As many threads write at once: a disk that is told of several writes carries them out together.
 const WRITERS: usize = 16;
@@ -85,13 +89,62 @@ impl Supervisor {
         let Some(service) = self.services.get_mut(id) else { return };
         let why = result.err().map(|error| error.to_string());
         if why.is_some() {
-            // With the next change of it, it is tried again.
+            // With the next change of it, and in a while, it is tried again.
             service.touch(must_last);
         }
         let new = why.is_some() && why != service.unsaved_why;
         service.unsaved_why.clone_from(&why);
+        if why.is_some() {
+            self.save_later();
+        }
         if let Some(why) = why.filter(|_| new) {
-            self.say(id, EventKind::Warning, format!("its record cannot be written: {why}"));
+            self.say(id, EventKind::Warning, why);
+        }
+    }
+
+    /// Tries again in a while: what a full disk kept from being written must not stay unwritten
+    /// when there is room.
+    fn save_later(&mut self) {
+        if std::mem::replace(&mut self.saves_later, true) {
+            return;
+        }
+        let tell = self.tell.clone();
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(AGAIN).await;
+            let _ = tell.send(super::Done::SaveAgain);
+        });
+    }
+
+    pub(super) fn save_again(&mut self) {
+        self.saves_later = false;
+        let unsaved = self.services.iter().filter(|(_, service)| service.unsaved.is_some());
+        self.unsaved.extend(unsaved.map(|(id, _)| id.clone()));
+        for id in std::mem::take(&mut self.unremoved) {
+            // One that was made anew meanwhile has a record of its own.
+            if !self.services.contains_key(&id) && self.store.remove(&id).is_err() {
+                self.unremoved.insert(id);
+            }
+        }
+        if !self.unremoved.is_empty() {
+            self.save_later();
+        }
+    }
+
+    /// Writes the records of these as they are, before anything is done to them that could not be
+    /// undone without that.
+    pub(super) fn check_writable<'a>(&self, ids: impl Iterator<Item = &'a ServiceId>) -> Result<(), Refusal> {
+        for service in ids.filter_map(|id| self.services.get(id)) {
+            self.store.save(&service.record(), false).map_err(|error| Refusal::Failed(error.to_string()))?;
+        }
+        Ok(())
+    }
+
+    /// Removes a record, later if it cannot be removed now.
+    pub(super) fn remove_record(&mut self, id: &ServiceId) {
+        if let Err(error) = self.store.remove(id) {
+            self.say(id, EventKind::Warning, error.to_string());
+            self.unremoved.insert(id.clone());
+            self.save_later();
         }
     }
 

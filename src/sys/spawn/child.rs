@@ -6,7 +6,7 @@ use nix::libc::{self, c_int, c_long};
 
 use super::prepared::Prepared;
 use super::raw::call;
-use super::{MESSAGE, Stage};
+use super::{MESSAGE, NEVER_RELEASED, Stage};
 
 /// The descriptors of the parent that the child needs.
 pub(super) struct Pipes {
@@ -151,7 +151,7 @@ fn wait() {
         match sys(libc::SYS_read, [GATE as usize, &raw mut word as usize, 1, 0]) {
             Ok(1) => return,
             Err(libc::EINTR) => {}
-            _ => drop(sys(libc::SYS_exit_group, [FAILED, 0, 0, 0])),
+            _ => drop(sys(libc::SYS_exit_group, [NEVER_RELEASED as usize, 0, 0, 0])),
         }
     }
 }

@@ -173,6 +173,9 @@ impl Drop for Own {
     }
 }
 
+/// How a child ends that was never allowed to execute its program. Hardly a program's own.
+pub(crate) const NEVER_RELEASED: i32 = 213;
+
 /// A child that exists and has not executed its program yet: it waits to be released. If this is
 /// dropped, or its holder dies, the child ends without ever having run the program.
 #[derive(Debug)]

@@ -6,6 +6,7 @@ use crate::trial::Trials;
 pub fn register(trials: &mut Trials) {
     trials.rig("bus::introspection", introspection);
     trials.rig("bus::strangers", strangers);
+    trials.rig("bus::service", service);
 }
 
 const UNIT: &str = "provost-on-the-bus";
@@ -53,6 +54,61 @@ fn introspection(rig: &Rig) -> Result<()> {
     let status = watson.run(["systemctl", "--user", "show", "-P", "StatusText", UNIT])?.ok()?;
     expect!(status.trim() == "no services", "{status}");
     watson.run(["systemctl", "--user", "stop", UNIT])?.ok().map(drop)
+}
+
+/// `busctl` shows a service: its properties with their types, and what changes of them, as it changes.
+fn service(rig: &Rig) -> Result<()> {
+    rig.add_user(&crate::rig::User::person("bess", 1090, &[]))?;
+    rig.linger("bess")?;
+    let bess = rig.as_user("bess").folder("/home/bess");
+    let config =
+        "[service.\"web-1.x\"]\ncommand = [\"sleep\", \"1000\"]\nname = \"Web\"\nport = 24901\nmeta = { a = 1 }\n";
+    rig.write_as("bess", "/home/bess/provost.toml", config, 0o600)?;
+    bess.run(["provost", "up", "-d"])?.ok()?;
+    let (name, path) = ("org.provost.Provost1", "/org/provost/Provost1/service/web_2d1_2ex");
+    let interface = "org.provost.Provost1.Service";
+    let tree = bess.run(["busctl", "--user", "tree", "--list", name])?.ok()?;
+    expect!(tree.lines().any(|line| line == path), "{tree}");
+    let shown = bess.run(["busctl", "--user", "introspect", name, path])?.ok()?;
+    let line = |member: &str| shown.lines().find(|line| line.starts_with(&format!(".{member} "))).unwrap_or_default();
+    for (member, words) in [
+        ("State", "property  s         \"running\"     emits-change"),
+        ("Id", "property s \"web-1.x\" const"),
+        ("Name", "property s \"Web\" emits-change"),
+        ("Ready", "property b true emits-change"),
+        ("Port", "property q 24901 emits-change"),
+        ("CommandLine", "property as 2 \"sleep\" \"1000\" emits-change"),
+        ("Meta", "property a{sv} 1 \"a\" t 1 emits-change"),
+        ("Restarts", "property t 0 emits-change"),
+        ("MemoryBytes", "property t"),
+        ("StateChanged", "signal ss"),
+    ] {
+        let mut rest = line(member);
+        for word in words.split_whitespace() {
+            rest = rest.split_once(word).ok_or_else(|| format!("{member}: no {word}: {shown}"))?.1;
+        }
+    }
+    let property = |of: &str| bess.run(["busctl", "--user", "get-property", name, path, interface, of])?.ok();
+    let pid = property("Pid")?.trim_start_matches("u ").parse::<u32>()?;
+    expect!(rig.is_running(pid), "{pid} does not run");
+    expect!(property("State")? == "s \"running\"", "{}", property("State")?);
+    let missing = bess.run(["busctl", "--user", "get-property", name, path, interface, "Nothing"])?;
+    expect!(missing.code() != 0 && missing.stderr.contains("Nothing"), "{missing:?}");
+
+    let limit = std::time::Duration::from_secs(20);
+    let mut monitor = bess.pty(["busctl", "--user", "--json=short", "monitor", name])?;
+    monitor.expect("Monitoring bus message stream", std::time::Duration::from_secs(2))?;
+    bess.run(["provost", "restart", "web-1.x"])?.ok()?;
+    for words in ["StateChanged", "PropertiesChanged", interface, "\"State\"", "\"Pid\""] {
+        monitor.expect(words, limit)?;
+    }
+    bess.run(["provost", "stop", "web-1.x"])?.ok()?;
+    monitor.expect("\"stopped\"", limit)?;
+    expect!(property("State")? == "s \"stopped\"" && property("Pid")? == "u 0", "{}", property("Pid")?);
+    // What is no service has no object.
+    let none = bess.run(["busctl", "--user", "introspect", name, "/org/provost/Provost1/service/none"])?;
+    expect!(!none.stdout.contains(interface), "{none:?}");
+    bess.run(["provost", "rm", "web-1.x"])?.ok().map(drop)
 }
 
 /// The socket lies in a folder that only its owner enters; somebody who gets there all the same is turned away.

@@ -3,16 +3,20 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixDatagram, UnixStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 use crate::rig::{Result, eventually};
 
+/// Further variables, of the daemon and of the verbs.
+type Env = Vec<(String, String)>;
+
 /// A daemon that runs; it is killed when this is dropped.
 pub struct Hosted {
     child: Child,
     args: Vec<String>,
+    env: Env,
     notify: UnixDatagram,
     dir: tempfile::TempDir,
 }
@@ -25,7 +29,13 @@ impl Hosted {
 
     /// The same with services of its user; none if that is empty.
     pub fn with_config(args: &[&str], config: &str) -> Result<Self> {
+        Self::with_env(args, config, |_| Ok(Env::new()))
+    }
+
+    /// The same with further variables for it and its verbs, which may speak of its folder.
+    pub fn with_env(args: &[&str], config: &str, env: impl FnOnce(&Path) -> Result<Env>) -> Result<Self> {
         let dir = tempfile::tempdir()?;
+        let env = env(dir.path())?;
         for folder in ["state", "config/provost", "run"] {
             fs::create_dir_all(dir.path().join(folder))?;
         }
@@ -36,7 +46,7 @@ impl Hosted {
         let notify = UnixDatagram::bind(dir.path().join("notify"))?;
         notify.set_read_timeout(Some(Duration::from_secs(20)))?;
         let args: Vec<String> = args.iter().map(|word| (*word).to_owned()).collect();
-        let hosted = Self { child: spawn(&dir, &args)?, args, notify, dir };
+        let hosted = Self { child: spawn(&dir, &args, &env)?, args, env, notify, dir };
         hosted.says("READY=1")?;
         Ok(hosted)
     }
@@ -44,7 +54,7 @@ impl Hosted {
     /// Kills it, and starts another one in its place.
     pub fn again(&mut self) -> Result<()> {
         self.kill()?;
-        self.start_again()
+        self.then()
     }
 
     /// Kills it, and sees it go.
@@ -55,9 +65,26 @@ impl Hosted {
     }
 
     /// Starts another one in the place of one that has ended.
-    pub fn start_again(&mut self) -> Result<()> {
-        self.child = spawn(&self.dir, &self.args)?;
+    pub fn then(&mut self) -> Result<()> {
+        self.child = spawn(&self.dir, &self.args, &self.env)?;
         self.says("READY=1")
+    }
+
+    /// Where everything of it is.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The folder of its records.
+    pub fn registry(&self) -> Result<PathBuf> {
+        let machine = fs::read_dir(self.dir.path().join("state/provost"))?.next().ok_or("no state")??;
+        Ok(machine.path().join("registry"))
+    }
+
+    /// What `list` says of one service.
+    pub fn service(&self, id: &str) -> Result<serde_json::Value> {
+        let list: serde_json::Value = serde_json::from_str(&self.ok(&["list", "-o", "json", id])?)?;
+        Ok(list["services"][0].clone())
     }
 
     /// Waits until it has said this to its manager.
@@ -73,7 +100,7 @@ impl Hosted {
 
     /// Runs a verb of the same instance.
     pub fn provost(&self, args: &[&str]) -> Result<Output> {
-        Ok(in_dir(&self.dir, args.iter().chain(&["--user"])).output()?)
+        Ok(in_dir(&self.dir, &self.env, ["--user"].iter().chain(args)).output()?)
     }
 
     /// The same, and its standard output.
@@ -134,19 +161,20 @@ impl Drop for Hosted {
     }
 }
 
-fn spawn(dir: &tempfile::TempDir, args: &[String]) -> Result<Child> {
+fn spawn(dir: &tempfile::TempDir, args: &[String], env: &Env) -> Result<Child> {
     let log = fs::OpenOptions::new().create(true).append(true).open(dir.path().join("log"))?;
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
-    let mut command = in_dir(dir, ["daemon", "--user"].iter().chain(&words));
+    let mut command = in_dir(dir, env, ["daemon", "--user"].iter().chain(&words));
     command.env("NOTIFY_SOCKET", dir.path().join("notify")).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
     Ok(command.spawn()?)
 }
 
-fn in_dir<'a>(dir: &tempfile::TempDir, args: impl Iterator<Item = &'a &'a str>) -> Command {
+fn in_dir<'a>(dir: &tempfile::TempDir, env: &Env, args: impl Iterator<Item = &'a &'a str>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_provost"));
     for (name, folder) in [("XDG_STATE_HOME", "state"), ("XDG_CONFIG_HOME", "config"), ("XDG_RUNTIME_DIR", "run")] {
         command.env(name, dir.path().join(folder));
     }
-    command.env_remove("DBUS_SESSION_BUS_ADDRESS").env_remove("JOURNAL_STREAM").args(args);
+    command.env_remove("DBUS_SESSION_BUS_ADDRESS").env_remove("JOURNAL_STREAM");
+    command.envs(env.iter().map(|(name, value)| (name, value))).args(args);
     command
 }

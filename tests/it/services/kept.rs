@@ -67,7 +67,7 @@ fn last_words() -> Result<()> {
     ends(pid)?;
     // Without a daemon it is told where it is: in the pipes.
     expect!(texts(&daemon)? == SAID, "{:?}", texts(&daemon));
-    daemon.start_again()?;
+    daemon.then()?;
     expect!(texts(&daemon)? == SAID, "{:?} {}", texts(&daemon), daemon.log());
     let status = daemon.provost(&["status", "talks"])?;
     expect!(status.status.code() == Some(3), "{status:?}");
@@ -98,7 +98,7 @@ fn keeper_killed() -> Result<()> {
     eventually("it holds the pipes", || keepers(&daemon).first().is_some_and(|now| pipes(*now) == 2))?;
     daemon.kill()?;
     ends(pid)?;
-    daemon.start_again()?;
+    daemon.then()?;
     expect!(texts(&daemon)? == SAID, "{:?} {}", texts(&daemon), daemon.log());
     Ok(())
 }

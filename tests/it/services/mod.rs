@@ -2,8 +2,12 @@
 
 mod backend;
 mod bus;
+mod clock;
+mod cut;
 mod daemon;
+mod flood;
 mod hosted;
+mod input;
 mod kept;
 mod managers;
 mod rubbish;
@@ -15,6 +19,10 @@ use crate::trial::Trials;
 pub fn register(trials: &mut Trials) {
     backend::register(trials);
     bus::register(trials);
+    clock::register(trials);
+    cut::register(trials);
+    flood::register(trials);
+    input::register(trials);
     daemon::register(trials);
     kept::register(trials);
     managers::register(trials);

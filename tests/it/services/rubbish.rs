@@ -15,7 +15,7 @@ pub fn register(trials: &mut Trials) {
     trials.plain("rubbish::nothing_read", nothing_read);
 }
 
-const GREETING: &[u8] = b"\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n";
+pub const GREETING: &[u8] = b"\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n";
 
 /// The daemon answers in time, has not panicked, and is no larger than it was by more than this.
 fn well(daemon: &mut Hosted, before: u64) -> Result<()> {
@@ -111,32 +111,36 @@ fn nothing_read() -> Result<()> {
     well(&mut daemon, before)
 }
 
-/// A call of List, as a client sends it.
+/// A call of List, as a client sends it: no ids, no project, no resources.
 fn list() -> Vec<u8> {
+    call("/org/provost/Provost1", "org.provost.Provost1.Manager", "List", "assb", &[0; 16])
+}
+
+/// A call, as a client sends it.
+pub fn call(path: &str, interface: &str, member: &str, signature: &str, body: &[u8]) -> Vec<u8> {
     let mut fields = Vec::new();
-    let words: [(u8, &[u8], &str); 3] = [
-        (1, b"\x01o\0", "/org/provost/Provost1"),
-        (2, b"\x01s\0", "org.provost.Provost1.Manager"),
-        (3, b"\x01s\0", "List"),
-    ];
-    for (code, signature, text) in words {
+    let words: [(u8, &[u8], &str); 3] = [(1, b"\x01o\0", path), (2, b"\x01s\0", interface), (3, b"\x01s\0", member)];
+    for (code, kind, text) in words {
         fields.resize(usize::next_multiple_of(fields.len(), 8), 0);
         fields.push(code);
-        fields.extend_from_slice(signature);
+        fields.extend_from_slice(kind);
         fields.extend_from_slice(&(text.len() as u32).to_le_bytes());
         fields.extend_from_slice(text.as_bytes());
         fields.push(0);
     }
-    fields.resize(usize::next_multiple_of(fields.len(), 8), 0);
-    fields.extend_from_slice(b"\x08\x01g\0\x04assb\0");
-    // No ids, no project, no resources.
-    let body = [0; 16];
+    if !signature.is_empty() {
+        fields.resize(usize::next_multiple_of(fields.len(), 8), 0);
+        fields.extend_from_slice(b"\x08\x01g\0");
+        fields.push(signature.len() as u8);
+        fields.extend_from_slice(signature.as_bytes());
+        fields.push(0);
+    }
     let mut message = vec![b'l', 1, 0, 1];
     message.extend_from_slice(&(body.len() as u32).to_le_bytes());
     message.extend_from_slice(&1u32.to_le_bytes());
     message.extend_from_slice(&(fields.len() as u32).to_le_bytes());
     message.extend_from_slice(&fields);
     message.resize(usize::next_multiple_of(message.len(), 8), 0);
-    message.extend_from_slice(&body);
+    message.extend_from_slice(body);
     message
 }

@@ -44,7 +44,14 @@ async fn down(ctx: &Context<'_>, args: &Down) -> Result<Touched, Error> {
         true => None,
         false => Some(project(ctx, args)?),
     };
-    let Some(control) = daemon(ctx, project.as_deref(), &args.ids).await? else { return Ok(Vec::new()) };
+    let control = match daemon(ctx, project.as_deref(), &args.ids).await? {
+        Ok(control) => control,
+        // The next daemon would start what was to run.
+        Err(idle) => {
+            let done = services::unwanted(ctx.instance(), &idle)?;
+            return Ok(done.into_iter().map(|id| (id, true)).collect());
+        }
+    };
     let known = match control.list(&args.ids, project.as_deref(), false).await {
         // A config of which nothing was ever started.
         Err(Error::NotFound { .. }) if args.ids.is_empty() => return Ok(Vec::new()),
@@ -54,7 +61,12 @@ async fn down(ctx: &Context<'_>, args: &Down) -> Result<Touched, Error> {
     let touched = control.stop(&args.ids, project.as_deref(), args.force).await?;
     let ids: Vec<ServiceId> = known.into_iter().map(|report| report.id).collect();
     match follow.until(&ids, Goal::Down, args.timeout, |_| ()).await {
-        Ok(Ended::Reached(_)) => Ok(touched),
+        Ok(Ended::Reached(reports)) => {
+            for why in reports.iter().filter_map(ServiceReport::unwritten) {
+                ctx.say.note(&format!("the next daemon would not know of it: {}", crate::text::escape(why)));
+            }
+            Ok(touched)
+        }
         Ok(Ended::TimedOut(report) | Ended::Failed(report)) => {
             let limit = humantime::format_duration(args.timeout.unwrap_or_default());
             let why = format!("{} is still {} after {limit}; it goes on, or --force kills it", report.id, report.state);
@@ -73,15 +85,19 @@ fn project(ctx: &Context<'_>, args: &Down) -> Result<std::path::PathBuf, Error> 
 }
 
 /// The daemon; one is started if something runs that the last one left, because only it knows how
-/// to stop that. `None` if nothing runs.
-async fn daemon(ctx: &Context<'_>, project: Option<&Path>, ids: &[ServiceId]) -> Result<Option<Control>, Error> {
+/// to stop that. Where nothing runs, what is known of the services instead.
+async fn daemon(
+    ctx: &Context<'_>,
+    project: Option<&Path>,
+    ids: &[ServiceId],
+) -> Result<Result<Control, Vec<ServiceReport>>, Error> {
     if let Some(control) = Control::connect(ctx.instance()).await? {
-        return Ok(Some(control));
+        return Ok(Ok(control));
     }
-    let known = ctx.known(ids, false).await?;
-    let meant = |report: &&ServiceReport| project.is_none_or(|path| report.project.as_deref() == Some(path));
-    if known.iter().filter(meant).any(|report| report.state.is_alive()) {
-        return ctx.daemon(false).await.map(Some);
+    let mut known = ctx.known(ids, false).await?;
+    known.retain(|report| project.is_none_or(|path| report.project.as_deref() == Some(path)));
+    match known.iter().any(|report| report.state.is_alive()) {
+        true => ctx.daemon(false).await.map(Ok),
+        false => Ok(Err(known)),
     }
-    Ok(None)
 }

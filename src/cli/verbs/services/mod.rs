@@ -53,12 +53,12 @@ impl Context<'_> {
         }
         let mut reports = services::offline_reports(self.client.observer()).await;
         for id in ids {
-            if !id.is_glob() && reports.iter().all(|report| report.id != *id) {
+            if !id.is_glob() && reports.iter().all(|report| !services::means(id, report)) {
                 return Err(self.whose(unknown(id, &reports), ids).await);
             }
         }
         if !ids.is_empty() {
-            reports.retain(|report| ids.iter().any(|id| services::matches(id, &report.id)));
+            reports.retain(|report| ids.iter().any(|id| services::means(id, report)));
         }
         if !reports.is_empty() {
             self.say.note("provost: no daemon runs; this is what the registry says, as it was just verified");

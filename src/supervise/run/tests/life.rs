@@ -218,7 +218,7 @@ fn nothing_runs_without_a_record() {
         rig.becomes("a", ServiceState::Restarting).await;
         let report = rig.report("a").await;
         assert!(report.reason.unwrap().contains("record"), "{:?}", report.last_error);
-        assert!(report.warnings[0].starts_with("its record cannot be written: "), "{:?}", report.warnings);
+        assert!(report.warnings[0].starts_with("the record of "), "{:?}", report.warnings);
         assert_eq!(rig.world.starts(), []);
         // The disk is well again.
         std::fs::remove_file(&registry).unwrap();

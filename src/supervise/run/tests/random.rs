@@ -76,8 +76,13 @@ async fn run(dir: &Path, steps: Vec<Step>) {
     assert_eq!(rig.world.alive(), 0);
 }
 
+/// More of them by `PROPTEST_CASES`.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(64)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn all_can_be_had_up_and_down_again(steps in prop::collection::vec(step(), 0..40)) {
         simulated(async |dir| run(dir, steps).await);

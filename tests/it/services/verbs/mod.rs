@@ -1,7 +1,9 @@
 //! The verbs for services as users see them, in each backend: every trial has a user of its own.
 
 mod adhoc;
+mod disk;
 mod foreground;
+mod life;
 mod logs;
 mod project;
 mod targets;
@@ -26,7 +28,8 @@ type Body = fn(&Stage<'_>) -> Result<()>;
 
 pub fn register(trials: &mut Trials) {
     let bodies: Vec<(&'static str, Body)> =
-        [project::BODIES, adhoc::BODIES, targets::BODIES, foreground::BODIES, logs::BODIES].concat();
+        [project::BODIES, adhoc::BODIES, targets::BODIES, foreground::BODIES, logs::BODIES, disk::BODIES, life::BODIES]
+            .concat();
     for (number, (name, body)) in bodies.into_iter().enumerate() {
         for (word, offset, backend) in BACKENDS {
             let uid = 1100 + 2 * u32::try_from(number).unwrap_or_default() + offset;

@@ -1,0 +1,43 @@
+//! Memory that a burst of work needed is given back once it is over: thousands of starts, the
+//! answer to a long list. Who does little costs nothing.
+
+use std::time::Duration;
+
+use tokio::sync::{broadcast, watch};
+use tokio::time::timeout;
+
+use crate::model::service::Event;
+
+/// Work is over when nothing has happened for so long.
+const QUIET: Duration = Duration::from_millis(300);
+/// Fewer events than this are no burst.
+const MANY: u32 = 64;
+
+/// Looks on as long as there are events. What is known of the start of the daemon itself is the
+/// first burst.
+pub(super) async fn give_back(mut events: broadcast::Receiver<Event>, mut clients: watch::Receiver<usize>) {
+    let mut much = MANY;
+    loop {
+        if much >= MANY {
+            while let Ok(true) = timeout(QUIET, one(&mut events, &mut clients)).await.map(|one| one.is_some()) {}
+            crate::sys::memory::give_back();
+            much = 0;
+        }
+        match one(&mut events, &mut clients).await {
+            Some(more) => much = much.saturating_add(more),
+            None => return,
+        }
+    }
+}
+
+/// Waits for something that takes memory, and says how much of a burst it is; `None`: the end.
+async fn one(events: &mut broadcast::Receiver<Event>, clients: &mut watch::Receiver<usize>) -> Option<u32> {
+    tokio::select! {
+        event = events.recv() => match event {
+            Err(broadcast::error::RecvError::Closed) => None,
+            Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => Some(1),
+        },
+        // Somebody has come or gone: answers may be large.
+        changed = clients.changed() => changed.ok().map(|()| MANY / 2),
+    }
+}
