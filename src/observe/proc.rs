@@ -14,7 +14,7 @@ use rustix::fs::{Access, AtFlags, Mode, OFlags, RawDir};
 use rustix::io::Errno;
 
 use super::stat::{self, Stat, Status};
-use crate::model::{Identity, Process};
+use crate::model::{Identity, ProcState, Process};
 use crate::sys::pidfd::PidFd;
 
 /// The most that is read of a command line or an environment. The kernel allows megabytes; what
@@ -198,6 +198,18 @@ impl ProcFs {
     /// The fields of /proc/PID/stat.
     pub(crate) fn stat(&self, pid: u32) -> Result<Stat, ReadError> {
         self.entry(pid)?.stat()
+    }
+
+    /// The wait status of a process that has ended and was not waited for by its parent yet; `None`
+    /// where it is another one, or the kernel does not tell us.
+    pub(crate) fn wait_status(&self, identity: &Identity) -> Option<i32> {
+        let entry = self.entry(identity.pid).ok()?;
+        // To who may not look into a process, its status is shown as 0: this link is not shown at all.
+        entry.link("ns/user")?;
+        let content = entry.read("stat").ok()?;
+        let stat = Stat::parse(&content)?;
+        let ended = stat.state == ProcState::Zombie && stat.start_ticks == identity.start_ticks;
+        if ended { stat::wait_status(&content) } else { None }
     }
 
     /// Opens the folder of a process.

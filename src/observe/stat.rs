@@ -29,6 +29,14 @@ pub(crate) struct Stat {
     pub(crate) start_ticks: u64,
 }
 
+/// Field 52, the last: how a process ended that was not waited for yet, as in waitpid(2). 0 of one
+/// that runs.
+pub(crate) fn wait_status(line: &[u8]) -> Option<i32> {
+    let close = line.iter().rposition(|b| *b == b')')?;
+    let rest = std::str::from_utf8(line.get(close + 1..)?).ok()?;
+    rest.split_ascii_whitespace().nth(49)?.parse().ok()
+}
+
 impl Stat {
     /// Reads the one line of the file; `None` if it is not one.
     pub(crate) fn parse(line: &[u8]) -> Option<Self> {

@@ -40,6 +40,14 @@ pub(super) fn exit_of(status: WaitIdStatus) -> Exit {
     }
 }
 
+/// What a wait status says of an end: waitpid(2).
+pub(crate) fn exit_by(status: i32) -> Exit {
+    match status & 0x7f {
+        0 => Exit::Code(status >> 8 & 0xff),
+        signal => Exit::Signal(signal),
+    }
+}
+
 /// A process, by pidfd_open(2) (Linux 5.3).
 #[derive(Debug)]
 pub(crate) struct PidFd(OwnedFd);
@@ -120,10 +128,7 @@ impl PidFd {
         // SAFETY: the request says the size of the structure, which is as long as that, and the
         // kernel writes no further.
         let result = unsafe { libc::ioctl(self.0.as_raw_fd(), PIDFD_GET_INFO as _, &raw mut info) };
-        (result == 0 && info.mask & PIDFD_INFO_EXIT != 0).then_some(match info.exit_code & 0x7f {
-            0 => Exit::Code(info.exit_code >> 8 & 0xff),
-            signal => Exit::Signal(signal),
-        })
+        (result == 0 && info.mask & PIDFD_INFO_EXIT != 0).then_some(exit_by(info.exit_code))
     }
 
     /// Waits until it has ended. Needs a tokio runtime with I/O.
@@ -174,6 +179,40 @@ mod tests {
         child.wait().unwrap();
         assert_eq!(fd.test(), SignalAnswer::Gone);
         assert_eq!(fd.signal(15).unwrap_err().raw_os_error(), Some(libc::ESRCH));
+    }
+
+    #[test]
+    fn the_end_of_somebody_elses_child_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let gate = dir.path().join("gate");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &gate, rustix::fs::Mode::RWXU).unwrap();
+        // The shell waits for it at once, or only when its input ends.
+        for (waits, code) in [("wait", 7), ("read x; wait", 8)] {
+            let script = format!("sh -c 'read x < \"$0\"; exit {code}' \"$0\" & echo $!; {waits}");
+            let mut shell = Command::new("sh");
+            shell.args(["-c", &script]).arg(&gate).stdin(Stdio::piped()).stdout(Stdio::piped());
+            let mut shell = shell.spawn().unwrap();
+            let mut line = String::new();
+            std::io::BufRead::read_line(&mut std::io::BufReader::new(shell.stdout.take().unwrap()), &mut line).unwrap();
+            let proc = crate::observe::ProcFs::host().unwrap();
+            let (identity, fd) = proc.identify(line.trim().parse().unwrap()).unwrap();
+            assert_eq!((fd.exit(), proc.wait_status(&identity)), (None, None));
+            assert_eq!(fd.reap().unwrap_err().raw_os_error(), Some(libc::ECHILD));
+            drop(std::fs::File::options().write(true).open(&gate).unwrap());
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+            runtime.block_on(fd.ended()).unwrap();
+            if waits != "wait" {
+                assert_eq!(proc.wait_status(&identity).map(exit_by), Some(Exit::Code(code)), "not waited for");
+            }
+            drop(shell.stdin.take());
+            shell.wait().unwrap();
+            assert_eq!(proc.wait_status(&identity), None);
+            let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+            let mut numbers = release.split(['.', '-']).map_while(|part| part.parse::<u32>().ok());
+            if (numbers.next(), numbers.next()) >= (Some(6), Some(15)) {
+                assert_eq!(fd.exit(), Some(Exit::Code(code)), "waited for");
+            }
+        }
     }
 
     #[test]

@@ -43,8 +43,7 @@ pub(super) async fn adopt(inner: &Rc<Inner>, record: &Record, number: u64) -> io
     if !pidfd.is_alive() {
         let exit = match pidfd.reap() {
             Ok(exit) => exit.unwrap_or(Exit::Unknown),
-            Err(_) if starting => super::strays::exit_of(&pidfd, adopted).await,
-            Err(_) => pidfd.exit().unwrap_or(Exit::Unknown),
+            Err(_) => super::strays::exit_of(&Rc::downgrade(inner), &identity, &pidfd, adopted).await,
         };
         if starting && exit == Exit::Code(NEVER_RELEASED) {
             return Ok(Adoption::NeverStarted);

@@ -139,12 +139,13 @@ impl Inner {
     /// Watches a process that runs, as the run of a service.
     fn watch(self: &Rc<Self>, id: &ServiceId, mut run: Run, own: Option<Own>) {
         let (pidfd, inner, key) = (Rc::clone(&run.pidfd), Rc::downgrade(self), id.clone());
-        let (number, pid, adopted) = (run.number, run.identity.pid, run.adopted);
+        let (number, identity, adopted) = (run.number, run.identity, run.adopted);
+        let pid = identity.pid;
         run.watch = Some(tokio::task::spawn_local(async move {
             if let Err(error) = pidfd.ended().await {
                 tracing::error!(%key, pid, "its end cannot be waited for: {error}");
             }
-            let exit = strays::exit_of(&pidfd, adopted).await;
+            let exit = strays::exit_of(&inner, &identity, &pidfd, adopted).await;
             drop(own);
             let Some(inner) = inner.upgrade() else { return };
             inner.mains.borrow_mut().remove(&pid);

@@ -11,18 +11,19 @@ use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Inner;
+use crate::model::Identity;
 use crate::model::service::Exit;
 use crate::observe::ProcFs;
-use crate::sys::pidfd::PidFd;
+use crate::sys::pidfd::{PidFd, exit_by};
 
 /// Who lost its parent becomes a child of this process, and not of PID 1.
 pub(super) fn become_reaper() -> io::Result<()> {
     nix::sys::prctl::set_child_subreaper(true).map_err(io::Error::from)
 }
 
-/// How a process ended. Of what is no child of ours the kernel may tell (6.15 and later) a moment
-/// after its parent has waited for it.
-pub(super) async fn exit_of(pidfd: &PidFd, adopted: bool) -> Exit {
+/// How a process ended. Of what is no child of ours the kernel tells until its parent has waited
+/// for it, and (6.15 and later) again a moment after.
+pub(super) async fn exit_of(inner: &Weak<Inner>, identity: &Identity, pidfd: &PidFd, adopted: bool) -> Exit {
     match pidfd.reap() {
         Ok(Some(exit)) => return exit,
         Ok(None) => return Exit::Unknown,
@@ -30,7 +31,8 @@ pub(super) async fn exit_of(pidfd: &PidFd, adopted: bool) -> Exit {
         Err(_) => {}
     }
     for _ in 0..10 {
-        if let Some(exit) = pidfd.exit() {
+        let unwaited = || inner.upgrade()?.proc.wait_status(identity).map(exit_by);
+        if let Some(exit) = pidfd.exit().or_else(unwaited) {
             return exit;
         }
         // Its parent has been told, and waits for it in a moment; nothing tells us of that.

@@ -1,10 +1,11 @@
 //! The direct backend against the suite that all backends must pass.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 
 use super::*;
 use crate::backend::conformance;
+use crate::sys::spawn;
 
 /// Output that nobody wants to see.
 struct Nowhere;
@@ -53,5 +54,42 @@ fn the_suite_in_this_process() {
         (Direct::new(&places, &instance, Box::new(Nowhere), reports).unwrap(), happened)
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    tokio::task::LocalSet::new().block_on(&runtime, conformance::all(&make, &instance));
+    tokio::task::LocalSet::new().block_on(&runtime, async {
+        conformance::all(&make, &instance).await;
+        at_the_gate(&make().await.0, &instance).await;
+    });
+}
+
+/// A daemon has died between the record of a start and the start itself.
+async fn at_the_gate(direct: &Direct, instance: &str) {
+    let log = std::fs::File::options().write(true).open("/dev/null").unwrap();
+    for released in [false, true] {
+        let argv = ["sleep".to_owned(), "1000".to_owned()];
+        let mark = [format!("PROVOST_INSTANCE_ID={instance}"), "PROVOST_SERVICE=gate".to_owned()];
+        let program = spawn::Program {
+            env: Some(mark.to_vec()),
+            ..spawn::Program::new("/bin/sleep".as_ref(), &argv, log.as_fd(), log.as_fd())
+        };
+        let held = spawn::spawn(&program).unwrap();
+        let (identity, _) = direct.inner.proc.identify(held.pid()).unwrap();
+        let spec = crate::model::service::ServiceSpec::new("gate".parse().unwrap(), argv.to_vec(), "/".into());
+        let identity = Some(Identity { pidfd_inode: held.pidfd().inode(), ..identity });
+        let state = crate::model::service::ServiceState::Starting;
+        let record = Record { state, identity, ..Record::new(spec, 0) };
+        let decide = async {
+            tokio::task::yield_now().await;
+            match released {
+                true => drop(held.release().await.unwrap()),
+                false => drop(held.abandon()),
+            }
+        };
+        let (adopted, ()) = tokio::join!(direct.adopt(&record, 41), decide);
+        match adopted.unwrap() {
+            Adoption::NeverStarted => assert!(!released, "it runs"),
+            Adoption::Running(placed) => assert!(released && placed.identity == identity, "{placed:?}"),
+            other => panic!("{other:?}"),
+        }
+        direct.clear(&record.id).await.unwrap();
+        direct.release(&record.id).await;
+    }
 }
