@@ -220,7 +220,7 @@ fn a_folder_that_takes_nothing_says_so_and_keeps_what_it_has() {
     let blocked = Store { dir: home.path().join("file/registry"), ..store.clone() };
     fs::write(home.path().join("file"), "").unwrap();
     let error = blocked.save(&record("a"), true).unwrap_err().to_string();
-    assert!(error.starts_with("the record of a cannot be written to /") && error.contains("file"), "{error}");
+    assert!(error.starts_with("the record of a cannot be written: /") && error.contains("file"), "{error}");
     assert!(blocked.load_all(NOW).is_err());
     let mut changed = record("a");
     changed.restarts = 7;

@@ -97,13 +97,14 @@ fn service(rig: &Rig) -> Result<()> {
 
     let limit = std::time::Duration::from_secs(20);
     let mut monitor = bess.pty(["busctl", "--user", "--json=short", "monitor", name])?;
-    monitor.expect("Monitoring bus message stream", std::time::Duration::from_secs(2))?;
+    monitor.expect("Monitoring bus message stream", limit)?;
     bess.run(["provost", "restart", "web-1.x"])?.ok()?;
-    for words in ["StateChanged", "PropertiesChanged", interface, "\"State\"", "\"Pid\""] {
+    let state = |word: &str| format!("\"State\":{{\"type\":\"s\",\"data\":\"{word}\"}}");
+    for words in ["StateChanged", "PropertiesChanged", &state("running")] {
         monitor.expect(words, limit)?;
     }
     bess.run(["provost", "stop", "web-1.x"])?.ok()?;
-    monitor.expect("\"stopped\"", limit)?;
+    monitor.expect(&state("stopped"), limit)?;
     expect!(property("State")? == "s \"stopped\"" && property("Pid")? == "u 0", "{}", property("Pid")?);
     // What is no service has no object.
     let none = bess.run(["busctl", "--user", "introspect", name, "/org/provost/Provost1/service/none"])?;

@@ -14,7 +14,7 @@ pub fn register(trials: &mut Trials) {
 }
 
 /// Every so many bytes; `PROVOST_SOAK` makes it every one.
-const STEP: usize = 23;
+const STEP: usize = 41;
 
 const CONFIG: &str = "[defaults]\nrestart = { base = \"20ms\" }\n[service.one]\ncommand = [\"sleep\", \"1000\"]\n\
                       meta = { model = \"m\" }\n[service.two]\ncommand = [\"sleep\", \"1000\"]\n";
