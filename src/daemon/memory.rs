@@ -1,5 +1,5 @@
 //! Memory that a burst of work needed is given back once it is over: thousands of starts, the
-//! answer to a long list. Who does little costs nothing.
+//! answer to a long list, the code of a start. Who does little costs nothing.
 
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ pub(super) async fn give_back(mut events: broadcast::Receiver<Event>, mut client
         if much >= MANY {
             while let Ok(true) = timeout(QUIET, one(&mut events, &mut clients)).await.map(|one| one.is_some()) {}
             crate::sys::memory::give_back();
+            crate::sys::memory::unmap_code();
             much = 0;
         }
         match one(&mut events, &mut clients).await {
