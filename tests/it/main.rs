@@ -39,6 +39,7 @@ fn main() -> ExitCode {
     services::register(&mut trials);
     soak::register(&mut trials);
     truth::register(&mut trials);
+    services::register_last(&mut trials);
     let (trials, not_run) = trials.into_parts();
     let conclusion = libtest_mimic::run(&args, trials);
     rig::shut_down();

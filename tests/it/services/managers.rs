@@ -11,7 +11,11 @@ pub fn register(trials: &mut Trials) {
     trials.rig("managers::user_anew", user_anew);
     trials.rig("managers::user_bus", user_bus);
     trials.rig("managers::shutdown_order", shutdown_order);
-    // They take away what others need.
+}
+
+/// These take away what others need, for good: a user's manager does not find a new system bus,
+/// and makes no scopes any more.
+pub fn register_last(trials: &mut Trials) {
     trials.exclusive("managers::system_anew", system_anew);
     trials.exclusive("managers::system_bus", system_bus);
 }

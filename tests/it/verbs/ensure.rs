@@ -108,17 +108,20 @@ fn command_that_fails(rig: &Rig) -> Result<()> {
 }
 
 fn two_at_once(rig: &Rig) -> Result<()> {
+    // Whose manager stays while the sessions of the callers come and go.
+    rig.add_user(&crate::rig::User::person("twins", 1091, &[]))?;
+    rig.linger("twins")?;
     let args = [&["ens-two"][..], &SERVER, &["22005", "--loading-for", "0.7"]].concat();
     let answers: Vec<Result<(Value, i32)>> = std::thread::scope(|scope| {
-        let callers: Vec<_> = (0..4).map(|_| scope.spawn(|| ensure(&rig.as_user("eve"), &args))).collect();
+        let callers: Vec<_> = (0..4).map(|_| scope.spawn(|| ensure(&rig.as_user("twins"), &args))).collect();
         callers.into_iter().map(|c| c.join().unwrap_or_else(|_| Err("it panicked".into()))).collect()
     });
     let answers = answers.into_iter().collect::<Result<Vec<_>>>()?;
     expect!(answers.iter().all(|(a, code)| *code == 0 && a["state"] == "available"), "{answers:?}");
     let started = answers.iter().filter(|(a, _)| a["started"] == true).count();
-    let running = pids(rig, "eve", "port 22005")?;
+    let running = pids(rig, "twins", "port 22005")?;
     expect!(started == 1 && running.len() == 1, "{started} started, {running:?}: {answers:?}");
-    json(&rig.as_user("eve"), ["stop", "service:ens-two"]).map(drop)
+    json(&rig.as_user("twins"), ["stop", "service:ens-two"]).map(drop)
 }
 
 fn port_taken(rig: &Rig) -> Result<()> {
