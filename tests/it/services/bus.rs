@@ -97,7 +97,10 @@ fn service(rig: &Rig) -> Result<()> {
 
     let limit = std::time::Duration::from_secs(20);
     let mut monitor = bess.pty(["busctl", "--user", "--json=short", "monitor", name])?;
-    monitor.expect("Monitoring bus message stream", limit)?;
+    // Not every version says when it begins: it is asked for something until it shows that.
+    eventually("the monitor shows calls", || {
+        property("Id").is_ok() && monitor.expect("\"Get\"", std::time::Duration::from_secs(1)).is_ok()
+    })?;
     bess.run(["provost", "restart", "web-1.x"])?.ok()?;
     let state = |word: &str| format!("\"State\":{{\"type\":\"s\",\"data\":\"{word}\"}}");
     for words in ["StateChanged", "PropertiesChanged", &state("running")] {
