@@ -228,19 +228,3 @@ fn a_folder_that_takes_nothing_says_so_and_keeps_what_it_has() {
     store.save(&changed, false).unwrap();
     assert_eq!(store.all(), [changed], "a folder that was removed is made again");
 }
-
-/// Said by `cargo test --release -- --ignored --nocapture saving`.
-#[test]
-#[ignore = "measures"]
-fn saving_is_cheap() {
-    let (_home, store) = home();
-    let record = full();
-    for durable in [false, true] {
-        store.save(&record, durable).unwrap();
-        let started = std::time::Instant::now();
-        for _ in 0..1000 {
-            store.save(&record, durable).unwrap();
-        }
-        eprintln!("durable {durable}: {:?} a record", started.elapsed() / 1000);
-    }
-}

@@ -127,7 +127,7 @@ pub(super) async fn it_says_that_it_is_ready(suite: &mut Suite<impl Backend>) {
 
 /// No test, but the program that the part above starts.
 #[test]
-#[ignore = "it is started by another test"]
+#[ignore = "it is the program that the part above starts"]
 fn say_ready() {
     let Some(path) = std::env::var("NOTIFY_SOCKET").ok().filter(|_| std::env::var("PROVOST_SERVICE").is_ok()) else {
         return;

@@ -1,6 +1,5 @@
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
 
 use super::*;
 
@@ -149,38 +148,4 @@ fn one_that_is_held_does_not_keep_another_from_noticing_the_end() {
     drop(other);
     runtime().block_on(second.ended()).unwrap();
     let _ = (first.reap(), second.reap());
-}
-
-/// `cargo test --lib spawn_measured -- --ignored --nocapture`
-#[test]
-#[ignore = "a measurement"]
-fn spawn_measured() {
-    let null = File::options().write(true).open("/dev/null").unwrap();
-    let argv = words(&["sleep", "0"]);
-    for ballast in [0, 100] {
-        let memory = vec![1_u8; ballast << 20];
-        let mut ours = Vec::new();
-        let mut theirs = Vec::new();
-        for _ in 0..300 {
-            let start = std::time::Instant::now();
-            let mut child = detached(Path::new("/bin/sleep"), &argv, &null).unwrap().run().unwrap();
-            ours.push(start.elapsed());
-            runtime().block_on(child.pidfd.ended()).unwrap();
-            child.try_wait().unwrap();
-            let start = std::time::Instant::now();
-            let mut child = Command::new("/bin/sleep")
-                .arg("0")
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()
-                .unwrap();
-            theirs.push(start.elapsed());
-            child.wait().unwrap();
-        }
-        ours.sort();
-        theirs.sort();
-        let (a, b) = (ours[150].as_secs_f64() * 1e6, theirs[150].as_secs_f64() * 1e6);
-        println!("{ballast} MiB: ours {a:.0} µs, std {b:.0} µs, ratio {:.2} ({})", a / b, memory.len());
-    }
 }

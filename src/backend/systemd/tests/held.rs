@@ -1,7 +1,6 @@
 //! Units that others name: made anew all the same, or started as they are.
 
 use super::others::{finish, next, pid, start, systemctl};
-use super::speed::launch;
 use super::*;
 use crate::backend::What;
 use crate::model::service::Exit;

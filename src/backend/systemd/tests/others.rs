@@ -3,7 +3,6 @@
 use std::process::Command;
 use std::time::Duration;
 
-use super::speed::launch;
 use super::*;
 use crate::backend::{Happened, What};
 use crate::model::Identity;
@@ -359,7 +358,7 @@ fn the_manager_takes_every_property() {
 
 /// At a logout or a shutdown everything is stopped, and nothing of it by somebody's wish.
 #[test]
-#[ignore = "ends the manager"]
+#[ignore = "it ends the manager, and is run by itself after the others (tests/it/services/backend.rs)"]
 fn a_manager_that_ends_is_nobodys_wish() {
     with_manager(async |scope| {
         let (backend, mut happened) = make(scope).await;

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::speed::launch;
 use super::*;
 use crate::backend::{Happened, What};
 use crate::logs::{Line, Stream, journal};

@@ -5,7 +5,6 @@ mod life;
 mod order;
 mod random;
 mod recovery;
-mod scale;
 
 use std::collections::BTreeMap;
 use std::path::Path;
