@@ -1,4 +1,5 @@
-//! What a manager says without being asked: its signals, in the order in which they were sent.
+//! What a manager says without being asked: its signals, those of each kind in the order in which
+//! they were sent.
 //!
 //! Whoever has a [`Signals`] must read it at all times, in a task that waits for nothing else: a
 //! full queue would block the connection, answers included.
@@ -67,6 +68,14 @@ pub(crate) struct UnitChange {
     pub(crate) text: Option<String>,
     /// `Result`.
     pub(crate) result: Option<String>,
+    /// `ExecMainStartTimestampMonotonic`: when its main process began, in microseconds; 0 is never.
+    pub(crate) began: Option<u64>,
+    /// `ExecMainExitTimestampMonotonic`: when the manager saw its end.
+    pub(crate) ended: Option<u64>,
+    /// `ActiveExitTimestampMonotonic`: when the unit was last no longer active.
+    pub(crate) left: Option<u64>,
+    /// `RuntimeMaxUSec`: how long it may run; all ones where there is no limit.
+    pub(crate) longest: Option<u64>,
 }
 
 impl UnitChange {
@@ -81,6 +90,10 @@ impl UnitChange {
             "MainPID" => self.main_pid = u32::try_from(value).ok(),
             "ExecMainCode" => self.code = i32::try_from(value).ok(),
             "ExecMainStatus" => self.status = i32::try_from(value).ok(),
+            "ExecMainStartTimestampMonotonic" => self.began = u64::try_from(value).ok(),
+            "ExecMainExitTimestampMonotonic" => self.ended = u64::try_from(value).ok(),
+            "ActiveExitTimestampMonotonic" => self.left = u64::try_from(value).ok(),
+            "RuntimeMaxUSec" => self.longest = u64::try_from(value).ok(),
             "Job" => {
                 let Variant::Structure(job) = value else { return };
                 self.job = job.fields().first().and_then(|id| u32::try_from(id).ok());
@@ -104,7 +117,8 @@ fn hex(bytes: &Variant<'_>) -> Option<String> {
 /// The signals of one manager.
 #[derive(Debug)]
 pub(crate) struct Signals {
-    manager: MessageStream,
+    units: MessageStream,
+    jobs: MessageStream,
     names: MessageStream,
     /// The manager's own name on the bus. Anybody may send signals; only those of this sender count.
     owner: Option<String>,
@@ -116,11 +130,13 @@ impl Signals {
     /// Listens, from before this returns, to units whose names begin with `prefix`.
     pub(crate) async fn listen(manager: &Manager, prefix: &str) -> Result<Self, CallError> {
         let connection = manager.connection();
-        let of_manager = MatchRule::builder()
-            .msg_type(Type::Signal)
-            .sender(SYSTEMD)
-            .path_namespace("/org/freedesktop/systemd1")
+        let of_manager = || MatchRule::builder().msg_type(Type::Signal).sender(SYSTEMD);
+        let of_units = of_manager()
+            .path_namespace("/org/freedesktop/systemd1/unit")
+            .interface("org.freedesktop.DBus.Properties")
+            .member("PropertiesChanged")
             .build()?;
+        let of_jobs = of_manager().interface("org.freedesktop.systemd1.Manager").member("JobRemoved").build()?;
         let of_names = MatchRule::builder()
             .msg_type(Type::Signal)
             .sender(BUS)
@@ -129,7 +145,8 @@ impl Signals {
             .add_arg(SYSTEMD)
             .build()?;
         let queue = std::num::NonZeroUsize::new(1024);
-        let manager = MessageStream::for_match_rule(of_manager, connection, queue).await?;
+        let units = MessageStream::for_match_rule(of_units, connection, queue).await?;
+        let jobs = MessageStream::for_match_rule(of_jobs, connection, queue).await?;
         let names = MessageStream::for_match_rule(of_names, connection, None).await?;
         let owner = connection.call_method(Some(BUS), "/org/freedesktop/DBus", Some(BUS), "GetNameOwner", &(SYSTEMD,));
         let owner = match owner.await.map_err(CallError::from) {
@@ -140,7 +157,7 @@ impl Signals {
         };
         // The escaping of object paths is that of the name's bytes, one by one.
         let prefix = format!("{UNITS}{}", prefix.replace('-', "_2d"));
-        let mut signals = Self { manager, names, owner, prefix };
+        let mut signals = Self { units, jobs, names, owner, prefix };
         if signals.owner.is_none() {
             let come = tokio::time::timeout(COMING, signals.until_owned()).await;
             come.map_err(|_| CallError::Lost("its manager is not on the bus".to_owned()))??;
@@ -167,7 +184,11 @@ impl Signals {
                     Some(Ok(message)) => self.name_changed(&message),
                     _ => Some(News::Lost),
                 },
-                signal = next(&mut self.manager) => match signal {
+                signal = next(&mut self.units) => match signal {
+                    Some(Ok(message)) => self.read(&message),
+                    _ => Some(News::Lost),
+                },
+                signal = next(&mut self.jobs) => match signal {
                     Some(Ok(message)) => self.read(&message),
                     _ => Some(News::Lost),
                 },

@@ -54,27 +54,28 @@ impl Shared {
         if status.has_ended() {
             return Ok(if never { Adoption::NeverStarted } else { Adoption::Ended(status.exit()) });
         }
-        let placed = self.placed(&unit);
+        self.hold(&unit);
+        let placed = Self::placed(&unit);
         self.tell(&unit, told);
         Ok(Adoption::Running(placed))
     }
 
-    /// Whether there is a unit of ours of this name; it is referenced and read then.
+    /// Whether there is a unit of ours of this name; it is read then.
     async fn look(&self, unit: &Unit, run: u64) -> Result<bool, CallError> {
-        if !self.reference(unit).await? {
-            return Ok(false);
-        }
         let name = &unit.name;
         if self.mark_of(name).await?.as_deref() != Some(&self.options.instance) {
-            self.link.ask(async |manager| manager.unreference(name).await).await?;
             return Ok(false);
         }
         let kind = self.link.ask(async |manager| manager.service_property(name, "Type").await).await?;
+        let notify = <&str>::try_from(&kind).is_ok_and(|kind| kind == "notify");
+        if notify {
+            self.reference(unit).await?;
+        }
         let change = self.read(unit).await?;
         let mut life = unit.life.borrow_mut();
         life.run = run;
         life.status.apply(change);
-        life.notify = <&str>::try_from(&kind).is_ok_and(|kind| kind == "notify");
+        life.notify = notify;
         Ok(true)
     }
 
@@ -94,7 +95,7 @@ impl Shared {
         }
     }
 
-    /// The instance that a unit says it belongs to.
+    /// The instance that a unit says it belongs to; one that is not loaded says nothing.
     pub(super) async fn mark_of(&self, unit: &UnitName) -> Result<Option<String>, CallError> {
         let read = self.link.ask(async |manager| manager.service_property(unit, "Environment").await).await?;
         let Variant::Array(variables) = &*read else { return Ok(None) };

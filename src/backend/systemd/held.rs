@@ -25,9 +25,6 @@ impl Shared {
         own_output: bool,
     ) -> Result<(u32, Option<String>), CallError> {
         let name = &unit.name;
-        if unit.life.borrow().references == 0 {
-            self.reference(unit).await?;
-        }
         let holders = self.holders(name).await;
         if !self.is_made_of(name, of).await? {
             return Err(CallError::Remote {

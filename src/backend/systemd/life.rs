@@ -9,6 +9,9 @@ use crate::backend::What;
 use crate::model::service::Exit;
 use crate::systemd::UnitChange;
 
+/// How many ends of jobs are kept.
+const KEPT_JOBS: usize = 16;
+
 /// What the manager last said.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Status {
@@ -21,6 +24,10 @@ pub(super) struct Status {
     pub(super) status: i32,
     pub(super) text: String,
     pub(super) result: String,
+    pub(super) began: u64,
+    pub(super) ended: u64,
+    pub(super) left: u64,
+    pub(super) longest: u64,
 }
 
 impl Status {
@@ -39,6 +46,10 @@ impl Status {
         put(&mut self.status, change.status);
         put(&mut self.text, change.text);
         put(&mut self.result, change.result);
+        put(&mut self.began, change.began);
+        put(&mut self.ended, change.ended);
+        put(&mut self.left, change.left);
+        put(&mut self.longest, change.longest);
     }
 
     /// Nothing of it runs, and no stop is needed before it can be forgotten.
@@ -54,6 +65,23 @@ impl Status {
     /// Its main process has ended.
     pub(super) fn has_ended(&self) -> bool {
         self.main_pid == 0 && (self.code != 0 || self.is_down())
+    }
+
+    /// The unit was being stopped before its main process ended.
+    pub(super) fn left_first(&self) -> bool {
+        // What is still active was not stopped, and an older end of it is of another run.
+        self.active != "active" && self.began <= self.left && self.left < self.ended
+    }
+
+    /// The same, by somebody, and not by the manager of its own accord.
+    fn was_stopped(&self) -> bool {
+        let limited = !matches!(self.longest, 0 | u64::MAX);
+        let by_manager = match self.result.as_str() {
+            "oom-kill" | "watchdog" => true,
+            "timeout" => limited,
+            _ => false,
+        };
+        self.left_first() && !by_manager
     }
 
     /// How: codes of wait(2).
@@ -154,6 +182,26 @@ impl Life {
         if complete { self.judge() } else { Vec::new() }
     }
 
+    /// Nothing more is to be learnt of the end of this main process.
+    pub(super) fn is_over(&self, pid: u32) -> bool {
+        self.status.main_pid != pid && !(self.phase == Phase::Running && self.status.has_ended())
+    }
+
+    /// A job ended.
+    pub(super) fn job_ended(&mut self, job: u32, result: String) {
+        // Nobody waits for jobs of others, and they can be many.
+        if self.ended_jobs.len() >= KEPT_JOBS {
+            self.ended_jobs.remove(0);
+        }
+        self.ended_jobs.push((job, result));
+    }
+
+    /// How this job ended, once.
+    pub(super) fn end_of(&mut self, job: u32) -> Option<String> {
+        let at = self.ended_jobs.iter().position(|(ended, _)| *ended == job)?;
+        Some(self.ended_jobs.swap_remove(at).1)
+    }
+
     /// What there is to tell now.
     pub(super) fn judge(&mut self) -> Vec<Told> {
         match self.phase {
@@ -177,6 +225,7 @@ impl Life {
         let job_of_others = status.job != 0 && status.job != self.job && !self.stopping;
         let ended = status.has_ended();
         self.foreign |= job_of_others && (ended || status.active == "deactivating");
+        self.foreign |= ended && !self.stopping && status.was_stopped();
         if !ended {
             if self.notify && !self.ready && status.active == "active" {
                 self.ready = true;

@@ -77,6 +77,34 @@ fn a_stop_by_others_is_no_exit() {
 }
 
 #[test]
+fn a_stop_whose_job_is_gone_shows_in_its_times() {
+    let end = |active: &str, result: &str, (began, left, ended): (u64, u64, u64), longest: u64| {
+        let mut life = running();
+        let times = UnitChange {
+            began: Some(began),
+            left: Some(left),
+            ended: Some(ended),
+            longest: Some(longest),
+            result: Some(result.to_owned()),
+            ..service(0, 1, 3)
+        };
+        assert_eq!(life.on_change(times), []);
+        life.on_change(unit(active, 0, "a"))
+    };
+    let stopped = [Told::Stopped];
+    assert_eq!(end("failed", "exit-code", (10, 20, 30), u64::MAX), stopped);
+    assert_eq!(end("failed", "timeout", (10, 20, 30), u64::MAX), stopped, "it took too long");
+    // The manager did it.
+    for (result, longest) in [("oom-kill", u64::MAX), ("watchdog", u64::MAX), ("timeout", 5)] {
+        assert_eq!(end("failed", result, (10, 20, 30), longest), exited(Exit::Code(3)), "{result}");
+    }
+    // It ended by itself: its unit left afterwards, stays, or had left in an earlier run.
+    assert_eq!(end("failed", "exit-code", (10, 30, 30), u64::MAX), exited(Exit::Code(3)));
+    assert_eq!(end("active", "exit-code", (10, 0, 30), u64::MAX), exited(Exit::Code(3)));
+    assert_eq!(end("failed", "exit-code", (10, 5, 30), u64::MAX), exited(Exit::Code(3)));
+}
+
+#[test]
 fn a_restart_by_others() {
     let mut life = running();
     assert_eq!(change(&mut life, (7, 0, 0), ("deactivating", 9, "a")), []);

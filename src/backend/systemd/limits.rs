@@ -22,14 +22,15 @@ impl Shared {
             })
             .collect();
         let Some(pid) = placed.identity.map(|identity| identity.pid) else { return words };
-        let mut compare = |name: &str, asked: Option<i64>, is: Option<i64>| {
+        let mut compare = |name: &str, asked: Option<i64>, is: fn(u32) -> Option<i64>| {
+            let is = asked.and_then(|_| is(pid));
             if let Some((asked, is)) = asked.zip(is).filter(|(asked, is)| asked != is) {
                 words.push(format!("limits.{name} is {is} instead of {asked}: more was not allowed"));
             }
         };
-        compare("nice", limits.nice.map(i64::from), nice(pid));
-        compare("oom_score_adjust", limits.oom_score_adjust.map(i64::from), oom_score_adjust(pid));
-        compare("nofile", limits.nofile.and_then(|files| files.try_into().ok()), nofile(pid));
+        compare("nice", limits.nice.map(i64::from), nice);
+        compare("oom_score_adjust", limits.oom_score_adjust.map(i64::from), oom_score_adjust);
+        compare("nofile", limits.nofile.and_then(|files| files.try_into().ok()), nofile);
         words
     }
 }

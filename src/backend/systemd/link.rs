@@ -10,7 +10,7 @@ use super::Scope;
 use crate::systemd::{self, CallError, Manager, Signals};
 
 /// The bus allows 128 calls without an answer for each connection, and the manager is one thread.
-pub(super) const IN_FLIGHT: usize = 60;
+const IN_FLIGHT: usize = 100;
 /// How long a call waits for a connection that is being made.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long it takes at most until all have noticed that the connection broke.

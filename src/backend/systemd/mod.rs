@@ -8,11 +8,13 @@
 //!
 //! A unit outlives the daemon, and holds all processes of its service. [`life`] knows what the
 //! changes of a unit mean; `unit` makes its properties of a launch, `properties` those that the user
-//! adds; `link` keeps the connection; `watch` reads the signals, and the units anew where signals
-//! were lost. Each start makes a new unit of the same name: descriptors that were passed to a unit
+//! adds; `link` keeps the connection; `ends` waits for the ends of main processes, `read` asks what
+//! they mean; `watch` reads the signals, which `references` asks for where nothing else will do, and
+//! the units anew where signals were lost. Each start makes a new unit of the same name: descriptors that were passed to a unit
 //! are gone when it has ended.
 
 mod adopt;
+mod ends;
 mod env_file;
 mod explain;
 mod held;
@@ -20,6 +22,8 @@ mod life;
 mod limits;
 mod link;
 pub(crate) mod properties;
+mod read;
+mod references;
 mod start;
 mod stop;
 #[cfg(test)]
@@ -28,6 +32,7 @@ mod unit;
 mod units;
 mod watch;
 
+use std::cell::Cell;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -110,6 +115,8 @@ struct Shared {
     options: Options,
     link: Link,
     units: Units,
+    /// How many units are referenced.
+    references: Cell<u32>,
     /// Starts that may be asked of the manager at the same time.
     turns: tokio::sync::Semaphore,
     proc: ProcFs,
@@ -138,7 +145,8 @@ impl Systemd {
             proc: ProcFs::host().map_err(host)?,
             cgroups: CgroupFs::host(None).map_err(host)?,
             units: Units::default(),
-            turns: tokio::sync::Semaphore::new(link::IN_FLIGHT),
+            references: Cell::default(),
+            turns: tokio::sync::Semaphore::new(start::TURNS),
             manager_since: since,
             options,
             link,
@@ -152,6 +160,9 @@ impl Systemd {
 impl Drop for Systemd {
     fn drop(&mut self) {
         self.watch.abort();
+        for unit in self.shared.units.all() {
+            unit.main.take();
+        }
     }
 }
 

@@ -20,6 +20,10 @@ const EXEC: Duration = Duration::from_secs(90);
 const ROOM: Duration = Duration::from_secs(10);
 /// More references than there can be.
 const REFERENCES: u32 = 16;
+/// How long to wait until a unit without a reference is asked for its main process, and the longest.
+const LOOK: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(100));
+/// Starts that are made at the same time: each holds descriptors.
+pub(super) const TURNS: usize = 128;
 /// How often a name that is in use is tried.
 const TRIES: u32 = 2;
 
@@ -42,11 +46,9 @@ impl Shared {
     ) -> Result<Placed, StartError> {
         let unit = self.units.of(&launch.id).map_err(|error| StartError::Permanent(error.to_string()))?;
         explain::beforehand(launch)?;
-        let expected =
-            Placed { unit: Some(unit.name.to_string()), containment: Some(Containment::Cgroup), ..Placed::default() };
-        record(&expected).map_err(|error| StartError::Transient(error.to_string()))?;
+        unit.main.take();
         unit.life.borrow_mut().begin(run);
-        let result = self.begin(launch, &unit).await;
+        let result = self.begin(launch, &unit, record).await;
         let told = {
             let mut life = unit.life.borrow_mut();
             match &result {
@@ -65,35 +67,59 @@ impl Shared {
         result
     }
 
-    async fn begin(&self, launch: &Launch, unit: &Unit) -> Result<Placed, StartError> {
+    async fn begin(
+        self: &Rc<Self>,
+        launch: &Launch,
+        unit: &Rc<Unit>,
+        record: &dyn Fn(&Placed) -> io::Result<()>,
+    ) -> Result<Placed, StartError> {
         let mut warnings = Vec::new();
         let breaks = unit.life.borrow().breaks;
+        let expected =
+            Placed { unit: Some(unit.name.to_string()), containment: Some(Containment::Cgroup), ..Placed::default() };
+        let make = async {
+            record(&expected).map_err(|error| StartError::Transient(error.to_string()))?;
+            let env_file = self.env_file(launch)?;
+            let streams = self.streams(launch, &mut warnings)?;
+            let referenced = launch.notify && self.may_reference();
+            // Counted before the call: others are started at the same time.
+            self.count_references(unit, u32::from(referenced));
+            let of = properties(launch, self.options.scope, env_file.as_deref(), &streams, referenced)?;
+            let made = self.make(unit, &of, referenced, streams.err.is_some()).await;
+            let (job, said) = made.map_err(|error| explain::refused(&unit.name, &error))?;
+            warnings.extend(said);
+            Ok::<_, StartError>(job)
+        };
         let job = {
             // Of a thousand starts at once only some hold descriptors at any time.
             let _turn = self.turns.acquire().await;
-            let env_file = self.env_file(launch)?;
-            let streams = self.streams(launch, &mut warnings)?;
-            let of = properties(launch, self.options.scope, env_file.as_deref(), &streams)?;
-            let made = self.make(unit, &of, streams.err.is_some()).await;
-            let (job, said) = made.map_err(|error| explain::refused(&unit.name, &error))?;
-            warnings.extend(said);
-            job
+            // While the manager forgets what has failed, the rest is made; it takes calls in their order.
+            let (_, job) = tokio::join!(biased; self.forget_failed(unit), make);
+            job?
         };
         unit.life.borrow_mut().job = job;
         let outcome = unit.until(EXEC, |life| {
             if life.breaks != breaks {
                 return Some(Outcome::Broke);
             }
-            let ended = life.ended_jobs.iter().position(|(ended, _)| *ended == job);
-            if let Some(at) = ended {
-                return Some(Outcome::Job(life.ended_jobs.swap_remove(at).1));
-            }
-            (launch.notify && life.has_started()).then_some(Outcome::HasMain)
+            let job = life.end_of(job).map(Outcome::Job);
+            job.or_else(|| (launch.notify && life.has_started()).then_some(Outcome::HasMain))
         });
-        match outcome.await {
+        let looks = self.look_for_main(unit, launch.notify);
+        let outcome = tokio::select! {
+            outcome = outcome => outcome,
+            never = looks => match never {},
+        };
+        match outcome {
             Some(Outcome::HasMain) => {}
-            Some(Outcome::Job(result)) if result == "done" => {}
-            Some(Outcome::Job(result)) => self.failed(launch, unit, &result)?,
+            Some(Outcome::Job(result)) => {
+                let began = if result == "done" { self.read_begun(unit).await } else { self.read(unit).await };
+                let began = began.map_err(|error| explain::refused(&unit.name, &error))?;
+                unit.life.borrow_mut().status.apply(began);
+                if result != "done" {
+                    self.failed(launch, unit, &result)?;
+                }
+            }
             Some(Outcome::Broke) => {
                 let why = format!("the connection to systemd broke while {} was started", unit.name);
                 return Err(StartError::Transient(why));
@@ -104,9 +130,25 @@ impl Shared {
                 return Err(StartError::Transient(why));
             }
         }
-        let placed = self.placed(unit);
+        self.hold(unit);
+        let placed = Self::placed(unit);
         warnings.extend(self.unenforced(launch, unit, &placed));
         Ok(Placed { warnings, ..placed })
+    }
+
+    /// A job of type notify is done when the service is ready: until then its main process is looked
+    /// for, unless the manager tells it.
+    async fn look_for_main(&self, unit: &Unit, notify: bool) -> std::convert::Infallible {
+        let (mut pause, longest) = LOOK;
+        while notify && unit.life.borrow().references == 0 {
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(longest);
+            if let Ok(change) = self.read(unit).await {
+                unit.life.borrow_mut().status.apply(change);
+                unit.news.notify_waiters();
+            }
+        }
+        std::future::pending().await
     }
 
     /// The job failed: a program that was executed and ended at once did start.
@@ -128,10 +170,11 @@ impl Shared {
         &self,
         unit: &Unit,
         of: &[Property<'_>],
+        referenced: bool,
         own_output: bool,
     ) -> Result<(u32, Option<String>), CallError> {
         for _ in 0..TRIES {
-            match self.try_make(unit, of).await {
+            match self.try_make(unit, of, referenced).await {
                 Err(error) if error.short_name() == "UnitExists" => self.make_room(unit).await?,
                 other => return other.map(|job| (job, None)),
             }
@@ -139,37 +182,32 @@ impl Shared {
         self.start_held(unit, of, own_output).await
     }
 
-    async fn try_make(&self, unit: &Unit, of: &[Property<'_>]) -> Result<u32, CallError> {
+    async fn try_make(&self, unit: &Unit, of: &[Property<'_>], referenced: bool) -> Result<u32, CallError> {
         let name = &unit.name;
-        let references = unit.life.borrow().references;
-        if references == 0 {
-            return self.made(unit, self.link.call(1, async |manager| manager.start_transient(name, of).await).await);
-        }
         if !unit.life.borrow().status.is_down() {
             self.end(unit).await?;
         }
-        // The three are sent at once; the manager takes them in this order, and forgets the old
-        // unit between the second and the third.
-        let made = self.link.call(3, async |manager| {
-            let (_, unreferenced, made) = tokio::join!(
-                biased;
-                manager.reset_failed(name),
-                manager.unreference(name),
-                manager.start_transient(name, of)
-            );
-            unreferenced.and(made)
-        });
-        let made = made.await;
-        unit.life.borrow_mut().references = references - 1;
-        self.made(unit, made)
+        let made = self.link.call(1, async |manager| manager.start_transient(name, of).await).await;
+        self.count_references(unit, u32::from(referenced && made.is_ok()));
+        made
     }
 
-    /// A unit is made with a reference.
-    fn made(&self, unit: &Unit, made: Result<u32, CallError>) -> Result<u32, CallError> {
-        if made.is_ok() {
-            unit.life.borrow_mut().references += 1;
+    /// Has the manager forget a unit that has failed, so that it can be made anew. Asks at once.
+    async fn forget_failed(&self, unit: &Unit) {
+        let references = unit.life.borrow().references;
+        if unit.life.borrow().status.active != "failed" && references == 0 {
+            return;
         }
-        made
+        let name = &unit.name;
+        self.count_references(unit, 0);
+        let asked = self.link.call(2, async |manager| {
+            let unreferenced = async { if references > 0 { manager.unreference(name).await } else { Ok(()) } };
+            let (reset, unreferenced) = tokio::join!(biased; manager.reset_failed(name), unreferenced);
+            reset.and(unreferenced)
+        });
+        if let Err(error) = asked.await {
+            tracing::debug!(unit = %name, %error, "stays loaded");
+        }
     }
 
     /// Something of this name is loaded that we do not know: what an earlier daemon left, or what
@@ -191,10 +229,7 @@ impl Shared {
                 break;
             }
         }
-        unit.life.borrow_mut().references = 0;
-        if !self.reference(unit).await? {
-            return Ok(());
-        }
+        self.count_references(unit, 0);
         let change = self.read(unit).await?;
         {
             let mut life = unit.life.borrow_mut();
@@ -204,15 +239,16 @@ impl Shared {
         self.end(unit).await
     }
 
-    /// Ends all of a unit that is referenced, so that it can be forgotten.
+    /// Ends all of a unit, so that it can be forgotten.
     async fn end(&self, unit: &Unit) -> Result<(), CallError> {
-        let name = &unit.name;
         if !self.processes(&unit.id).is_empty() {
             self.kill_all(unit).await?;
         }
-        self.link.ask(async |manager| manager.stop_job(name).await).await?;
-        let down = unit.until(ROOM, |life| (life.status.is_down() && life.status.job == 0).then_some(())).await;
-        down.ok_or(CallError::Timeout)
+        self.stop_job(unit, ROOM).await?;
+        let change = self.read(unit).await?;
+        unit.life.borrow_mut().status.apply(change);
+        self.forget_failed(unit).await;
+        Ok(())
     }
 
     fn env_file(&self, launch: &Launch) -> Result<Option<PathBuf>, StartError> {

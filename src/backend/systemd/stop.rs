@@ -54,13 +54,15 @@ impl Shared {
         begun.await.map_err(|error| io_error("stopping", unit.name.as_str(), &error))
     }
 
-    pub(super) async fn clear(&self, id: &ServiceId) -> Result<(), String> {
+    pub(super) async fn clear(self: &Rc<Self>, id: &ServiceId) -> Result<(), String> {
         let unit = self.units.of(id).map_err(|error| error.to_string())?;
         unit.life.borrow_mut().stopping = true;
         let begun = async {
-            if unit.life.borrow().references == 0 && self.reference(&unit).await? {
+            if unit.main.borrow().is_none() {
+                // What a start that failed has left, or an earlier daemon.
                 let change = self.read(&unit).await?;
                 unit.life.borrow_mut().status.apply(change);
+                self.hold(&unit);
             }
             if !self.processes(id).is_empty() {
                 self.kill_all(&unit).await?;
@@ -101,6 +103,18 @@ impl Shared {
         self.processes(&unit.id).is_empty()
     }
 
+    /// Has the manager stop a unit, and waits for the end of that job.
+    pub(super) async fn stop_job(&self, unit: &Unit, limit: Duration) -> Result<(), CallError> {
+        let (name, breaks) = (&unit.name, unit.life.borrow().breaks);
+        let job = self.link.ask(async |manager| manager.stop_job(name).await).await?;
+        let Some(job) = job else { return Ok(()) };
+        let ended = unit.until(limit, |life| {
+            let broke = (life.breaks != breaks).then(|| Err(CallError::Lost("the connection to systemd broke".into())));
+            life.end_of(job).map(|_| Ok(())).or(broke)
+        });
+        ended.await.unwrap_or(Err(CallError::Timeout))
+    }
+
     fn unkillable(&self, unit: &Unit, left: &[u32]) -> String {
         let word = |pid: &u32| match self.proc.stat(*pid) {
             Ok(stat) if stat.state == ProcState::Uninterruptible => {
@@ -119,12 +133,12 @@ impl Shared {
         unit.life.borrow_mut().stopping = true;
         let gone = async {
             if !unit.life.borrow().status.is_down() {
-                self.link.ask(async |manager| manager.stop_job(name).await).await?;
-                unit.until(KILLED, |life| life.status.is_down().then_some(())).await;
+                self.stop_job(&unit, KILLED).await?;
             }
             self.link.ask(async |manager| manager.reset_failed(name).await).await?;
             let references = unit.life.borrow().references;
-            for _ in 0..references {
+            if references > 0 {
+                self.count_references(&unit, 0);
                 self.link.ask(async |manager| manager.unreference(name).await).await?;
             }
             let gate = self.options.scope.gate(id);

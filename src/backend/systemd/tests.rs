@@ -2,6 +2,7 @@
 //! nothing to test here. The trials in the rig run this test program where there is one.
 
 mod held;
+mod many;
 mod others;
 mod output;
 

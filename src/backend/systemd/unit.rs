@@ -33,12 +33,13 @@ pub(super) struct Streams {
 }
 
 /// The properties of the unit. `env_file`: the variables are there, and only the mark is a property,
-/// because everybody may read properties of system units.
+/// because everybody may read properties of system units. `referenced`: its changes are told.
 pub(super) fn properties<'l>(
     launch: &'l Launch,
     scope: Scope,
     env_file: Option<&Path>,
     streams: &'l Streams,
+    referenced: bool,
 ) -> Result<Vec<Property<'l>>, StartError> {
     let mut all: Vec<Property<'l>> = vec![
         ("Description", launch.description.as_str().into()),
@@ -51,7 +52,7 @@ pub(super) fn properties<'l>(
         ("TimeoutStartUSec", u64::MAX.into()),
         ("RemainAfterExit", true.into()),
         ("CollectMode", "inactive".into()),
-        ("AddRef", true.into()),
+        ("AddRef", referenced.into()),
         ("KillMode", "control-group".into()),
         ("KillSignal", kill_signal(&launch.stop).number().into()),
         ("SendSIGKILL", true.into()),

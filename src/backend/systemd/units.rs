@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::Shared;
+use super::ends::Main;
 use super::life::Life;
 use super::unit::name_of;
 use crate::backend::Placed;
@@ -21,6 +22,7 @@ pub(super) struct Unit {
     pub(super) id: ServiceId,
     pub(super) name: UnitName,
     pub(super) life: RefCell<Life>,
+    pub(super) main: RefCell<Option<Main>>,
     /// Something about it is new.
     pub(super) news: Notify,
 }
@@ -50,9 +52,15 @@ impl Units {
     pub(super) fn of(&self, id: &ServiceId) -> io::Result<Rc<Unit>> {
         let name = name_of(id)?;
         let mut all = self.0.borrow_mut();
-        let unit = all
-            .entry(name.object_path())
-            .or_insert_with(|| Rc::new(Unit { id: id.clone(), name, life: RefCell::default(), news: Notify::new() }));
+        let unit = all.entry(name.object_path()).or_insert_with(|| {
+            Rc::new(Unit {
+                id: id.clone(),
+                name,
+                life: RefCell::default(),
+                main: RefCell::default(),
+                news: Notify::new(),
+            })
+        });
         Ok(Rc::clone(unit))
     }
 
@@ -65,7 +73,13 @@ impl Units {
         self.0.borrow().get(path).cloned()
     }
 
+    /// Whether this one is still watched.
+    pub(super) fn has(&self, unit: &Rc<Unit>) -> bool {
+        self.by_path(&unit.name.object_path()).is_some_and(|known| Rc::ptr_eq(&known, unit))
+    }
+
     pub(super) fn forget(&self, unit: &Unit) {
+        unit.main.take();
         self.0.borrow_mut().remove(&unit.name.object_path());
     }
 
@@ -85,12 +99,11 @@ impl Shared {
     }
 
     /// Where a unit has its run now.
-    pub(super) fn placed(&self, unit: &Unit) -> Placed {
+    pub(super) fn placed(unit: &Unit) -> Placed {
         let life = unit.life.borrow();
-        let pid = life.status.main_pid;
         Placed {
             // One that ended meanwhile has no identity any more.
-            identity: self.proc.identify(pid).ok().filter(|_| pid != 0).map(|(identity, _)| identity),
+            identity: unit.identity(),
             unit: Some(unit.name.to_string()),
             invocation: Some(life.status.invocation.clone()).filter(|id| !id.is_empty()),
             containment: Some(Containment::Cgroup),

@@ -23,8 +23,7 @@ pub(super) async fn watch(shared: Rc<Shared>, mut signals: Signals) {
                     .ok()
                     .and_then(|name: crate::model::UnitName| shared.units.by_path(&name.object_path()));
                 if let Some(unit) = found {
-                    unit.life.borrow_mut().ended_jobs.push((job, result));
-                    unit.news.notify_waiters();
+                    shared.job_ended(&unit, job, result);
                 }
             }
             News::ManagerBack => {
@@ -40,6 +39,7 @@ pub(super) async fn watch(shared: Rc<Shared>, mut signals: Signals) {
                     drop(life);
                     unit.news.notify_waiters();
                 }
+                shared.references.set(0);
                 signals = shared.link.reconnect().await;
                 tracing::info!("connected to the manager again");
                 shared.read_all_again();
@@ -53,8 +53,24 @@ impl Shared {
     pub(super) fn changed(self: &Rc<Self>, unit: &Rc<Unit>, change: UnitChange) {
         tracing::trace!(unit = %unit.name, ?change);
         let told = unit.life.borrow_mut().on_change(change);
+        if unit.life.borrow().phase != Phase::Starting {
+            self.hold(unit);
+        }
         self.tell(unit, told);
         unit.news.notify_waiters();
+    }
+
+    fn job_ended(self: &Rc<Self>, unit: &Rc<Unit>, job: u32, result: String) {
+        let of_start = {
+            let mut life = unit.life.borrow_mut();
+            life.job_ended(job, result);
+            life.notify && life.phase == Phase::Running && life.job == job
+        };
+        unit.news.notify_waiters();
+        // It said READY=1, or never will.
+        if of_start {
+            self.read_soon(unit);
+        }
     }
 
     /// Tells the supervisor.
@@ -62,8 +78,13 @@ impl Shared {
         let run = unit.life.borrow().run;
         for told in told {
             match told {
-                Told::What(what) => self.report(unit, run, what),
-                Told::Started(_) => self.report(unit, run, What::StartedByOthers(self.placed(unit))),
+                Told::What(what) => {
+                    if let What::Exited(_) = what {
+                        self.rests(unit, run);
+                    }
+                    self.report(unit, run, what);
+                }
+                Told::Started(_) => self.report(unit, run, What::StartedByOthers(Self::placed(unit))),
                 Told::Stopped => {
                     let (shared, unit) = (Rc::clone(self), Rc::clone(unit));
                     tokio::task::spawn_local(async move {
@@ -93,20 +114,24 @@ impl Shared {
     /// Reads every unit, because signals were lost.
     fn read_all_again(self: &Rc<Self>) {
         for unit in self.units.all() {
-            let shared = Rc::clone(self);
-            tokio::task::spawn_local(async move {
-                if let Err(error) = shared.read_again(&unit).await {
-                    tracing::warn!(unit = %unit.name, %error, "cannot be read again");
-                }
-            });
+            self.read_soon(&unit);
         }
     }
 
-    async fn read_again(self: &Rc<Self>, unit: &Rc<Unit>) -> Result<(), CallError> {
+    fn read_soon(self: &Rc<Self>, unit: &Rc<Unit>) {
+        let (shared, unit) = (Rc::clone(self), Rc::clone(unit));
+        tokio::task::spawn_local(async move {
+            if let Err(error) = shared.read_again(&unit).await {
+                tracing::warn!(unit = %unit.name, %error, "cannot be read again");
+            }
+        });
+    }
+
+    pub(super) async fn read_again(self: &Rc<Self>, unit: &Rc<Unit>) -> Result<(), CallError> {
         if unit.life.borrow().phase == Phase::Starting {
             return self.find_start(unit).await;
         }
-        if unit.life.borrow().references == 0 {
+        if unit.life.borrow().notify {
             self.reference(unit).await?;
         }
         loop {
@@ -128,44 +153,10 @@ impl Shared {
         if job != 0 && job == life.job && change.job != Some(job) {
             life.status.apply(change);
             let result = if life.status.is_up() { "done" } else { "failed" };
-            life.ended_jobs.push((job, result.to_owned()));
+            life.job_ended(job, result.to_owned());
             drop(life);
             unit.news.notify_waiters();
         }
         Ok(())
-    }
-
-    /// Holds a unit, so that it stays loaded and its changes are told. `false`: it is not loaded.
-    pub(super) async fn reference(&self, unit: &Unit) -> Result<bool, CallError> {
-        let name = &unit.name;
-        match self.link.ask(async |manager| manager.reference(name).await).await {
-            Ok(()) => {
-                unit.life.borrow_mut().references += 1;
-                Ok(true)
-            }
-            Err(error) if error.short_name() == "NoSuchUnit" => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// What the manager says of a unit now; of one that is not loaded, that it is inactive.
-    pub(super) async fn read(&self, unit: &Unit) -> Result<UnitChange, CallError> {
-        const OF_UNIT: [&str; 4] = ["ActiveState", "SubState", "Job", "InvocationID"];
-        const OF_SERVICE: [&str; 5] = ["MainPID", "ExecMainCode", "ExecMainStatus", "StatusText", "Result"];
-        let calls = u32::try_from(OF_UNIT.len() + OF_SERVICE.len()).unwrap_or(u32::MAX);
-        let name = &unit.name;
-        self.link
-            .call(calls, async |manager| {
-                let of_unit = crate::join::join_all(OF_UNIT.map(|property| manager.unit_property(name, property)));
-                let of_service =
-                    crate::join::join_all(OF_SERVICE.map(|property| manager.service_property(name, property)));
-                let (of_unit, of_service) = tokio::join!(of_unit, of_service);
-                let mut change = UnitChange::default();
-                for (property, value) in OF_UNIT.iter().chain(&OF_SERVICE).zip(of_unit.into_iter().chain(of_service)) {
-                    change.set(property, &*value?);
-                }
-                Ok(change)
-            })
-            .await
     }
 }

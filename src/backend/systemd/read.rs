@@ -1,0 +1,82 @@
+//! What the manager says of a unit when it is asked.
+
+use super::Shared;
+use super::units::Unit;
+use crate::join::join_all;
+use crate::systemd::{CallError, UnitChange};
+
+/// A property, and whether it is of the interface of services.
+type Property = (&'static str, bool);
+
+/// All that is of interest. The main process comes first: when the manager says that there is none,
+/// what it says afterwards is of its end.
+const ALL: [Property; 13] = [
+    ("MainPID", true),
+    ("ExecMainCode", true),
+    ("ExecMainStatus", true),
+    ("ExecMainStartTimestampMonotonic", true),
+    ("ExecMainExitTimestampMonotonic", true),
+    ("RuntimeMaxUSec", true),
+    ("StatusText", true),
+    ("Result", true),
+    ("ActiveState", false),
+    ("SubState", false),
+    ("ActiveExitTimestampMonotonic", false),
+    ("Job", false),
+    ("InvocationID", false),
+];
+/// How a main process ended, and that its unit was not being stopped before.
+const END: [Property; 4] = [ALL[1], ALL[2], ALL[4], ALL[10]];
+/// What is not known of a unit whose start is done.
+const BEGUN: [Property; 2] = [ALL[0], ALL[12]];
+
+impl Shared {
+    /// All of it; of a unit that is not loaded, that it is inactive.
+    pub(super) async fn read(&self, unit: &Unit) -> Result<UnitChange, CallError> {
+        self.get(unit, &ALL).await
+    }
+
+    /// What became of a unit whose main process has ended.
+    ///
+    /// Nearly always it ended by itself: its unit became active once, and failed after that end, or
+    /// is active still after a clean one. Only if it is not so, all is read.
+    pub(super) async fn read_end(&self, unit: &Unit) -> Result<UnitChange, CallError> {
+        if !unit.life.borrow().notify {
+            let change = self.get(unit, &END).await?;
+            let (ended, left) = (change.ended.unwrap_or_default(), change.left.unwrap_or_default());
+            if ended != 0 && (left == 0 || left >= ended) {
+                let active = if left == 0 { "active" } else { "failed" };
+                return Ok(UnitChange { main_pid: Some(0), job: Some(0), active: Some(active.to_owned()), ..change });
+            }
+        }
+        self.read(unit).await
+    }
+
+    /// What became of a unit whose job is done: of its main process, or of the end of that.
+    pub(super) async fn read_begun(&self, unit: &Unit) -> Result<UnitChange, CallError> {
+        let change = self.get(unit, &BEGUN).await?;
+        match change.main_pid {
+            Some(0) | None => self.read(unit).await,
+            Some(_) => Ok(UnitChange { active: Some("active".to_owned()), job: Some(0), code: Some(0), ..change }),
+        }
+    }
+
+    async fn get(&self, unit: &Unit, properties: &[Property]) -> Result<UnitChange, CallError> {
+        let calls = u32::try_from(properties.len()).unwrap_or(u32::MAX);
+        let name = &unit.name;
+        self.link
+            .call(calls, async |manager| {
+                let one = async |(property, of_service): Property| match of_service {
+                    true => manager.service_property(name, property).await,
+                    false => manager.unit_property(name, property).await,
+                };
+                let values = join_all(properties.iter().map(|property| one(*property))).await;
+                let mut change = UnitChange::default();
+                for ((property, _), value) in properties.iter().zip(values) {
+                    change.set(property, &*value?);
+                }
+                Ok(change)
+            })
+            .await
+    }
+}

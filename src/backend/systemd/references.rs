@@ -1,0 +1,80 @@
+//! References: a manager tells the changes of a unit to whoever holds one, all properties each time,
+//! and to others of that bus as well. So only what cannot be seen otherwise is worth one: what a
+//! service says of itself, and that somebody starts what has ended.
+//!
+//! For each reference the manager adds a match rule to its connection, and a system bus
+//! (dbus-daemon) allows 512 of them: with more, PID 1 loses its bus, and everybody on the host their
+//! calls (seen on 252). So there is a limit far below that, and everything works without.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::Shared;
+use super::life::Phase;
+use super::units::Unit;
+use crate::systemd::CallError;
+
+/// How many units are referenced at most.
+pub(super) const LIMIT: u32 = 100;
+/// What is started again sooner is not referenced meanwhile.
+const RESTING: Duration = Duration::from_secs(1);
+
+impl Shared {
+    /// Whether there is room for another reference.
+    pub(super) fn may_reference(&self) -> bool {
+        self.references.get() < LIMIT
+    }
+
+    /// A unit was referenced, or is not any more.
+    pub(super) fn count_references(&self, unit: &Unit, now: u32) {
+        let mut life = unit.life.borrow_mut();
+        let all = (self.references.get() + now).saturating_sub(life.references);
+        self.references.set(all);
+        life.references = now;
+    }
+
+    /// Has the changes of a unit told, if there is room for another reference.
+    pub(super) async fn reference(&self, unit: &Unit) -> Result<(), CallError> {
+        if unit.life.borrow().references > 0 || !self.may_reference() {
+            return Ok(());
+        }
+        // Counted before the call: others are asked at the same time.
+        self.count_references(unit, 1);
+        let name = &unit.name;
+        let referenced = self.link.ask(async |manager| manager.reference(name).await).await;
+        if referenced.is_err() {
+            self.count_references(unit, 0);
+        }
+        match referenced {
+            Err(error) if error.short_name() == "NoSuchUnit" => Ok(()),
+            other => other,
+        }
+    }
+
+    /// A run has ended. If it is not started again at once, somebody may start its unit.
+    pub(super) fn rests(self: &Rc<Self>, unit: &Rc<Unit>, run: u64) {
+        let (shared, unit) = (Rc::clone(self), Rc::clone(unit));
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(RESTING).await;
+            let rests = || {
+                let life = unit.life.borrow();
+                life.phase == Phase::Over && life.run == run && !life.stopping && shared.units.has(&unit)
+            };
+            if !rests() {
+                return;
+            }
+            let seen = async {
+                shared.reference(&unit).await?;
+                let version = unit.life.borrow().version;
+                let change = shared.read(&unit).await?;
+                if rests() && unit.life.borrow().version == version {
+                    shared.changed(&unit, change);
+                }
+                Ok::<_, CallError>(())
+            };
+            if let Err(error) = seen.await {
+                tracing::debug!(unit = %unit.name, %error, "is not watched while it rests");
+            }
+        });
+    }
+}
