@@ -72,6 +72,7 @@ impl Shared {
                 Err(error) => tracing::debug!(unit = %unit.name, %error, "its end cannot be read yet"),
             }
             if unit.life.borrow().is_over(pid) {
+                unit.unready.take();
                 break;
             }
             tokio::time::sleep(pause).await;

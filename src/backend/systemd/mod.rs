@@ -37,8 +37,11 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
 
 pub(crate) use unit::name_of as unit_name;
+
+use tokio::sync::Semaphore;
 
 use link::Link;
 use units::Units;
@@ -117,8 +120,12 @@ struct Shared {
     units: Units,
     /// How many units are referenced.
     references: Cell<u32>,
-    /// Starts that may be asked of the manager at the same time.
-    turns: tokio::sync::Semaphore,
+    /// Starts that may be under way at the same time.
+    turns: Semaphore,
+    /// Units that may be stopped by a job at the same time.
+    stops: Semaphore,
+    /// Services that may be without READY=1 at the same time.
+    unready: Arc<Semaphore>,
     proc: ProcFs,
     cgroups: CgroupFs,
     /// The control group of the manager, as seen from here.
@@ -146,7 +153,9 @@ impl Systemd {
             cgroups: CgroupFs::host(None).map_err(host)?,
             units: Units::default(),
             references: Cell::default(),
-            turns: tokio::sync::Semaphore::new(start::TURNS),
+            turns: Semaphore::new(start::TURNS),
+            stops: Semaphore::new(stop::STOPS),
+            unready: Arc::new(Semaphore::new(start::UNREADY)),
             manager_since: since,
             options,
             link,

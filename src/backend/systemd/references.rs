@@ -2,9 +2,11 @@
 //! and to others of that bus as well. So only what cannot be seen otherwise is worth one: what a
 //! service says of itself, and that somebody starts what has ended.
 //!
-//! For each reference the manager adds a match rule to its connection, and a system bus
-//! (dbus-daemon) allows 512 of them: with more, PID 1 loses its bus, and everybody on the host their
-//! calls (seen on 252). So there is a limit far below that, and everything works without.
+//! For each reference the manager adds a match rule to its connection, as for each job until it is
+//! done, and a system bus (dbus-daemon) allows 512 of them: with more, PID 1 loses its bus, and
+//! everybody on the host their calls (seen on 252). So there are limits that stay below that
+//! together, for starts, stops and services that are not ready, too; and everything works without a
+//! reference.
 
 use std::rc::Rc;
 use std::time::Duration;

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::life::Phase;
@@ -22,8 +23,11 @@ const ROOM: Duration = Duration::from_secs(10);
 const REFERENCES: u32 = 16;
 /// How long to wait until a unit without a reference is asked for its main process, and the longest.
 const LOOK: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(100));
-/// Starts that are made at the same time: each holds descriptors.
-pub(super) const TURNS: usize = 128;
+/// Starts at the same time. A manager takes calls before it runs jobs, and for each job that is not
+/// done its connection to the bus has a match rule: see [`super::references`].
+pub(super) const TURNS: usize = 64;
+/// Services at the same time that run and have not said READY=1: their jobs are not done.
+pub(super) const UNREADY: usize = 150;
 /// How often a name that is in use is tried.
 const TRIES: u32 = 2;
 
@@ -47,6 +51,7 @@ impl Shared {
         let unit = self.units.of(&launch.id).map_err(|error| StartError::Permanent(error.to_string()))?;
         explain::beforehand(launch)?;
         unit.main.take();
+        unit.unready.take();
         unit.life.borrow_mut().begin(run);
         let result = self.begin(launch, &unit, record).await;
         let told = {
@@ -57,6 +62,7 @@ impl Shared {
                     life.notify = launch.notify;
                 }
                 Err(_) => {
+                    unit.unready.take();
                     life.phase = Phase::Over;
                     life.invocation = life.status.invocation.clone();
                 }
@@ -90,13 +96,14 @@ impl Shared {
             warnings.extend(said);
             Ok::<_, StartError>(job)
         };
-        let job = {
-            // Of a thousand starts at once only some hold descriptors at any time.
-            let _turn = self.turns.acquire().await;
-            // While the manager forgets what has failed, the rest is made; it takes calls in their order.
-            let (_, job) = tokio::join!(biased; self.forget_failed(unit), make);
-            job?
-        };
+        if launch.notify {
+            let unready = Arc::clone(&self.unready).acquire_owned().await;
+            unit.unready.replace(unready.ok());
+        }
+        let _turn = self.turns.acquire().await;
+        // While the manager forgets what has failed, the rest is made; it takes calls in their order.
+        let (_, job) = tokio::join!(biased; self.forget_failed(unit), make);
+        let job = job?;
         unit.life.borrow_mut().job = job;
         let outcome = unit.until(EXEC, |life| {
             if life.breaks != breaks {
@@ -113,6 +120,7 @@ impl Shared {
         match outcome {
             Some(Outcome::HasMain) => {}
             Some(Outcome::Job(result)) => {
+                unit.unready.take();
                 let began = if result == "done" { self.read_begun(unit).await } else { self.read(unit).await };
                 let began = began.map_err(|error| explain::refused(&unit.name, &error))?;
                 unit.life.borrow_mut().status.apply(began);

@@ -9,6 +9,8 @@ use super::{Scope, Shared, env_file, io_error};
 use crate::model::{ProcState, ServiceId, Signal, Whom};
 use crate::systemd::CallError;
 
+/// Stop jobs at the same time: each has a match rule, see [`super::references`].
+pub(super) const STOPS: usize = 64;
 /// How long SIGKILL may take: memory has to be given back.
 const KILLED: Duration = Duration::from_secs(10);
 
@@ -105,6 +107,7 @@ impl Shared {
 
     /// Has the manager stop a unit, and waits for the end of that job.
     pub(super) async fn stop_job(&self, unit: &Unit, limit: Duration) -> Result<(), CallError> {
+        let _turn = self.stops.acquire().await;
         let (name, breaks) = (&unit.name, unit.life.borrow().breaks);
         let job = self.link.ask(async |manager| manager.stop_job(name).await).await?;
         let Some(job) = job else { return Ok(()) };

@@ -6,7 +6,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 
 use super::Shared;
 use super::ends::Main;
@@ -23,11 +23,24 @@ pub(super) struct Unit {
     pub(super) name: UnitName,
     pub(super) life: RefCell<Life>,
     pub(super) main: RefCell<Option<Main>>,
+    /// Its job is not done: it has to say READY=1.
+    pub(super) unready: RefCell<Option<OwnedSemaphorePermit>>,
     /// Something about it is new.
     pub(super) news: Notify,
 }
 
 impl Unit {
+    fn new(id: &ServiceId, name: UnitName) -> Self {
+        Self {
+            id: id.clone(),
+            name,
+            life: RefCell::default(),
+            main: RefCell::default(),
+            unready: RefCell::default(),
+            news: Notify::new(),
+        }
+    }
+
     /// Waits until this is so of the unit; `None` if that takes longer.
     pub(super) async fn until<T>(&self, limit: Duration, mut found: impl FnMut(&mut Life) -> Option<T>) -> Option<T> {
         let wait = async {
@@ -52,15 +65,7 @@ impl Units {
     pub(super) fn of(&self, id: &ServiceId) -> io::Result<Rc<Unit>> {
         let name = name_of(id)?;
         let mut all = self.0.borrow_mut();
-        let unit = all.entry(name.object_path()).or_insert_with(|| {
-            Rc::new(Unit {
-                id: id.clone(),
-                name,
-                life: RefCell::default(),
-                main: RefCell::default(),
-                news: Notify::new(),
-            })
-        });
+        let unit = all.entry(name.object_path()).or_insert_with(|| Rc::new(Unit::new(id, name)));
         Ok(Rc::clone(unit))
     }
 
@@ -80,6 +85,7 @@ impl Units {
 
     pub(super) fn forget(&self, unit: &Unit) {
         unit.main.take();
+        unit.unready.take();
         self.0.borrow_mut().remove(&unit.name.object_path());
     }
 

@@ -37,6 +37,7 @@ pub(super) async fn watch(shared: Rc<Shared>, mut signals: Signals) {
                     life.breaks += 1;
                     life.references = 0;
                     drop(life);
+                    unit.unready.take();
                     unit.news.notify_waiters();
                 }
                 shared.references.set(0);
@@ -69,6 +70,7 @@ impl Shared {
         unit.news.notify_waiters();
         // It said READY=1, or never will.
         if of_start {
+            unit.unready.take();
             self.read_soon(unit);
         }
     }

@@ -14,12 +14,24 @@ async fn start_all(backend: &Systemd, all: &[Launch]) -> Vec<Placed> {
     started.into_iter().map(Result::unwrap).collect()
 }
 
+/// The manager's own name on its bus: another one if it lost its connection.
+async fn owner(backend: &Systemd) -> String {
+    let ask = async |manager: crate::systemd::Manager| {
+        let bus = Some("org.freedesktop.DBus");
+        let name = &("org.freedesktop.systemd1",);
+        let answer = manager.connection().call_method(bus, "/org/freedesktop/DBus", bus, "GetNameOwner", name).await?;
+        answer.body().deserialize::<String>().map_err(CallError::from)
+    };
+    backend.shared.link.call(1, ask).await.unwrap()
+}
+
 /// A system bus lets PID 1 have 512 match rules, and takes its connection away after that: a
 /// reference costs one.
 #[test]
 fn more_units_than_match_rules() {
     with_manager(async |scope| {
         let (backend, mut happened) = make(scope).await;
+        let before = owner(&backend).await;
         let all: Vec<Launch> = (0..600).map(|n| launch(&format!("many-{n}"), "exec sleep 1000")).collect();
         let placed = start_all(&backend, &all).await;
         assert!(placed.iter().all(|placed| placed.identity.is_some()));
@@ -29,7 +41,14 @@ fn more_units_than_match_rules() {
             assert_eq!(next(&mut happened).await, What::Exited(Exit::Signal(9)), "{}", all[at].id);
         }
         start_all(&backend, &all[300..=300]).await;
+        // By signals, which leave units that have a clean end to be stopped.
+        let polite = all[..550].iter().filter(|one| ![0, 300].iter().any(|at| all[*at].id == one.id));
+        join_all(polite.map(|one| async { backend.stop(&one.id, Signal::TERM).await.unwrap() })).await;
+        for _ in 0..548 {
+            assert_eq!(next(&mut happened).await, What::Exited(Exit::Signal(15)));
+        }
         join_all(all.iter().map(|one| finish(&backend, one))).await;
+        assert_eq!(before, owner(&backend).await, "the manager kept its connection");
     });
 }
 
