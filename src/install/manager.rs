@@ -24,13 +24,13 @@ const INTERFACE: &str = "org.provost.Provost1.Manager";
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Whom an install speaks to.
-pub(crate) struct Host {
+pub(super) struct Host {
     bus: Result<Connection, String>,
     manager: Result<Manager, String>,
 }
 
 /// The bus of an instance: the system's at its fixed place, or the user's own.
-pub(crate) async fn bus_of(instance: Instance, uid: u32) -> Result<Connection, CallError> {
+pub(super) async fn bus_of(instance: Instance, uid: u32) -> Result<Connection, CallError> {
     if instance == Instance::User {
         let path = systemd::user_bus_path(uid, crate::observe::env("XDG_RUNTIME_DIR").as_deref());
         return systemd::connect_user(&path, uid, uid).await;
@@ -40,7 +40,7 @@ pub(crate) async fn bus_of(instance: Instance, uid: u32) -> Result<Connection, C
 }
 
 /// Where one of the system's own programs is; never where the PATH of the caller leads.
-pub(crate) fn system_program(name: &str) -> Option<PathBuf> {
+pub(super) fn system_program(name: &str) -> Option<PathBuf> {
     // The last one: NixOS.
     let folders = ["/usr/bin", "/usr/sbin", "/bin", "/sbin", "/run/wrappers/bin", "/run/current-system/sw/bin"];
     folders.iter().map(|dir| PathBuf::from(dir).join(name)).find(|path| path.is_file())
@@ -48,7 +48,7 @@ pub(crate) fn system_program(name: &str) -> Option<PathBuf> {
 
 impl Host {
     /// Connects to what there is.
-    pub(crate) async fn connect(instance: Instance, uid: u32) -> Self {
+    pub(super) async fn connect(instance: Instance, uid: u32) -> Self {
         let bus = bus_of(instance, uid).await;
         let manager = match &bus {
             Ok(bus) => match Manager::new(bus.clone()).await {
@@ -61,7 +61,7 @@ impl Host {
         Self { bus: bus.map_err(|e| e.to_string()), manager }
     }
 
-    pub(crate) fn manager(&self) -> Option<&Manager> {
+    pub(super) fn manager(&self) -> Option<&Manager> {
         self.manager.as_ref().ok()
     }
 

@@ -21,7 +21,7 @@ mod write;
 pub(crate) use escalate::escalate;
 pub(crate) use layout::Generated;
 pub(crate) use log::{Log, Outcome, Step};
-pub(crate) use manager::{Host, bus_of, system_program};
+use manager::{Host, bus_of};
 pub(crate) use manifest::{Manifest, manifest_path};
 pub(crate) use remove::uninstall;
 pub(crate) use trust::trusted;
@@ -96,17 +96,11 @@ pub(crate) async fn install(
     if !log.dry {
         manifest.save(&path)?;
     }
-    start(options, &host, &layout, upgraded, log).await
+    start(options, &host, upgraded, log).await
 }
 
 /// Has the daemon that runs execute the new program, or starts one if asked to; then it must answer.
-async fn start(
-    options: Options,
-    host: &Host,
-    layout: &Layout,
-    upgraded: bool,
-    log: &mut Log<'_>,
-) -> Result<Option<DaemonFacts>, Error> {
+async fn start(options: Options, host: &Host, upgraded: bool, log: &mut Log<'_>) -> Result<Option<DaemonFacts>, Error> {
     let running = running(options.instance, host).await?;
     match (running, host.manager()) {
         (Some(_), _) if !upgraded => log.step("daemon", UNIT, Outcome::Unchanged, "it runs"),
@@ -141,7 +135,6 @@ async fn start(
     }
     let facts = answers(options.instance, host).await?;
     log.step("daemon", &format!("pid {}, version {}", facts.pid, facts.version), Outcome::Answers, "");
-    let _ = layout;
     Ok(Some(facts))
 }
 

@@ -47,7 +47,9 @@ pub(super) fn escalate(say: Say, verb: &str, flags: &[(&str, bool)], ask: bool) 
 
 /// One line for each thing.
 pub(super) fn tell(say: Say, step: &Step, dry: bool) {
-    if say.json {
+    // The pages of the verbs go with the first one.
+    let page = step.what == "file" && step.name.ends_with(".1") && !step.name.ends_with("/provost.1");
+    if say.json || page && step.outcome != Outcome::Skipped && step.outcome != Outcome::Kept {
         return;
     }
     let colour = match step.outcome {
@@ -55,13 +57,14 @@ pub(super) fn tell(say: Say, step: &Step, dry: bool) {
         Outcome::Unchanged => DIM,
         _ => GOOD,
     };
+    let pages = if step.name.ends_with("/provost.1") { " and the pages of its verbs" } else { "" };
     let width = if dry { 13 } else { 9 };
     let detail =
         if step.detail.is_empty() { String::new() } else { format!("  {DIM}{}{DIM:#}", escaped(&step.detail)) };
     let what = if matches!(step.what, "file" | "folder") { "" } else { step.what };
     let gap = if what.is_empty() { "" } else { " " };
     say.text(&format!(
-        "{colour}{:width$}{colour:#}  {what}{gap}{}{detail}\n",
+        "{colour}{:width$}{colour:#}  {what}{gap}{}{pages}{detail}\n",
         step.outcome.word(dry),
         escaped(&step.name)
     ));
