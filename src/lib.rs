@@ -56,6 +56,8 @@ mod disk;
 mod doctor;
 pub mod ensure;
 mod error;
+#[allow(dead_code, unused_imports)]
+pub(crate) mod helper;
 mod install;
 mod join;
 #[allow(dead_code, unused_imports)]

@@ -3,19 +3,26 @@
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::notify::Notify;
-use super::{Options, memory, nofile, on_stop, supervisor, told};
-use crate::api::dbus::{Api, ControlSocket, Recent, Request, serve_on, session_address};
+use super::told::{self, Leave};
+use super::{Options, memory, nofile, on_stop, supervisor};
+use crate::api::dbus::{
+    Api, ControlSocket, Recent, Request, is_activatable, serve_on, serve_system, session_address, start_next,
+};
 use crate::config::{LoadOptions, OnStop};
 use crate::error::Error;
 use crate::model::{Instance, ServiceId};
 use crate::registry::Lock;
 use crate::supervise::{Command, Handle, Refusal, Selection, Stop};
+
+/// How long what is under way when the daemon ends may take.
+const ANSWERS: Duration = Duration::from_secs(20);
 
 /// A daemon that runs.
 pub(crate) struct Daemon {
@@ -29,6 +36,9 @@ pub(crate) struct Daemon {
     servers: JoinSet<()>,
     /// Ends when nothing is left to do, if the daemon is to end then.
     told: tokio::task::JoinHandle<()>,
+    /// Has the system bus left, and whether it is served.
+    leaving: watch::Sender<bool>,
+    on_the_bus: watch::Receiver<bool>,
     on_stop: Option<OnStop>,
     /// The control socket, for the next program.
     listening: OwnedFd,
@@ -96,7 +106,10 @@ impl Daemon {
         let running = supervisor::start(&options.places, options.backend).await?;
 
         let (ask, requests) = mpsc::unbounded_channel();
-        let (counted, clients) = tokio::sync::watch::channel(0);
+        let (counted, clients) = watch::channel(0);
+        let (called, calls) = watch::channel(0);
+        let (named, on_the_bus) = watch::channel(false);
+        let (leaving, leave) = watch::channel(false);
         let mut servers = JoinSet::new();
         let recent = Recent::default();
         servers.spawn(recent.clone().keep(running.handle.events()));
@@ -106,6 +119,8 @@ impl Daemon {
             backend: running.backend,
             requests: ask,
             clients: counted,
+            calls: called,
+            named,
             recent,
             foreground: options.foreground,
         });
@@ -119,14 +134,22 @@ impl Daemon {
         let listening = socket.duplicate().map_err(failed)?;
         let served = Arc::clone(&api);
         servers.spawn(async move { socket.serve(served).await });
-        if options.places.instance == Instance::User
-            && let Some(address) = session_address(options.places.uid)
-        {
+        if options.places.instance == Instance::System {
+            servers.spawn(serve_system(Arc::clone(&api), leave));
+        } else if let Some(address) = session_address(options.places.uid) {
             servers.spawn(serve_on(address, Arc::clone(&api)));
         }
         servers.spawn(memory::give_back(running.handle.events(), clients.clone()));
         let events = running.handle.events();
-        let told = told::follow(running.handle.clone(), events, Rc::clone(&notify), options.exit_when_idle, clients);
+        let leaves = match options.exit_when_idle {
+            false => Leave::Never,
+            true if options.places.instance == Instance::System && is_activatable().await => {
+                Leave::Unused(options.unused)
+            }
+            true => Leave::AfterLast,
+        };
+        let wanted = told::Wanted { clients, calls };
+        let told = told::follow(running.handle.clone(), events, Rc::clone(&notify), leaves, wanted);
         let mut daemon = Self {
             handle: running.handle,
             supervisor: running.task,
@@ -135,6 +158,8 @@ impl Daemon {
             signals,
             servers,
             told: tokio::task::spawn_local(told),
+            leaving,
+            on_the_bus,
             on_stop: None,
             listening,
             options,
@@ -191,13 +216,35 @@ impl Daemon {
                     return self.end(Stop::None).await.map(|()| Ended::Reexecute(listening));
                 }
                 Reason::Idle => {
-                    tracing::info!("the last service has ended, and the daemon with it");
+                    tracing::info!("nothing runs and nothing is asked for: ending");
+                    self.leave_the_bus().await;
                     return self.finish(Stop::None).await.map(|()| Ended::Done);
                 }
                 Reason::SupervisorEnded => {
                     return Err(Error::Act(crate::act::ActError::Failed("the supervisor has ended".to_owned())));
                 }
             }
+        }
+    }
+
+    /// Gives the name on the system bus up, and answers what has come until then: what comes
+    /// afterwards starts the next daemon. What that is to supervise starts it too.
+    async fn leave_the_bus(&mut self) {
+        if !*self.on_the_bus.borrow() {
+            return;
+        }
+        // The manager queues a start from now on, and does not take it for done.
+        self.notify.say("STOPPING=1");
+        self.leaving.send_replace(true);
+        let left = self.on_the_bus.wait_for(|served| !served);
+        if tokio::time::timeout(ANSWERS, left).await.is_err() {
+            tracing::warn!("a call is still under way, and is ended");
+        }
+        let which = Selection::default();
+        let known = self.handle.ask(|answer| Command::Report { which, resources: false, answer }).await;
+        if known.is_ok_and(|all| all.iter().any(|report| report.state.is_alive())) {
+            tracing::info!("something was started meanwhile: the next daemon takes over");
+            start_next().await;
         }
     }
 

@@ -7,7 +7,7 @@ mod ask;
 mod container;
 mod polkit_rule;
 mod process;
-mod protect;
+pub(crate) mod protect;
 mod service;
 mod unit;
 mod words;

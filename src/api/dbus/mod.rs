@@ -4,6 +4,7 @@
 //! on the control socket (`peer`) and on the session bus (`bus`) alike. What a method does is the
 //! supervisor's; here are only its words on the wire.
 
+mod access;
 mod bus;
 mod calls;
 mod dict;
@@ -18,6 +19,7 @@ mod recent;
 mod serve;
 mod service;
 mod signals;
+mod system;
 #[cfg(test)]
 mod tests;
 
@@ -28,6 +30,7 @@ pub(crate) use peer::ControlSocket;
 pub(crate) use proxy::{Dict, ManagerProxy};
 pub(crate) use recent::Recent;
 pub(crate) use serve::{Api, Request};
+pub(crate) use system::{is_activatable, serve_system, start_next};
 
 /// The bus name.
 pub(crate) const NAME: &str = "org.provost.Provost1";

@@ -37,6 +37,10 @@ pub(crate) struct Api {
     pub(crate) requests: mpsc::UnboundedSender<Request>,
     /// How many clients the control socket has.
     pub(crate) clients: tokio::sync::watch::Sender<usize>,
+    /// How many calls over the system bus are under way.
+    pub(crate) calls: tokio::sync::watch::Sender<usize>,
+    /// Whether the system bus has the daemon under its name.
+    pub(crate) named: tokio::sync::watch::Sender<bool>,
     /// What happened last.
     pub(crate) recent: Recent,
     /// It is hosted by a verb, and cannot be executed anew by itself.
@@ -121,7 +125,7 @@ pub(super) async fn serve(mut messages: MessageStream, api: Arc<Api>, mut peers:
                 }
                 let (api, connection, sender) = (Arc::clone(&api), connection.clone(), sender.clone());
                 calls.spawn(async move {
-                    let sent = match calls::answer(&api, &message).await {
+                    let sent = match calls::answer(&api, None, &message).await {
                         Some(answer) => connection.send(&from(sender.as_ref(), answer)).await,
                         None => Ok(()),
                     };

@@ -42,6 +42,7 @@ async fn here(instance: Instance, args: &Daemon) -> Result<ExitCode, Error> {
         options.config = Some(absolute.map_err(|source| Error::Io { what: config.display().to_string(), source })?);
     }
     options.exit_when_idle = args.exit_when_idle;
+    options.unused = args.unused.unwrap_or(options.unused);
     options.notify.clone_from(&args.notify);
     options.control = args.control_fd.and_then(crate::sys::inherit::listener);
     // Backends and the supervisor keep to one thread.
