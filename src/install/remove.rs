@@ -102,7 +102,11 @@ pub(super) fn files(manifest: &Manifest, path: &Path, log: &mut Log<'_>) -> Resu
         Err(source) if source.kind() != io::ErrorKind::NotFound => {
             Err(Error::Io { what: path.display().to_string(), source })
         }
-        _ => Ok(()),
+        _ => {
+            // Unless there are records in it.
+            let _is_in_use = path.parent().map(fs::remove_dir);
+            Ok(())
+        }
     }
 }
 

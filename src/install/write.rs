@@ -71,6 +71,8 @@ fn one(file: &File, path: &Path, manifest: &mut Manifest, log: &mut Log<'_>) -> 
             manifest.files.push(Entry { path: file.path.clone(), sum, before });
         }
     }
+    // Its own folder may be the first of those that are missing.
+    manifest.save(path).map_err(io::Error::other)?;
     let folders = missing(file.path.parent());
     manifest.folders.extend(folders.iter().cloned());
     manifest.save(path).map_err(io::Error::other)?;
