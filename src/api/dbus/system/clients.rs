@@ -105,9 +105,8 @@ impl Clients {
         let api = Arc::clone(&self.api);
         let asking = Asking::new(call.caller.clone(), self.authority.clone(), &call.message);
         // It may be ended at any time, so that it sends nothing itself: half a message would end all.
-        let task = self
-            .running
-            .spawn(async move { Done::Answered(calls::answer(&api, Some(&asking), &call.message).await) });
+        let task =
+            self.running.spawn(async move { Done::Answered(calls::answer(&api, Some(&asking), &call.message).await) });
         if let Some(client) = self.known.get_mut(&call.caller.name) {
             client.calls.insert(task.id(), task.clone());
         }

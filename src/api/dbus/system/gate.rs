@@ -140,7 +140,8 @@ impl Asking {
             }
             Err(error) => {
                 tracing::warn!("uid {} asked to {what}, and polkit did not answer: {error}", self.caller.uid);
-                let why = format!("you may not {what}: polkit, which would have to allow it, does not answer ({error})");
+                let why =
+                    format!("you may not {what}: polkit, which would have to allow it, does not answer ({error})");
                 Err(Fault::ours("NotAuthorized", why))
             }
         }
