@@ -93,6 +93,9 @@ pub(super) fn user_unit(ctx: &Ctx<'_>, uid: u32, unit: &UnitName) -> Option<Plan
     if action == Action::Stop && ctx.request.ladder != Ladder::default() {
         plan = plan.warn("--signals is for processes without a unit; this one is stopped as its unit says");
     }
+    if action == Action::Reload {
+        plan = plan.warn(format!("whether {unit} can reload, its manager says only when it is asked"));
+    }
     if plan.verdict != Verdict::Allowed && directly.is_some() {
         plan = plan.unlock_if(directly);
     }

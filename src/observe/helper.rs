@@ -10,8 +10,8 @@ use super::observer::{Observer, Want};
 use crate::control::helper::{About, Details, Helper, number};
 use crate::join::join_all;
 use crate::model::{
-    Action, Answer, Explained, HelperFacts, Identity, Manager, Owner, OwnerFacts, ProcState, Process, Reach, Signal,
-    SignalAnswer, UnitFacts, UnitKind, Verdict, Whom,
+    Action, Answer, Explained, HelperFacts, Identity, Ladder, Manager, Owner, OwnerFacts, ProcState, Process, Reach,
+    Request, Signal, SignalAnswer, UnitFacts, UnitKind, Verdict, Whom,
 };
 use crate::sys::pidfd::PidFd;
 use crate::systemd::CallError;
@@ -19,8 +19,8 @@ use crate::systemd::CallError;
 /// At most so many questions are asked about one owner.
 const MOST: usize = 32;
 
-/// One question about a process.
-type Question<'a> = (&'a Process, Action);
+/// One question about a process: what is to be done with it, and by which signal.
+type Question<'a> = (&'a Process, Action, Signal);
 
 /// Asks what the decision for this owner can depend on; `None` where that is nothing, or where
 /// there is no helper.
@@ -136,24 +136,46 @@ fn of_processes<'a>(owner: &'a OwnerFacts, want: &Want) -> Vec<Question<'a>> {
         owner.process(pid).filter(|process| !gone && process.state != ProcState::Zombie)
     };
     let denied = |pid: u32| owner.signal_answer(pid) == Some(SignalAnswer::Denied);
-    let all = want.like.as_ref().is_some_and(|request| request.whom == Whom::All);
+    let like = want.like.as_ref();
     let mut questions = Vec::new();
     if want.actions.contains(&Action::Stop) && owner.tree.iter().any(|pid| denied(*pid)) {
-        questions.extend(owner.matched.iter().filter_map(|pid| Some((alive(*pid)?, Action::Stop))));
+        let signals = like.map_or_else(|| vec![Signal::TERM], ending);
+        let meant = owner.matched.iter().filter_map(|pid| alive(*pid));
+        questions.extend(meant.flat_map(|process| signals.iter().map(move |s| (process, Action::Stop, *s))));
     }
     if want.actions.contains(&Action::Kill) {
+        let all = like.is_some_and(|request| request.whom == Whom::All);
+        let signal = like.map_or(Signal::TERM, |request| request.signal);
         let meant = if all { &owner.tree } else { &owner.matched };
         let meant = meant.iter().filter(|pid| denied(**pid));
-        questions.extend(meant.filter_map(|pid| Some((alive(*pid)?, Action::Kill))));
+        questions.extend(meant.filter_map(|pid| Some((alive(*pid)?, Action::Kill, signal))));
     }
     questions.truncate(MOST);
     questions
 }
 
+/// The signals by which a request would end processes. SIGTERM stands for the usual ladder.
+fn ending(request: &Request) -> Vec<Signal> {
+    if request.force {
+        return vec![Signal::KILL];
+    }
+    if request.ladder == Ladder::default() {
+        return vec![Signal::TERM];
+    }
+    let mut signals: Vec<Signal> = request.ladder.0.iter().map(|rung| rung.signal).collect();
+    signals.sort_unstable();
+    signals.dedup();
+    signals
+}
+
 fn add(facts: &mut HelperFacts, answer: Option<(Identity, Action, Explained)>) {
     let Some((identity, action, explained)) = answer else { return };
     match facts.processes.iter_mut().find(|(known, _)| *known == identity) {
-        Some((_, answers)) => drop(answers.insert(action, explained)),
+        // Of several signals the worst answer counts.
+        Some((_, answers)) => match answers.get(&action) {
+            Some(known) if known.verdict == Verdict::Denied || explained.verdict == Verdict::Allowed => {}
+            _ => drop(answers.insert(action, explained)),
+        },
         None => facts.processes.push((identity, BTreeMap::from([(action, explained)]))),
     }
 }
@@ -172,10 +194,9 @@ impl Ask<'_> {
         Some((action, self.heard(answer)?))
     }
 
-    async fn about_process(&self, (process, action): Question<'_>) -> Option<(Identity, Action, Explained)> {
+    async fn about_process(&self, (process, action, signal): Question<'_>) -> Option<(Identity, Action, Explained)> {
         let identity = process.identity;
         let pidfd = self.open(&identity)?;
-        let signal = if action == Action::Kill { self.signal } else { Signal::TERM };
         let answer = self.helper.explain(About::Process(&pidfd), action, Some(signal)).await;
         Some((identity, action, self.heard(answer)?))
     }
@@ -210,7 +231,7 @@ impl Ask<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Request, Uids};
+    use crate::model::Uids;
 
     fn process(pid: u32, uid: u32) -> Process {
         let identity = Identity { pid, start_ticks: 1, pidfd_inode: None };
@@ -232,7 +253,7 @@ mod tests {
     }
 
     fn asked(owner: &OwnerFacts, want: &Want) -> Vec<(u32, Action)> {
-        of_processes(owner, want).iter().map(|(process, action)| (process.pid(), *action)).collect()
+        of_processes(owner, want).iter().map(|(process, action, _)| (process.pid(), *action)).collect()
     }
 
     #[test]
@@ -242,6 +263,9 @@ mod tests {
         assert_eq!(asked(&bare, &all), [(10, Action::Stop)], "the tree is stopped, the first one signalled");
         let every = Request { whom: Whom::All, ..Request::new(Action::Kill) };
         assert_eq!(asked(&bare, &Want::request(&every)), [(11, Action::Kill)]);
+        let ladder: Ladder = "TERM:1s,INT:1s,TERM:1s,KILL".parse().unwrap();
+        let stop = Request { ladder, ..Request::new(Action::Stop) };
+        assert_eq!(of_processes(&bare, &Want::request(&stop)).len(), 3, "each signal once");
         let mut own = bare.clone();
         own.signals[1].1 = SignalAnswer::Allowed;
         assert!(asked(&own, &all).is_empty());
