@@ -6,6 +6,7 @@
 mod again;
 mod connect;
 mod events;
+pub(crate) mod helper;
 mod linger;
 mod start;
 
