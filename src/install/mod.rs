@@ -14,6 +14,8 @@ mod layout;
 mod log;
 mod manager;
 mod manifest;
+#[cfg(test)]
+mod policy_tests;
 mod remove;
 mod trust;
 mod write;
