@@ -31,6 +31,11 @@ impl Line {
         Ok(Self { proxy: Arc::new(Mutex::new(proxy(&connection).await?)), socket })
     }
 
+    /// Whether a bus is between.
+    pub(super) fn is_bus(&self) -> bool {
+        self.socket.is_none()
+    }
+
     /// For calls that are made once.
     pub(super) fn proxy(&self) -> Proxy {
         self.proxy.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -42,11 +47,12 @@ impl Line {
         let mut left = TRIES;
         loop {
             let proxy = self.proxy();
-            let answer = call(proxy.clone()).await;
+            let answer = soon(call(proxy.clone())).await;
             match answer {
                 Err(error) if left > 0 && is_cut(&error) => {
                     left -= 1;
-                    if !self.again(&proxy).await {
+                    // Over a bus whoever follows is called, or started.
+                    if self.socket.is_some() && !self.again(&proxy).await {
                         return Err(error);
                     }
                 }
@@ -70,7 +76,19 @@ impl Line {
 
 /// Whether the daemon went before it answered, or would not because it was going.
 fn is_cut(error: &zbus::Error) -> bool {
-    is_ending(error) || matches!(CallError::from(error.clone()), CallError::Lost(_))
+    is_ending(error)
+        || match CallError::from(error.clone()) {
+            CallError::Lost(_) => true,
+            // What a bus says of one that has left it.
+            CallError::Remote { name, message } => name.ends_with(".NoReply") && message.contains("disconnected"),
+            CallError::Timeout => false,
+        }
+}
+
+/// An answer that nobody has to type a password for.
+pub(super) async fn soon<T>(call: impl Future<Output = zbus::Result<T>>) -> zbus::Result<T> {
+    let late = |_| zbus::Error::from(std::io::Error::from(std::io::ErrorKind::TimedOut));
+    tokio::time::timeout(connect::TIMEOUT, call).await.map_err(late)?
 }
 
 async fn proxy(connection: &zbus::Connection) -> Result<Proxy, Error> {

@@ -89,6 +89,9 @@ pub struct ServiceFacts {
     /// It is a service of the system's instance, not of the caller's own.
     #[serde(default)]
     pub system: bool,
+    /// Of the system's: what its daemon, which asks polkit, says of the caller.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub verdicts: BTreeMap<Action, Verdict>,
 }
 
 /// Who says what is known of a service.

@@ -173,29 +173,61 @@ async fn first(journals: &mut [(String, Journal)]) -> (usize, Result<Option<Line
 
 /// What was written.
 pub(crate) async fn read_output(observer: &Observer, source: &Source, query: &Query) -> Result<Vec<Line>, Error> {
-    let places = places(observer)?;
+    let mut all = Lines::of(observer, source, query)?;
     let mut lines = Vec::new();
-    if let Source::Service(id, _) = source {
-        let reader = read::read_all(&places, id, query).map_err(|error| unreadable(source, error))?;
-        if let Some(mut reader) = reader {
-            while let Some(line) = reader.next().map_err(|error| unreadable(source, error))? {
-                lines.push(line);
-            }
-        }
+    while let Some(line) = all.next().await? {
+        lines.push(line);
     }
-    if let Some(mut journal) = journal(observer, &places, source, query, false).await? {
-        let captured = !lines.is_empty();
-        while let Some(line) = journal.next().await.map_err(|error| of_journal(source, error))? {
-            lines.push(line);
-        }
-        if captured {
-            lines.sort_by_key(|line| line.at);
-        }
+    if all.captured {
+        lines.sort_by_key(|line| line.at);
     }
     if let Some(most) = query.lines {
         drop(lines.drain(..lines.len().saturating_sub(most)));
     }
     Ok(lines)
+}
+
+/// The same, a line at a time: those of the files, then those of the journal.
+#[derive(Debug)]
+pub(crate) struct Lines<'a> {
+    observer: &'a Observer,
+    places: Places,
+    source: &'a Source,
+    query: &'a Query,
+    files: Option<read::Reader>,
+    /// Some were in files.
+    captured: bool,
+    /// Once it is its turn.
+    journal: Option<Option<Journal>>,
+}
+
+impl<'a> Lines<'a> {
+    pub(crate) fn of(observer: &'a Observer, source: &'a Source, query: &'a Query) -> Result<Self, Error> {
+        let places = places(observer)?;
+        let files = match source {
+            Source::Service(id, _) => read::read_all(&places, id, query).map_err(|error| unreadable(source, error))?,
+            Source::Unit(..) => None,
+        };
+        Ok(Self { observer, places, source, query, files, captured: false, journal: None })
+    }
+
+    /// The next one; `None`: that was all.
+    pub(crate) async fn next(&mut self) -> Result<Option<Line>, Error> {
+        if let Some(files) = &mut self.files {
+            if let Some(line) = files.next().map_err(|error| unreadable(self.source, error))? {
+                self.captured = true;
+                return Ok(Some(line));
+            }
+            self.files = None;
+        }
+        if self.journal.is_none() {
+            self.journal = Some(journal(self.observer, &self.places, self.source, self.query, false).await?);
+        }
+        match &mut self.journal {
+            Some(Some(journal)) => journal.next().await.map_err(|error| of_journal(self.source, error)),
+            _ => Ok(None),
+        }
+    }
 }
 
 /// The journal of a source, where it can have one.
