@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::systemd::CallError;
 
 /// How often a call is repeated.
-const TRIES: usize = 3;
+pub(super) const TRIES: usize = 3;
 /// How long a daemon that said that it ends may take to be gone.
 const GONE: Duration = Duration::from_secs(10);
 
@@ -47,18 +47,22 @@ impl Line {
         let mut left = TRIES;
         loop {
             let proxy = self.proxy();
-            let answer = soon(call(proxy.clone())).await;
-            match answer {
-                Err(error) if left > 0 && is_cut(&error) => {
-                    left -= 1;
-                    // Over a bus whoever follows is called, or started.
-                    if self.socket.is_some() && !self.again(&proxy).await {
-                        return Err(error);
-                    }
-                }
-                answer => return answer,
+            match soon(call(proxy.clone())).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) if !self.is_again(&proxy, &error, &mut left).await => return Err(error),
+                Err(_) => {}
             }
         }
+    }
+
+    /// Whether a call that ended so is to be made again; `left` counts down.
+    pub(super) async fn is_again(&self, proxy: &Proxy, error: &zbus::Error, left: &mut usize) -> bool {
+        if *left == 0 || !is_cut(error) {
+            return false;
+        }
+        *left -= 1;
+        // Over a bus whoever follows is called, or started.
+        self.socket.is_none() || self.again(proxy).await
     }
 
     /// Connects to the daemon that follows; whether there is one.

@@ -7,7 +7,7 @@ use zbus::proxy::MethodFlags;
 use zbus::wire::DynamicDeserialize;
 
 use super::Control;
-use super::again::{Proxy, soon};
+use super::again::{Proxy, TRIES, soon};
 use crate::act::ActError;
 use crate::api::dbus::from_call;
 use crate::error::Error;
@@ -36,14 +36,15 @@ impl Control {
         B: Serialize + DynamicType,
         R: for<'d> DynamicDeserialize<'d>,
     {
-        let call = async |proxy: Proxy| flagged(proxy, method, MethodFlags::empty(), body).await;
-        let answer = match twice {
-            true => self.line.repeat(call).await,
-            false => soon(call(self.line.proxy())).await,
-        };
-        let error = match answer {
-            Ok(answer) => return Ok(answer),
-            Err(error) => error,
+        let mut left = if twice { TRIES } else { 0 };
+        let error = loop {
+            let proxy = self.line.proxy();
+            let call = flagged(proxy.clone(), method, MethodFlags::empty(), body);
+            match soon(call).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) if !self.line.is_again(&proxy, &error, &mut left).await => break error,
+                Err(_) => {}
+            }
         };
         let (true, Some(asks)) = (CallError::from(error.clone()).needs_interaction(), self.asks) else {
             return Err(from_call(doing, error));

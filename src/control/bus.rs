@@ -34,7 +34,9 @@ pub(super) async fn connect() -> Result<Option<zbus::Connection>, Error> {
         Ok(_) => Ok(Some(bus)),
         Err(error) => {
             let error = CallError::from(error);
-            Err(Error::Unreachable(format!("the system's daemon cannot be started: {error}; 'systemctl status provost'")))
+            Err(Error::Unreachable(format!(
+                "the system's daemon cannot be started: {error}; 'systemctl status provost'"
+            )))
         }
     }
 }

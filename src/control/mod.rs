@@ -63,7 +63,9 @@ impl Control {
     /// Connects by a control socket at this path.
     pub(crate) async fn connect_to(socket: &Path) -> Result<Option<Self>, Error> {
         match connect::connect_socket(socket).await? {
-            Some(connection) => Ok(Some(Self { line: Line::over(connection, Some(socket.to_owned())).await?, asks: None })),
+            Some(connection) => {
+                Ok(Some(Self { line: Line::over(connection, Some(socket.to_owned())).await?, asks: None }))
+            }
             None => Ok(None),
         }
     }

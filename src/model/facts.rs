@@ -1,11 +1,12 @@
 //! Everything read from the host for one request.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
 use super::service::ServiceReport;
-use super::{Availability, Caller, Host, Identity, Manager, Owner, Process, UnitFacts};
+use super::{Action, Availability, Caller, Host, Identity, Manager, Owner, Process, UnitFacts, Verdict};
 
 /// What the kernel answered to `pidfd_send_signal(fd, 0)`: LSMs and namespaces included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -146,6 +146,9 @@ pub enum Step {
         whom: Whom,
         /// The daemon of the system's instance is asked, not the caller's own.
         system: bool,
+        /// Whether a password may be asked for.
+        #[serde(default)]
+        interactive: bool,
         /// No daemon runs: one is started, and takes over what the registry knows.
         start_daemon: bool,
         /// It has never been started: this config, which describes it, is loaded first.
@@ -186,7 +189,12 @@ impl Plan {
     /// Whether carrying it out may ask for a password on the terminal.
     pub fn asks_password(&self) -> bool {
         let interactive = |step: &Step| {
-            matches!(step, Step::Job { interactive: true, .. } | Step::KillUnit { interactive: true, .. })
+            matches!(
+                step,
+                Step::Job { interactive: true, .. }
+                    | Step::KillUnit { interactive: true, .. }
+                    | Step::Service { interactive: true, .. }
+            )
         };
         self.steps.iter().any(interactive)
     }

@@ -10,6 +10,7 @@ mod offline;
 mod others;
 mod output;
 mod project;
+mod remote;
 mod reports;
 mod unwanted;
 

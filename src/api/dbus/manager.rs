@@ -22,13 +22,7 @@ type Answer = Result<Message, Fault>;
 /// Answers one call.
 ///
 /// `asking`: who calls over the system bus, and what polkit was asked about already is the `permit`.
-pub(super) async fn call(
-    api: &Api,
-    asking: Option<&Asking>,
-    permit: &Permit,
-    method: &str,
-    call: &Message,
-) -> Answer {
+pub(super) async fn call(api: &Api, asking: Option<&Asking>, permit: &Permit, method: &str, call: &Message) -> Answer {
     let handle = &api.handle;
     let which = |ids: &[String], project: &str| Ok::<_, Fault>(permit.narrow(selection(ids, project)?));
     // What somebody else has set must not steer what runs as root.

@@ -32,8 +32,7 @@ pub(super) async fn uid_of(bus: &zbus::Connection, name: &str) -> Option<u32> {
 
 /// Has the bus tell whose connections end.
 pub(super) async fn watch(bus: &zbus::Connection) -> zbus::Result<()> {
-    let rule =
-        "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',member='NameOwnerChanged',arg2=''";
+    let rule = "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',member='NameOwnerChanged',arg2=''";
     bus.call_method(Some(BUS), "/org/freedesktop/DBus", Some(BUS), "AddMatch", &rule).await.map(drop)
 }
 

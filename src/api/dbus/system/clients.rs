@@ -63,7 +63,16 @@ pub(super) struct Ended(Result<(Id, Done), JoinError>);
 impl Clients {
     pub(super) fn new(bus: zbus::Connection, authority: Authority, api: Arc<Api>) -> Self {
         let (known, quota) = (HashMap::new(), Quota::default());
-        Self { bus, authority, api, known, quota, streams: Streams::default(), running: JoinSet::new(), whose: HashMap::new() }
+        Self {
+            bus,
+            authority,
+            api,
+            known,
+            quota,
+            streams: Streams::default(),
+            running: JoinSet::new(),
+            whose: HashMap::new(),
+        }
     }
 
     /// Whether nothing is under way.
@@ -117,9 +126,8 @@ impl Clients {
             client: client.there.subscribe(),
         };
         // It may be ended at any time, so that it sends nothing itself: half a message would end all.
-        let task = self
-            .running
-            .spawn(async move { Done::Answered(calls::answer(&api, Some(&asking), &call.message).await) });
+        let task =
+            self.running.spawn(async move { Done::Answered(calls::answer(&api, Some(&asking), &call.message).await) });
         client.calls.insert(task.id(), task.clone());
         self.whose.insert(task.id(), call.caller);
         self.count();

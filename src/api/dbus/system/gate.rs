@@ -10,8 +10,8 @@ use super::super::access::{self, Access, SERVICE};
 use super::super::error::Fault;
 use super::super::path::Object;
 use super::super::serve::Api;
-use super::logs::Streams;
 use super::Caller;
+use super::logs::Streams;
 use crate::model::ServiceId;
 use crate::polkit::{Answer, Authority};
 use crate::supervise::{Command, Selection};
@@ -139,7 +139,8 @@ impl Asking {
             }
             Err(error) => {
                 tracing::warn!("uid {} asked to {what}, and polkit did not answer: {error}", self.caller.uid);
-                let why = format!("you may not {what}: polkit, which would have to allow it, does not answer ({error})");
+                let why =
+                    format!("you may not {what}: polkit, which would have to allow it, does not answer ({error})");
                 Err(Fault::ours("NotAuthorized", why))
             }
         }

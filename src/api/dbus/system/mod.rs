@@ -131,7 +131,6 @@ pub(crate) async fn is_activatable() -> bool {
     asked.await.unwrap_or(false)
 }
 
-
 /// Has the bus start the next daemon, as soon as this one has ended.
 pub(crate) async fn start_next() {
     let asked = async {

@@ -31,7 +31,11 @@ pub(crate) fn shown_orphans(asking: Option<&Asking>, mut all: Vec<Orphan>) -> Ve
 
 /// Whether `/proc` shows users no processes of others (`hidepid=`).
 fn hides_processes() -> bool {
-    is_hidden(&std::fs::read_to_string("/proc/1/mountinfo").or_else(|_| std::fs::read_to_string("/proc/self/mountinfo")).unwrap_or_default())
+    is_hidden(
+        &std::fs::read_to_string("/proc/1/mountinfo")
+            .or_else(|_| std::fs::read_to_string("/proc/self/mountinfo"))
+            .unwrap_or_default(),
+    )
 }
 
 fn is_hidden(mountinfo: &str) -> bool {
@@ -39,7 +43,10 @@ fn is_hidden(mountinfo: &str) -> bool {
         let Some((before, after)) = line.split_once(" - ") else { return false };
         let is_proc = before.split(' ').nth(4) == Some("/proc") && after.starts_with("proc ");
         let options = after.rsplit(' ').next().unwrap_or_default();
-        is_proc && options.split(',').any(|option| option.starts_with("hidepid=") && !matches!(option, "hidepid=0" | "hidepid=off"))
+        is_proc
+            && options
+                .split(',')
+                .any(|option| option.starts_with("hidepid=") && !matches!(option, "hidepid=0" | "hidepid=off"))
     })
 }
 
