@@ -54,6 +54,8 @@ pub mod decide;
 mod disk;
 pub mod ensure;
 mod error;
+#[allow(dead_code, unused_imports)]
+pub(crate) mod helper;
 mod join;
 #[allow(dead_code, unused_imports)]
 pub(crate) mod logs;

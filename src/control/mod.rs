@@ -8,6 +8,7 @@ mod ask;
 mod bus;
 mod connect;
 mod events;
+pub(crate) mod helper;
 mod linger;
 mod start;
 

@@ -5,9 +5,11 @@
 
 mod ask;
 mod container;
+mod helper;
+mod helper_rule;
 mod polkit_rule;
 mod process;
-mod protect;
+pub(crate) mod protect;
 mod service;
 mod unit;
 mod words;
@@ -24,6 +26,7 @@ mod properties;
 mod samples;
 
 pub(crate) use container::program as runtime_program;
+pub use helper_rule::helper_rule;
 pub use polkit_rule::{polkit_rule, sudoers_line};
 
 use crate::model::{Action, Facts, Means, Owner, OwnerFacts, Plan, Request, Step, Stopper, UnitKind, Verdict};

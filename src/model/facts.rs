@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use super::service::ServiceReport;
-use super::{Action, Availability, Caller, Host, Identity, Manager, Owner, Process, UnitFacts, Verdict};
+use super::{
+    Action, Availability, Caller, HelperFacts, Host, Identity, Manager, Owner, Process, UnitFacts, Verdict,
+};
 
 /// What the kernel answered to `pidfd_send_signal(fd, 0)`: LSMs and namespaces included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,6 +80,9 @@ pub struct OwnerFacts {
     /// A service that provost supervises: what is known of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<Box<ServiceFacts>>,
+    /// What the privileged helper says, where it was asked and answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub helper: Option<Box<HelperFacts>>,
 }
 
 /// What is known of a service that provost supervises.
@@ -129,6 +134,7 @@ impl OwnerFacts {
             availability: None,
             notes: Vec::new(),
             service: None,
+            helper: None,
         }
     }
 

@@ -132,6 +132,38 @@ pub enum Step {
         /// The signals and waits.
         ladder: Ladder,
     },
+    /// One signal to some processes, through the privileged helper.
+    HelperSignal {
+        /// To whom.
+        processes: Vec<Aim>,
+        /// What is sent.
+        signal: Signal,
+        /// A password may be asked for.
+        interactive: bool,
+    },
+    /// [`Self::End`], by the privileged helper.
+    HelperEnd {
+        /// The roots of the trees.
+        processes: Vec<Aim>,
+        /// The signals and waits.
+        ladder: Ladder,
+        /// A password may be asked for.
+        interactive: bool,
+    },
+    /// A job of a unit of another user's manager, or a signal to its main process, through the
+    /// privileged helper.
+    HelperUnit {
+        /// Whose manager.
+        uid: u32,
+        /// The unit.
+        unit: UnitName,
+        /// What the manager is asked for.
+        action: Action,
+        /// The signal of kill.
+        signal: Signal,
+        /// A password may be asked for.
+        interactive: bool,
+    },
     /// A request to the supervisor of our own services.
     Service {
         /// The service.
@@ -194,6 +226,9 @@ impl Plan {
                 Step::Job { interactive: true, .. }
                     | Step::KillUnit { interactive: true, .. }
                     | Step::Service { interactive: true, .. }
+                    | Step::HelperSignal { interactive: true, .. }
+                    | Step::HelperEnd { interactive: true, .. }
+                    | Step::HelperUnit { interactive: true, .. }
             )
         };
         self.steps.iter().any(interactive)

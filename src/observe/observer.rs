@@ -9,7 +9,7 @@ use super::{ProcFs, caller, host, owners, resolve, sockets};
 use crate::error::Error;
 use crate::model::{
     Action, Answer, Availability, AvailabilityState, Caller, Facts, Host, Manager, Owner, OwnerFacts, Polkit, Process,
-    Target,
+    Request, Target,
 };
 use crate::probe::{self, Known};
 
@@ -36,12 +36,20 @@ pub struct Want {
     pub sudo: bool,
     /// If nothing is found: what is near it.
     pub suggest: bool,
+    /// How the actions are wanted, where that is known: whom a signal is meant for, and which.
+    pub like: Option<Request>,
 }
 
 impl Want {
     /// For one action.
     pub fn action(action: Action) -> Self {
         Self { actions: vec![action], ..Self::default() }
+    }
+
+    /// For one request.
+    pub fn request(request: &Request) -> Self {
+        let actions = if request.force { vec![request.action, Action::Kill] } else { vec![request.action] };
+        Self { actions, sudo: request.sudo, like: Some(request.clone()), ..Self::default() }
     }
 }
 
@@ -107,6 +115,7 @@ impl Observer {
         let mut host = self.host.clone();
         host.system_bus = self.bus.system_reach();
         host.user_manager = self.bus.user_reach().await;
+        host.helper = self.bus.helper_reach();
         if !self.caller.is_root() {
             host.polkit = self.polkit(&owners).await;
         }

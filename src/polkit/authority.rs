@@ -113,7 +113,7 @@ impl Authority {
     /// # Errors
     /// The bus does not say. That is nobody, and above all not root.
     pub(crate) async fn uid_of(&self, sender: &UniqueName<'_>) -> Result<u32, CallError> {
-        self.bus("GetConnectionUnixUser", sender).await
+        self.bus("GetConnectionUnixUser", sender.as_str()).await
     }
 
     /// Waits until a connection has left the bus.
@@ -130,7 +130,7 @@ impl Authority {
             .build()?;
         let mut changes = MessageStream::for_match_rule(rule, &self.0.connection, None).await?;
         // Who left before we looked is seen now.
-        if !self.bus::<bool>("NameHasOwner", sender).await? {
+        if !self.bus::<bool>("NameHasOwner", sender.as_str()).await? {
             return Ok(());
         }
         match next(&mut changes).await {
@@ -141,12 +141,22 @@ impl Authority {
         }
     }
 
-    async fn bus<R>(&self, method: &str, name: &UniqueName<'_>) -> Result<R, CallError>
+    /// The connection over which it is asked.
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.0.connection
+    }
+
+    /// The process that has a name on the bus; `None` where nobody has it, or the bus does not say.
+    pub(crate) async fn pid_of(&self, name: &str) -> Option<u32> {
+        self.bus("GetConnectionUnixProcessID", name).await.ok()
+    }
+
+    async fn bus<R>(&self, method: &str, name: &str) -> Result<R, CallError>
     where
         R: for<'d> zbus::wire::DynamicDeserialize<'d>,
     {
         let bus = "org.freedesktop.DBus";
-        let (connection, name) = (&self.0.connection, name.as_str());
+        let connection = &self.0.connection;
         let call = connection.call_method(Some(bus), "/org/freedesktop/DBus", Some(bus), method, &name);
         let reply = tokio::time::timeout(PATIENCE, call).await.map_err(|_| CallError::Timeout)??;
         reply.body().deserialize().map_err(CallError::from)

@@ -3,8 +3,9 @@
 use zbus::message::{Flags, Message};
 
 use super::Dict;
-use super::access::{MANAGER, SERVICE};
+use super::access::{HELPER, MANAGER, SERVICE};
 use super::error::Fault;
+use super::helper;
 use super::introspect;
 use super::manager::{self, arguments, reply};
 use super::path::{self, Object};
@@ -47,7 +48,7 @@ async fn dispatch(api: &Api, asking: Option<&Asking>, call: &Message) -> Result<
     };
     match (interface.as_str(), &object) {
         ("org.freedesktop.DBus.Introspectable", _) if member == "Introspect" => {
-            reply(call, &introspect(api, &object).await?)
+            reply(call, &introspect(api, asking, &object).await?)
         }
         ("org.freedesktop.DBus.Properties", _) => properties(api, asking, &object, member, call).await,
         (MANAGER, Object::Manager) => {
@@ -59,6 +60,11 @@ async fn dispatch(api: &Api, asking: Option<&Asking>, call: &Message) -> Result<
             service::report(api, id, false).await?;
             permit(api, asking, &object, SERVICE, call).await?;
             service::call(api, id, member, call).await
+        }
+        (HELPER, Object::Manager) => {
+            let Some(asking) = asking else { return Err(no_interface(HELPER, path)) };
+            permit(api, Some(asking), &object, HELPER, call).await?;
+            helper::call(asking, member, call).await
         }
         (other, _) => Err(no_interface(other, path)),
     }
@@ -96,10 +102,13 @@ fn peer(call: &Message, member: &str) -> Result<Message, Fault> {
     }
 }
 
-async fn introspect(api: &Api, object: &Object) -> Result<String, Fault> {
+async fn introspect(api: &Api, asking: Option<&Asking>, object: &Object) -> Result<String, Fault> {
     Ok(match object {
         Object::Above(child) => introspect::object("", &[(*child).to_owned()]),
-        Object::Manager => introspect::object(introspect::MANAGER, &["service".to_owned()]),
+        Object::Manager => {
+            let helper = if asking.is_some() { introspect::HELPER } else { "" };
+            introspect::object(&format!("{}{helper}", introspect::MANAGER), &["service".to_owned()])
+        }
         Object::Services => {
             let which = Selection::default();
             let all = api.handle.ask(|answer| Command::Report { which, resources: false, answer }).await?;

@@ -9,6 +9,7 @@ mod bus;
 mod calls;
 mod dict;
 mod error;
+mod helper;
 mod introspect;
 mod manager;
 mod path;
