@@ -251,6 +251,8 @@ impl Daemon {
     /// Ends all of it.
     pub(crate) async fn finish(self, stop: Stop) -> Result<(), Error> {
         let path = self.options.places.socket();
+        // Not where the program is executed anew: the manager would kill it after a while.
+        self.notify.say("STOPPING=1");
         let ended = self.end(stop).await;
         // Nobody serves it any more, and nobody else does yet: the lock is held.
         let _ = std::fs::remove_file(path);
@@ -259,7 +261,6 @@ impl Daemon {
 
     /// Ends the supervisor, and with it this. A second signal makes it short.
     async fn end(mut self, stop: Stop) -> Result<(), Error> {
-        self.notify.say("STOPPING=1");
         let (handle, foreground) = (self.handle.clone(), self.options.foreground);
         let finish = |stop| {
             let handle = handle.clone();
