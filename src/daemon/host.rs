@@ -13,7 +13,7 @@ use super::notify::Notify;
 use super::told::{self, Leave};
 use super::{Options, memory, nofile, on_stop, supervisor};
 use crate::api::dbus::{
-    Api, ControlSocket, Recent, Request, is_activatable, serve_on, serve_system, session_address, start_next,
+    Api, ControlSocket, Recent, Request, Restarts, is_activatable, serve_on, serve_system, session_address, start_next,
 };
 use crate::config::{LoadOptions, OnStop};
 use crate::error::Error;
@@ -98,6 +98,13 @@ impl Daemon {
     /// and ends nothing: what runs is to be supervised in any case.
     pub(crate) async fn start(mut options: Options) -> Result<Self, Error> {
         let signals = Signals::new().map_err(|source| Error::Io { what: "signals".to_owned(), source })?;
+        if options.places.instance == Instance::System {
+            let places = &options.places;
+            let mut folders = [&places.state, &places.logs, &places.runtime].into_iter();
+            if let Some(why) = folders.find_map(|folder| crate::config::distrusted_folder(folder)) {
+                return Err(Error::Act(crate::act::ActError::Failed(why)));
+            }
+        }
         let lock =
             Lock::take(&options.places).map_err(|error| Error::Act(crate::act::ActError::Failed(error.to_string())))?;
         nofile::raise();
@@ -121,6 +128,7 @@ impl Daemon {
             clients: counted,
             calls: called,
             named,
+            restarts: Restarts::default(),
             recent,
             foreground: options.foreground,
         });
