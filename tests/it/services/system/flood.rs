@@ -52,7 +52,7 @@ fn one_restart(rig: &Rig) -> Result<()> {
         let started = || -> Result<usize> {
             let call = ["busctl", "--system", "--json=short", "call", NAME, PATH, MANAGER, "RecentEvents"];
             let events = rig.as_user("eve").run(call)?.ok()?;
-            Ok(events.matches("\"data\":\"starting\"").count())
+            Ok(events.matches("\"to\":{\"type\":\"s\",\"data\":\"starting\"}").count())
         };
         let before = started()?;
         // While polkit rests, all of them have come before any of them is allowed.
