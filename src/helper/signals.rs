@@ -55,8 +55,8 @@ pub(super) fn ladder(text: &str) -> Result<Ladder, HelperError> {
     Ok(ladder)
 }
 
-/// The signals of a ladder, as polkit is told them: each once, in their order.
-pub(super) fn names(ladder: &Ladder) -> String {
+/// The signals of a ladder by their names, each once, in their order: polkit is asked about each.
+pub(super) fn names(ladder: &Ladder) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for rung in &ladder.0 {
         let name = rung.signal.to_string();
@@ -64,7 +64,7 @@ pub(super) fn names(ladder: &Ladder) -> String {
             names.push(name);
         }
     }
-    names.join(", ")
+    names
 }
 
 #[cfg(test)]
@@ -86,7 +86,8 @@ mod tests {
 
     #[test]
     fn ladders_are_bounded() {
-        assert_eq!(names(&ladder("TERM:3s,INT:3s,TERM:1s,KILL").unwrap()), "SIGTERM, SIGINT, SIGKILL");
+        let names = names(&ladder("TERM:3s,INT:3s,TERM:1s,KILL").unwrap());
+        assert_eq!(names, ["SIGTERM", "SIGINT", "SIGKILL"]);
         for wrong in ["", "SEGV", "TERM:2h,KILL", "TERM,SEGV", "TERM:9999999999999years"] {
             assert!(ladder(wrong).is_err(), "{wrong}");
         }

@@ -51,7 +51,7 @@ impl Helper {
     pub(super) async fn tree_answer(
         &self,
         target: Target,
-        signals: String,
+        signals: Vec<String>,
     ) -> Result<(Question, Result<Answer, HelperError>), HelperError> {
         self.protect(&target).await?;
         self.protect_tree(&target)?;
@@ -88,7 +88,8 @@ fn duplicate(pidfd: &PidFd) -> Result<PidFd, HelperError> {
 /// What is known of the members of one tree.
 struct Rights<'a> {
     helper: &'a Helper,
-    signals: String,
+    /// Each signal of the ladder, by its name.
+    signals: Vec<String>,
     /// Those that may be signalled, as they were when that was said; or why not.
     members: Mutex<BTreeMap<u32, Result<Target, HelperError>>>,
     /// What polkit answered to the same question about another process.
@@ -100,7 +101,7 @@ struct Rights<'a> {
 }
 
 impl<'a> Rights<'a> {
-    fn new(helper: &'a Helper, signals: String) -> Self {
+    fn new(helper: &'a Helper, signals: Vec<String>) -> Self {
         Self {
             helper,
             signals,
@@ -115,13 +116,27 @@ impl<'a> Rights<'a> {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The question as a person is asked it: once, about all signals.
     fn question(&self, target: &Target) -> Question {
-        self.helper.question(target, &self.signals)
+        self.helper.question(target, &self.signals.join(", "))
     }
 
-    /// What polkit says about a member, without a password.
+    /// What polkit says about a member, without a password: the worst that it says of a signal, with
+    /// the question.
     async fn ask(&self, target: &Target) -> (Question, Result<Answer, HelperError>) {
-        let question = self.question(target);
+        let mut worst = Answer::Allowed;
+        for signal in &self.signals {
+            let question = self.helper.question(target, signal);
+            match self.ask_once(&question).await {
+                Ok(Answer::Allowed) => {}
+                Ok(Answer::NeedsPassword) => worst = Answer::NeedsPassword,
+                other => return (question, other),
+            }
+        }
+        (self.question(target), Ok(worst))
+    }
+
+    async fn ask_once(&self, question: &Question) -> Result<Answer, HelperError> {
         // The pid is shown to people, and no rule can mean anything by it.
         let like = Question {
             details: question.details.iter().filter(|(name, _)| *name != "pid").cloned().collect(),
@@ -133,13 +148,11 @@ impl<'a> Rights<'a> {
             answers.iter().find(|(known, _)| *known == like).map(|(_, answer)| *answer)
         };
         if let Some(answer) = known {
-            return (question, Ok(answer));
+            return Ok(answer);
         }
-        let answer = self.helper.ask(&question, false).await;
-        if let Ok(answer) = answer {
-            self.answers.lock().unwrap_or_else(PoisonError::into_inner).push((like, answer));
-        }
-        (question, answer.map_err(|error| HelperError::unanswered(&error)))
+        let answer = self.helper.ask(question, false).await.map_err(|error| HelperError::unanswered(&error))?;
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner).push((like, answer));
+        Ok(answer)
     }
 
     /// Whether a member may be signalled; a password is asked for if `interactive`.

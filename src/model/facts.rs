@@ -1,11 +1,14 @@
 //! Everything read from the host for one request.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
 use super::service::ServiceReport;
-use super::{Availability, Caller, HelperFacts, Host, Identity, Manager, Owner, Process, UnitFacts};
+use super::{
+    Action, Availability, Caller, HelperFacts, Host, Identity, Manager, Owner, Process, UnitFacts, Verdict,
+};
 
 /// What the kernel answered to `pidfd_send_signal(fd, 0)`: LSMs and namespaces included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,6 +95,9 @@ pub struct ServiceFacts {
     /// It is a service of the system's instance, not of the caller's own.
     #[serde(default)]
     pub system: bool,
+    /// Of the system's: what its daemon, which asks polkit, says of the caller.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub verdicts: BTreeMap<Action, Verdict>,
 }
 
 /// Who says what is known of a service.

@@ -178,6 +178,9 @@ pub enum Step {
         whom: Whom,
         /// The daemon of the system's instance is asked, not the caller's own.
         system: bool,
+        /// Whether a password may be asked for.
+        #[serde(default)]
+        interactive: bool,
         /// No daemon runs: one is started, and takes over what the registry knows.
         start_daemon: bool,
         /// It has never been started: this config, which describes it, is loaded first.
@@ -222,6 +225,7 @@ impl Plan {
                 step,
                 Step::Job { interactive: true, .. }
                     | Step::KillUnit { interactive: true, .. }
+                    | Step::Service { interactive: true, .. }
                     | Step::HelperSignal { interactive: true, .. }
                     | Step::HelperEnd { interactive: true, .. }
                     | Step::HelperUnit { interactive: true, .. }

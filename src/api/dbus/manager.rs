@@ -11,7 +11,7 @@ use super::Dict;
 use super::dict::{from_dict, to_dict};
 use super::error::Fault;
 use super::serve::{Api, Request};
-use super::system::{Asking, Permit, explain, shown, shown_orphans};
+use super::system::{Asking, Permit, explain, logs, shown, shown_orphans};
 use crate::model::service::ServiceSpec;
 use crate::model::{ServiceId, Signal, Whom};
 use crate::supervise::{Command, OrphanQuery, Selection, Stop};
@@ -86,6 +86,7 @@ pub(super) async fn call(api: &Api, asking: Option<&Asking>, permit: &Permit, me
             let (ids, verbs): (Vec<String>, Vec<String>) = arguments(call)?;
             reply(call, &explain(api, asking, selection(&ids, "")?, &verbs).await?)
         }
+        "Logs" => logs(api, asking, permit, call).await,
         "Orphans" => {
             let query = OrphanQuery { names: arguments(call)? };
             let all = handle.ask(|answer| Command::Orphans { query, answer }).await?;

@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use tokio::sync::watch;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use zbus::message::{Flags, Message};
 
 use super::super::calls;
 use super::super::error::Fault;
 use super::super::serve::Api;
+use super::logs::Streams;
 use super::quota::{Quota, Turn};
 use super::{Asking, Caller, caller};
 use crate::polkit::Authority;
@@ -25,6 +27,7 @@ pub(super) struct Clients {
     api: Arc<Api>,
     known: HashMap<String, Client>,
     quota: Quota<Call>,
+    streams: Streams,
     running: JoinSet<Done>,
     /// Who each of those that run belongs to.
     whose: HashMap<Id, Caller>,
@@ -37,6 +40,8 @@ struct Client {
     early: Vec<Message>,
     /// Its calls that are being answered.
     calls: HashMap<Id, AbortHandle>,
+    /// Dropped when it leaves.
+    there: watch::Sender<()>,
 }
 
 struct Call {
@@ -58,7 +63,16 @@ pub(super) struct Ended(Result<(Id, Done), JoinError>);
 impl Clients {
     pub(super) fn new(bus: zbus::Connection, authority: Authority, api: Arc<Api>) -> Self {
         let (known, quota) = (HashMap::new(), Quota::default());
-        Self { bus, authority, api, known, quota, running: JoinSet::new(), whose: HashMap::new() }
+        Self {
+            bus,
+            authority,
+            api,
+            known,
+            quota,
+            streams: Streams::default(),
+            running: JoinSet::new(),
+            whose: HashMap::new(),
+        }
     }
 
     /// Whether nothing is under way.
@@ -103,13 +117,18 @@ impl Clients {
 
     fn answer(&mut self, call: Call) {
         let api = Arc::clone(&self.api);
-        let asking = Asking::new(call.caller.clone(), self.authority.clone(), &call.message);
+        let client = self.known.entry(call.caller.name.clone()).or_default();
+        let asking = Asking {
+            caller: call.caller.clone(),
+            authority: self.authority.clone(),
+            interactive: call.message.primary_header().flags().contains(Flags::ALLOW_INTERACTIVE_AUTH),
+            streams: self.streams.clone(),
+            client: client.there.subscribe(),
+        };
         // It may be ended at any time, so that it sends nothing itself: half a message would end all.
         let task =
             self.running.spawn(async move { Done::Answered(calls::answer(&api, Some(&asking), &call.message).await) });
-        if let Some(client) = self.known.get_mut(&call.caller.name) {
-            client.calls.insert(task.id(), task.clone());
-        }
+        client.calls.insert(task.id(), task.clone());
         self.whose.insert(task.id(), call.caller);
         self.count();
     }

@@ -2,7 +2,7 @@
 //! polkit. Everything that a call may touch is known before polkit is asked, and nothing else is
 //! touched afterwards.
 
-use zbus::message::{Flags, Message};
+use zbus::message::Message;
 use zbus::names::UniqueName;
 use zbus::wire::Structure;
 
@@ -11,6 +11,7 @@ use super::super::error::Fault;
 use super::super::path::Object;
 use super::super::serve::Api;
 use super::Caller;
+use super::logs::Streams;
 use crate::model::ServiceId;
 use crate::polkit::{Answer, Authority};
 use crate::supervise::{Command, Selection};
@@ -25,6 +26,10 @@ pub(crate) struct Asking {
     pub(crate) authority: Authority,
     /// Whether it may be asked for a password.
     pub(crate) interactive: bool,
+    /// The logs that are being read.
+    pub(crate) streams: Streams,
+    /// Closed when the client leaves the bus.
+    pub(crate) client: tokio::sync::watch::Receiver<()>,
 }
 
 /// What a call may touch.
@@ -47,12 +52,6 @@ impl Permit {
 }
 
 impl Asking {
-    /// With who asks by this message.
-    pub(super) fn new(caller: Caller, authority: Authority, call: &Message) -> Self {
-        let interactive = call.primary_header().flags().contains(Flags::ALLOW_INTERACTIVE_AUTH);
-        Self { caller, authority, interactive }
-    }
-
     /// Whether this call may be made, and what it may touch then.
     pub(crate) async fn permit(
         &self,

@@ -7,11 +7,13 @@
 mod caller;
 mod clients;
 mod gate;
+mod logs;
 mod quota;
 mod shown;
 
 pub(crate) use caller::Caller;
 pub(crate) use gate::{Asking, Permit};
+pub(crate) use logs::logs;
 pub(crate) use shown::{explain, shown, shown_orphans};
 
 use std::sync::Arc;

@@ -10,7 +10,7 @@ use super::super::Context;
 use crate::act::ActError;
 use crate::error::Error;
 use crate::model::service::{ServiceReport, ServiceState};
-use crate::services::{self, Query, Source};
+use crate::services::{self, Query};
 
 /// So many of its last lines are shown.
 const LINES: usize = 10;
@@ -33,7 +33,7 @@ pub(super) async fn not_ready(
         None => (ActError::Failed(format!("{id} {}{why}", became(report))), 1),
     };
     let query = Query { lines: Some(LINES), ..Query::default() };
-    let lines = services::read_output(ctx.client.observer(), &Source::of(report), &query).await;
+    let lines = services::read_output(ctx.client.observer(), &ctx.source(report, ctx.is_guest()), &query).await;
     let lines: Vec<String> = match lines {
         Ok(lines) => lines.iter().map(|line| String::from_utf8_lossy(&line.text).into_owned()).collect(),
         Err(error) => {

@@ -65,7 +65,7 @@ async fn sources(ctx: &Context<'_>, args: &Logs) -> Result<Vec<Source>, Error> {
             let why = "there is no service whose log could be read; of a unit: provost logs UNIT";
             return Err(Error::NotFound { what: why.to_owned(), nearest: Vec::new() });
         }
-        return Ok(all.iter().map(Source::of).collect());
+        return Ok(all.iter().map(|report| ctx.source(report, ctx.is_guest())).collect());
     }
     let mut found = Vec::new();
     for target in targets(&args.targets)? {
@@ -86,7 +86,9 @@ async fn of_target(ctx: &Context<'_>, target: &Target) -> Result<Vec<Source>, Er
     };
     if let Some(id) = &id {
         match ctx.known(std::slice::from_ref(id), false).await {
-            Ok(known) if !known.is_empty() => return Ok(known.iter().map(Source::of).collect()),
+            Ok(known) if !known.is_empty() => {
+                return Ok(known.iter().map(|report| ctx.source(report, ctx.is_guest())).collect());
+            }
             Err(error) if matches!(target, Target::Service(_)) => return Err(error),
             _ => {}
         }
@@ -95,7 +97,7 @@ async fn of_target(ctx: &Context<'_>, target: &Target) -> Result<Vec<Source>, Er
         Ok(facts) => facts,
         Err(error) => return Err(ctx.whose(error, id.as_slice()).await),
     };
-    let all: Vec<Source> = facts.owners.iter().filter_map(of_owner).collect();
+    let all: Vec<Source> = facts.owners.iter().filter_map(|owner| of_owner(ctx, owner)).collect();
     if all.is_empty() {
         let target = crate::text::clip(&facts.target);
         let why = format!("{target} is neither a service nor in a unit of its own: nobody here keeps what it writes");
@@ -104,9 +106,9 @@ async fn of_target(ctx: &Context<'_>, target: &Target) -> Result<Vec<Source>, Er
     Ok(all)
 }
 
-fn of_owner(owner: &OwnerFacts) -> Option<Source> {
+fn of_owner(ctx: &Context<'_>, owner: &OwnerFacts) -> Option<Source> {
     if let Some(service) = &owner.service {
-        return Some(Source::of(&service.report));
+        return Some(ctx.source(&service.report, service.system));
     }
     owner.owner.unit().map(|(manager, unit)| Source::Unit(manager, unit.clone()))
 }
