@@ -8,6 +8,7 @@
 
 #[macro_use]
 mod trial;
+mod install;
 #[path = "../rig/mod.rs"]
 #[allow(dead_code, reason = "a helper is there for the trials to come, too")]
 mod rig;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
     rig_itself::register(&mut trials);
     verbs::register(&mut trials);
     services::register(&mut trials);
+    install::register(&mut trials);
     soak::register(&mut trials);
     truth::register(&mut trials);
     services::register_last(&mut trials);
