@@ -6,9 +6,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use super::service::ServiceReport;
-use super::{
-    Action, Availability, Caller, HelperFacts, Host, Identity, Manager, Owner, Process, UnitFacts, Verdict,
-};
+use super::{Action, Availability, Caller, HelperFacts, Host, Identity, Manager, Owner, Process, UnitFacts, Verdict};
 
 /// What the kernel answered to `pidfd_send_signal(fd, 0)`: LSMs and namespaces included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
