@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{PROGRAM, download};
-use crate::rig::{As, PASSWORD, Result, Rig};
+use crate::rig::{PASSWORD, Result, Rig};
 use crate::trial::Trials;
 
 pub fn register(trials: &mut Trials) {
@@ -18,15 +18,16 @@ const LIBRARY: &str = "#include <fcntl.h>\n#include <unistd.h>\n\
 
 const TRAP: &str = "#!/bin/sh\n[ $(/usr/bin/id -u) != 0 ] || : > /tmp/was-root\n: > /tmp/was-called\nexit 0\n";
 
-/// With all of it set.
-fn with_traps<'r>(who: As<'r>) -> As<'r> {
-    who.env("LD_PRELOAD", "/home/watson/traps/trap.so")
-        .env("LD_LIBRARY_PATH", "/home/watson/traps")
-        .env("PATH", "/home/watson/traps:/usr/bin:/bin")
-        .env("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/home/watson/traps/bus")
-        .env("XDG_STATE_HOME", "/home/watson/traps/state")
-        .env("HOME", "/home/watson/traps")
-}
+/// With all of it set, from the command on: what leads into the rig is not meant.
+const TRAPS: [&str; 7] = [
+    "env",
+    "LD_PRELOAD=/home/watson/traps/trap.so",
+    "LD_LIBRARY_PATH=/home/watson/traps",
+    "PATH=/home/watson/traps:/usr/bin:/bin",
+    "DBUS_SYSTEM_BUS_ADDRESS=unix:path=/home/watson/traps/bus",
+    "XDG_STATE_HOME=/home/watson/traps/state",
+    "HOME=/home/watson/traps",
+];
 
 fn environment(rig: &Rig) -> Result<()> {
     let folder = tempfile::tempdir()?;
@@ -46,8 +47,8 @@ fn environment(rig: &Rig) -> Result<()> {
     }
 
     // By sudo, which asks on the terminal.
-    let watson = with_traps(rig.as_user("watson"));
-    let mut terminal = watson.pty([program, "install", "--system"])?;
+    let install = [program, "install", "--system"];
+    let mut terminal = rig.as_user("watson").pty(TRAPS.iter().chain(&install))?;
     terminal
         .expect("this needs root: /usr/bin/sudo /home/watson/evil/provost install --system", Duration::from_secs(20))?;
     terminal.expect("assword", Duration::from_secs(20))?;
@@ -61,16 +62,19 @@ fn environment(rig: &Rig) -> Result<()> {
     expect!(!rig.exists("/home/watson/traps/state"), "{text}");
 
     // A root who has them all, but for the library, which nothing can be done about.
-    let root = with_traps(rig.as_root()).env("LD_PRELOAD", "");
-    let gone = root.run([PROGRAM, "uninstall", "--system"])?.ok()?;
+    let root = |argv: &[&str]| {
+        let others = TRAPS.iter().filter(|word| !word.starts_with("LD_"));
+        rig.as_root().run(others.chain(argv))?.ok()
+    };
+    let gone = root(&[PROGRAM, "uninstall", "--system"])?;
     expect!(gone.contains("removed    /etc/systemd/system/provost.service"), "{gone}");
-    let back = root.run([PROGRAM, "install", "--system", "--now"])?.ok()?;
+    let back = root(&[PROGRAM, "install", "--system", "--now"])?;
     expect!(back.contains("answers") && back.contains("created    group provost"), "{back}");
     for trap in traps {
         expect!(!rig.exists(trap), "{trap}: {back}");
     }
     expect!(rig.active_state("provost.service")? == "active", "{back}");
-    root.run([PROGRAM, "uninstall", "--system"])?.ok()?;
+    root(&[PROGRAM, "uninstall", "--system"])?;
     rig.as_root().run(["rm", "-rf", "/var/lib/provost", "/var/log/provost", "/home/watson/traps"])?.ok().map(drop)
 }
 

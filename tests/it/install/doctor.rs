@@ -7,8 +7,8 @@ use crate::rig::{As, Result, Rig, User};
 use crate::trial::Trials;
 
 pub fn register(trials: &mut Trials) {
-    trials.rig("doctor::hosts", hosts);
-    trials.exclusive("doctor::installed", of_an_install);
+    trials.rig("install::doctor_on_hosts", hosts);
+    trials.exclusive("install::doctor_of_an_install", of_an_install);
 }
 
 /// (state, found, mend) of a check.

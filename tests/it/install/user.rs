@@ -42,7 +42,14 @@ fn user(rig: &Rig) -> Result<()> {
         let is = of(property)?;
         expect!(is.trim() == value, "{property} is {is}");
     }
-    let verified = ines.run(["systemd-analyze", "--user", "verify", ".config/systemd/user/provost.service"])?;
+    // Whoever has the program in the PATH has its pages.
+    let path = "/home/ines/.local/bin:/usr/bin:/bin";
+    let verified = ines.clone().env("PATH", path).run([
+        "systemd-analyze",
+        "--user",
+        "verify",
+        ".config/systemd/user/provost.service",
+    ])?;
     expect!(verified.status.success() && verified.stderr.trim().is_empty(), "{verified:?}");
     eventually("the services run", || pids(&ines).is_ok_and(|pids| pids.len() == 2))?;
     let running = pids(&ines)?;
