@@ -131,7 +131,8 @@ fn restart_and_ensure(rig: &Rig) -> Result<()> {
     rig.user_systemctl("watson", ["start", "helped-e.service"])?;
     let eve = rig.as_user("eve");
     eventually("somebody listens on 24303", || json(&eve, ["inspect", ":24303"]).is_ok_and(|(_, code)| code == 0))?;
-    let (said, code) = json(&eve, ["ensure", ":24303", "--restart", "--timeout", "3s"])?;
+    let (said, code) =
+        json(&eve, ["ensure", ":24303", "--restart", "--timeout", "3s", "--probe", "http://127.0.0.1:24303/health"])?;
     expect!(code == 0 && said["means"] == "helper" && said["started"] == true, "{code}: {said}");
     expect!(said["state"] == "available", "{said}");
     let (said, code) = json(&eve, ["restart", ":24303"])?;
