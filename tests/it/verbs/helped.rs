@@ -38,6 +38,7 @@ fn ports_of_others(rig: &Rig) -> Result<()> {
     expect!(status.success() && text.contains("by provost's helper"), "{text}");
     expect!(text.contains("SIGTERM") && text.contains("'watson'"), "the prompt says what of whom: {text}");
     expect!(!server.alive(), "{text}");
+    println!("{text}");
 
     rig.linger("watson")?;
     let both = "[Service]\nExecStart=/bin/sh -c 'llama-server --port 24302 & exec sleep infinity'\n\
