@@ -22,6 +22,7 @@
 //! * [`registry`]: the durable record of what provost started.
 //! * `supervise`, `backend`: services that provost starts itself.
 //! * `daemon`, `api`, `control`: who hosts them, how it is spoken to, and who speaks.
+//! * `install`, `doctor`: how it comes onto a host, and what it finds missing there.
 //! * [`cli`]: the command line.
 //! * `systemd`, `polkit`, `sys`: the D-Bus client, the terminal agent, the only unsafe code.
 //!
@@ -52,10 +53,12 @@ pub(crate) mod control;
 pub(crate) mod daemon;
 pub mod decide;
 mod disk;
+mod doctor;
 pub mod ensure;
 mod error;
 #[allow(dead_code, unused_imports)]
 pub(crate) mod helper;
+mod install;
 mod join;
 #[allow(dead_code, unused_imports)]
 pub(crate) mod logs;

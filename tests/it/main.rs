@@ -9,6 +9,7 @@
 #[macro_use]
 mod trial;
 mod helper;
+mod install;
 #[path = "../rig/mod.rs"]
 #[allow(dead_code, reason = "a helper is there for the trials to come, too")]
 mod rig;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
     rig_itself::register(&mut trials);
     verbs::register(&mut trials);
     services::register(&mut trials);
+    install::register(&mut trials);
     helper::register(&mut trials);
     soak::register(&mut trials);
     truth::register(&mut trials);
