@@ -1,8 +1,10 @@
 //! What the helper does for whom polkit allows it, and tells everybody; and nothing where there is no polkit.
 
+use std::time::Duration;
+
 use super::attacker::attack;
 use super::{process_of, well};
-use crate::rig::{Result, Rig, eventually};
+use crate::rig::{PASSWORD, Result, Rig, eventually};
 
 const SLEEP: &str = "[Service]\nExecStart=/usr/local/bin/sleeper\n";
 
@@ -97,6 +99,27 @@ pub fn does(rig: &Rig) -> Result<()> {
         expect!(said.contains("true") && said.contains("2 processes ended by SIGTERM"), "{said}");
         expect!(!rig.lives(identity), "it lives");
         rig.as_root().run(["kill", &root])?.ok()?;
+        well(rig)
+    })
+}
+
+/// On a terminal: watson asks for the process of another user to be ended, and types the administrator's password.
+pub fn password(rig: &Rig) -> Result<()> {
+    rig.with_helper(|| {
+        for (password, lives) in [("wrong", true), (PASSWORD, false)] {
+            let victim = process_of(rig, "eve", "exec sleeper --child")?;
+            let (target, identity) = (format!("pid:{victim}"), rig.identity(victim).ok_or("no victim")?);
+            let mut terminal = rig.as_user("watson").in_session().pty(["provost", "stop", &target])?;
+            terminal.expect("Password:", Duration::from_secs(15))?;
+            terminal.type_password(password)?;
+            let (status, transcript) = terminal.wait()?;
+            println!("{}: {}", status.code().unwrap_or(-1), transcript.replace('\n', " | "));
+            let words = format!("send SIGTERM, SIGKILL to process {victim} (sleeper) of user 'eve'");
+            expect!(transcript.contains(&words), "{transcript}");
+            expect!(status.code() == Some(if lives { 4 } else { 0 }), "{status}: {transcript}");
+            expect!(rig.lives(identity) == lives, "it lives: {}; {transcript}", !lives);
+            let _ = rig.signal(identity, rustix::process::Signal::KILL)?;
+        }
         well(rig)
     })
 }
