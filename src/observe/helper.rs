@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::observer::{Observer, Want};
-use crate::control::helper::{About, Details, Helper, number};
+use crate::control::helper::{About, Helper, number, text};
 use crate::join::join_all;
 use crate::model::{
     Action, Answer, Explained, HelperFacts, Identity, Ladder, Manager, Owner, OwnerFacts, ProcState, Process, Reach,
@@ -94,8 +94,15 @@ pub(super) async fn on_port(observer: &Observer, port: u16) -> Vec<u32> {
     let Ok(helper) = observer.bus().helper().await else { return Vec::new() };
     let answer = helper.port_owner(port).await;
     observer.bus().heard_of_helper(&answer);
-    let pids = |all: Vec<Details>| all.iter().filter_map(|one| number(one, "pid")).collect();
-    answer.map(pids).unwrap_or_default()
+    let mut pids = Vec::new();
+    for one in answer.unwrap_or_default() {
+        let Some(pid) = number(&one, "pid") else { continue };
+        pids.push(pid);
+        if let Some(address) = text(&one, "address").and_then(|text| text.parse().ok()) {
+            observer.was_told(pid, address);
+        }
+    }
+    pids
 }
 
 /// Whether the owner is a unit of another user's manager, which that user and root may ask only.

@@ -35,10 +35,9 @@ fn ports_of_others(rig: &Rig) -> Result<()> {
     terminal.expect("Password:", Duration::from_secs(20))?;
     terminal.type_password(PASSWORD)?;
     let (status, text) = terminal.wait()?;
-    expect!(status.success() && text.contains("by provost's helper"), "{text}");
+    expect!(status.success() && text.contains("through provost's helper"), "{text}");
     expect!(text.contains("SIGTERM") && text.contains("'watson'"), "the prompt says what of whom: {text}");
     expect!(!server.alive(), "{text}");
-    println!("{text}");
 
     rig.linger("watson")?;
     let both = "[Service]\nExecStart=/bin/sh -c 'llama-server --port 24302 & exec sleep infinity'\n\
