@@ -13,11 +13,11 @@ use super::notify::Notify;
 use super::told::{self, Leave};
 use super::{Options, memory, nofile, on_stop, supervisor};
 use crate::api::dbus::{
-    Api, ControlSocket, Recent, Request, is_activatable, serve_on, serve_system, session_address, start_next,
+    Api, ControlSocket, Recent, Request, Restarts, is_activatable, serve_on, serve_system, session_address, start_next,
 };
 use crate::config::{LoadOptions, OnStop};
 use crate::error::Error;
-use crate::model::{Instance, ServiceId};
+use crate::model::{Action, Instance, ServiceId};
 use crate::registry::Lock;
 use crate::supervise::{Command, Handle, Refusal, Selection, Stop};
 
@@ -39,6 +39,8 @@ pub(crate) struct Daemon {
     /// Has the system bus left, and whether it is served.
     leaving: watch::Sender<bool>,
     on_the_bus: watch::Receiver<bool>,
+    /// The next daemon follows at once: whatever ends this one leaves every service as it is.
+    follows: bool,
     on_stop: Option<OnStop>,
     /// The control socket, for the next program.
     listening: OwnedFd,
@@ -98,6 +100,13 @@ impl Daemon {
     /// and ends nothing: what runs is to be supervised in any case.
     pub(crate) async fn start(mut options: Options) -> Result<Self, Error> {
         let signals = Signals::new().map_err(|source| Error::Io { what: "signals".to_owned(), source })?;
+        if options.places.instance == Instance::System {
+            let places = &options.places;
+            let mut folders = [&places.state, &places.logs, &places.runtime].into_iter();
+            if let Some(why) = folders.find_map(|folder| crate::config::distrusted_folder(folder)) {
+                return Err(Error::Act(crate::act::ActError::Failed(why)));
+            }
+        }
         let lock =
             Lock::take(&options.places).map_err(|error| Error::Act(crate::act::ActError::Failed(error.to_string())))?;
         nofile::raise();
@@ -121,6 +130,7 @@ impl Daemon {
             clients: counted,
             calls: called,
             named,
+            restarts: Restarts::default(),
             recent,
             foreground: options.foreground,
         });
@@ -160,6 +170,7 @@ impl Daemon {
             told: tokio::task::spawn_local(told),
             leaving,
             on_the_bus,
+            follows: false,
             on_stop: None,
             listening,
             options,
@@ -199,12 +210,19 @@ impl Daemon {
                 Reason::Reload => self.reload().await,
                 Reason::Signal(name) => {
                     tracing::info!("{name}: ending");
-                    let stop = on_stop(self.on_stop, self.options.foreground);
+                    let stop = match self.follows {
+                        true => Stop::None,
+                        false => on_stop(self.on_stop, self.options.foreground),
+                    };
                     return self.finish(stop).await.map(|()| Ended::Done);
                 }
                 Reason::Request(Request::Exit(stop)) => {
                     tracing::info!("asked to end (services: {})", stop.as_str());
                     return self.finish(stop).await.map(|()| Ended::Done);
+                }
+                Reason::Request(Request::Reexecute) if self.is_restarted_by_manager().await => {
+                    tracing::info!("the manager executes the program anew; every service runs on");
+                    self.follows = true;
                 }
                 Reason::Request(Request::Reexecute) => {
                     tracing::info!("executing the program anew; every service runs on");
@@ -225,6 +243,27 @@ impl Daemon {
                 }
             }
         }
+    }
+
+    /// Whether its unit is of `Type=dbus`, and a restart of it is queued: the name would be lost while
+    /// the program is executed anew, and the manager would take that for its end.
+    async fn is_restarted_by_manager(&self) -> bool {
+        if !*self.on_the_bus.borrow() {
+            return false;
+        }
+        let restarted = async {
+            let manager = crate::systemd::Manager::new(crate::systemd::connect_system().await?).await?;
+            let unit = manager.unit_by_pid(std::process::id()).await?;
+            if manager.unit_properties(&unit, &["Type"]).await?.string("Type") != "dbus" {
+                return Ok(false);
+            }
+            manager.queue(&unit, Action::Restart, false).await.map(|_| true)
+        };
+        let restarted: Result<bool, crate::systemd::CallError> = restarted.await;
+        restarted.unwrap_or_else(|error| {
+            tracing::info!("no manager to restart the daemon: {error}");
+            false
+        })
     }
 
     /// Gives the name on the system bus up, and answers what has come until then: what comes
@@ -251,6 +290,8 @@ impl Daemon {
     /// Ends all of it.
     pub(crate) async fn finish(self, stop: Stop) -> Result<(), Error> {
         let path = self.options.places.socket();
+        // Not where the program is executed anew: the manager would kill it after a while.
+        self.notify.say("STOPPING=1");
         let ended = self.end(stop).await;
         // Nobody serves it any more, and nobody else does yet: the lock is held.
         let _ = std::fs::remove_file(path);
@@ -259,7 +300,6 @@ impl Daemon {
 
     /// Ends the supervisor, and with it this. A second signal makes it short.
     async fn end(mut self, stop: Stop) -> Result<(), Error> {
-        self.notify.say("STOPPING=1");
         let (handle, foreground) = (self.handle.clone(), self.options.foreground);
         let finish = |stop| {
             let handle = handle.clone();

@@ -163,9 +163,10 @@ fn is_safe(dir: &Path) -> bool {
     there.is_some_and(|part| trusted(part, 0).is_ok() && is_writable(part))
 }
 
-/// Whether root may write there: not on a read-only file system, nor where it lacks the right.
+/// Whether its file system can be written to; asked for root, whoever the caller is.
 fn is_writable(dir: &Path) -> bool {
-    rustix::fs::access(dir, rustix::fs::Access::WRITE_OK).is_ok()
+    use rustix::fs::StatVfsMountFlags;
+    rustix::fs::statvfs(dir).is_ok_and(|found| !found.f_flag.contains(StatVfsMountFlags::RDONLY))
 }
 
 fn text(path: &Path) -> Result<&str, Error> {

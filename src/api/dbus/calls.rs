@@ -27,6 +27,7 @@ pub(super) async fn answer(api: &Api, asking: Option<&Asking>, call: &Message) -
 }
 
 async fn dispatch(api: &Api, asking: Option<&Asking>, call: &Message) -> Result<Message, Fault> {
+    let arrived = api.restarts.arrived();
     let header = call.header();
     let (path, member) = match (header.path(), header.member()) {
         (Some(path), Some(member)) => (path.as_str(), member.as_str()),
@@ -53,13 +54,13 @@ async fn dispatch(api: &Api, asking: Option<&Asking>, call: &Message) -> Result<
         ("org.freedesktop.DBus.Properties", _) => properties(api, asking, &object, member, call).await,
         (MANAGER, Object::Manager) => {
             let permit = permit(api, asking, &object, MANAGER, call).await?;
-            manager::call(api, asking, &permit, member, call).await
+            manager::call(api, (arrived, asking), &permit, member, call).await
         }
         (SERVICE, Object::Service(id)) => {
             // What `instances` makes has one path each, and the id of all has none.
             service::report(api, id, false).await?;
             permit(api, asking, &object, SERVICE, call).await?;
-            service::call(api, id, member, call).await
+            service::call(api, arrived, id, member, call).await
         }
         (HELPER, Object::Manager) => {
             let Some(asking) = asking else { return Err(no_interface(HELPER, path)) };

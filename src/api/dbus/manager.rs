@@ -10,6 +10,7 @@ use zbus::message::Message;
 use super::Dict;
 use super::dict::{from_dict, to_dict};
 use super::error::Fault;
+use super::restarts::restart;
 use super::serve::{Api, Request};
 use super::system::{Asking, Permit, explain, logs, shown, shown_orphans};
 use crate::model::service::ServiceSpec;
@@ -21,8 +22,15 @@ type Answer = Result<Message, Fault>;
 
 /// Answers one call.
 ///
-/// `asking`: who calls over the system bus, and what polkit was asked about already is the `permit`.
-pub(super) async fn call(api: &Api, asking: Option<&Asking>, permit: &Permit, method: &str, call: &Message) -> Answer {
+/// `arrived`: its number among all calls; `asking`: who calls over the system bus; what polkit was
+/// asked about already is the `permit`.
+pub(super) async fn call(
+    api: &Api,
+    (arrived, asking): (u64, Option<&Asking>),
+    permit: &Permit,
+    method: &str,
+    call: &Message,
+) -> Answer {
     let handle = &api.handle;
     let which = |ids: &[String], project: &str| Ok::<_, Fault>(permit.narrow(selection(ids, project)?));
     // What somebody else has set must not steer what runs as root.
@@ -55,7 +63,7 @@ pub(super) async fn call(api: &Api, asking: Option<&Asking>, permit: &Permit, me
         "Restart" => {
             let (ids, project): (Vec<String>, String) = arguments(call)?;
             let which = which(&ids, &project)?;
-            touched(call, handle.ask(|answer| Command::Restart { which, answer }).await?)
+            touched(call, restart(api, arrived, which).await?)
         }
         "Reload" => {
             let which = which(&arguments::<Vec<String>>(call)?, "")?;

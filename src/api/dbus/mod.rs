@@ -17,6 +17,7 @@ mod peer;
 mod properties;
 mod proxy;
 mod recent;
+mod restarts;
 mod serve;
 mod service;
 mod signals;
@@ -30,6 +31,7 @@ pub(crate) use error::{from_call, is_ending};
 pub(crate) use peer::ControlSocket;
 pub(crate) use proxy::{Dict, ManagerProxy};
 pub(crate) use recent::Recent;
+pub(crate) use restarts::Restarts;
 pub(crate) use serve::{Api, Request};
 pub(crate) use system::{is_activatable, serve_system, start_next};
 

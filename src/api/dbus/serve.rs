@@ -13,6 +13,7 @@ use super::error::Fault;
 use super::manager::{arguments, reply};
 use super::peer::Ticket;
 use super::recent::Recent;
+use super::restarts::Restarts;
 use super::signals::{Scope, Signals};
 use super::{NAME, calls};
 use crate::supervise::{Handle, Refusal, Stop};
@@ -41,6 +42,8 @@ pub(crate) struct Api {
     pub(crate) calls: tokio::sync::watch::Sender<usize>,
     /// Whether the system bus has the daemon under its name.
     pub(crate) named: tokio::sync::watch::Sender<bool>,
+    /// Restarts that several asked for.
+    pub(crate) restarts: Restarts,
     /// What happened last.
     pub(crate) recent: Recent,
     /// It is hosted by a verb, and cannot be executed anew by itself.

@@ -58,7 +58,10 @@ impl StandIn {
         let recent = super::super::Recent::default();
         tokio::spawn(recent.clone().keep(events.subscribe()));
         let (calls, named) = (tokio::sync::watch::channel(0).0, tokio::sync::watch::channel(false).0);
-        let api = Api { handle, instance_id, backend, requests: ask, clients, calls, named, recent, foreground: false };
+        let restarts = super::super::Restarts::default();
+        let foreground = false;
+        let api =
+            Api { handle, instance_id, backend, requests: ask, clients, calls, named, restarts, recent, foreground };
         let api = Arc::new(api);
         let served = ControlSocket::bind(&socket).unwrap();
         let served_api = Arc::clone(&api);
