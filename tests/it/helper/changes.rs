@@ -108,6 +108,8 @@ pub async fn reuse(_args: &[String]) -> Result<String> {
     let file = |name: &str| format!("{PLACE}/{name}");
     let mut line = Line::new().await?;
     let (mut held, mut hit) = (0, 0);
+    // Those below 300 are given out once.
+    while passing()? < 300 {}
     for _ in 0..12 {
         let _ = std::fs::remove_file(file("asked"));
         let (mut victim, fd) = victim()?;
@@ -136,7 +138,7 @@ pub async fn reuse(_args: &[String]) -> Result<String> {
         line.send("SignalProcess", false, &(Fd::from(&fd), 15i32)).await?;
         drop(fd);
         let pause = Instant::now();
-        while pause.elapsed() < Duration::from_micros(u64::from(n % 20) * 250) {
+        while pause.elapsed() < Duration::from_micros(u64::from(n % 20) * 1500) {
             tokio::task::yield_now().await;
         }
         victim.kill()?;
@@ -164,19 +166,26 @@ fn victim() -> Result<(Child, std::os::fd::OwnedFd)> {
     Ok((victim, fd))
 }
 
+/// A process that ends at once: its pid.
+fn passing() -> Result<u32> {
+    let mut passing = Command::new("/bin/true").stdin(Stdio::null()).spawn()?;
+    passing.wait()?;
+    Ok(passing.id())
+}
+
 /// Somebody else with the pid of one who has gone, like it in every way.
 fn heir(pid: u32) -> Result<Option<Child>> {
     let since = Instant::now();
     while since.elapsed() < Duration::from_secs(6) {
-        // Quickly to the pid before it.
-        let mut passing = Command::new("/bin/true").stdin(Stdio::null()).spawn()?;
-        let at = passing.id();
-        passing.wait()?;
-        if at < pid && pid - at <= 12 || at > pid && pid > 395 {
+        // Quickly to the pids before it, which may be in use.
+        let at = passing()?;
+        let mut near = at < pid && pid - at <= 3;
+        while near {
             let mut heir = setuid_sleeper()?;
             if heir.id() == pid {
                 return Ok(Some(heir));
             }
+            near = heir.id() < pid;
             heir.kill()?;
             heir.wait()?;
         }
