@@ -123,7 +123,7 @@ fn system(rig: &Rig) -> Result<()> {
     expect!(pids(rig)? == running, "{running:?} before, {:?} now", pids(rig));
 
     let over = json(rig, &[PROGRAM, "uninstall", "--system"])?;
-    expect!(outcomes(&over, "all") == ["stopped"], "{over}");
+    expect!(outcomes(&over, "all").contains(&"stopped".to_owned()), "{over}");
     for unit in [UNIT, "provost-web.service", "provost-theirs.service"] {
         expect!(rig.active_state(unit)? == "inactive", "{unit}: {over}");
     }
