@@ -58,6 +58,19 @@ pub(super) async fn ask(observer: &Observer, owner: &OwnerFacts, want: &Want) ->
     Some(facts)
 }
 
+/// Keeps what the helper said with the owner, and what it told of the programs of others.
+pub(super) fn keep(owner: &mut OwnerFacts, said: Option<HelperFacts>) {
+    let Some(said) = said else { return };
+    for (identity, answers) in &said.processes {
+        let exe = answers.values().find_map(|answer| answer.details.get("exe")).filter(|exe| !exe.is_empty());
+        let process = owner.processes.iter_mut().find(|process| process.identity == *identity);
+        if let Some((process, exe)) = process.filter(|process| process.exe.is_none()).zip(exe) {
+            process.exe = Some(exe.clone());
+        }
+    }
+    owner.helper = Some(Box::new(said));
+}
+
 /// Of a unit of the system: the answers that its manager could not give without asking somebody
 /// for a password.
 pub(super) async fn complete(observer: &Observer, unit: &UnitFacts, answers: &mut BTreeMap<Action, Answer>) {
