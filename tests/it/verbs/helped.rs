@@ -39,7 +39,7 @@ fn ports_of_others(rig: &Rig) -> Result<()> {
     let (status, text) = terminal.wait()?;
     expect!(status.success() && text.contains("through provost's helper"), "{text}");
     expect!(text.contains("SIGTERM") && text.contains("'watson'"), "the prompt says what of whom: {text}");
-    expect!(!server.alive(), "{text}");
+    eventually("who started it sees its end", || !server.alive())?;
 
     rig.linger("watson")?;
     let both = "[Service]\nExecStart=/bin/sh -c 'llama-server --port 24302 & exec sleep infinity'\n\
