@@ -10,7 +10,7 @@ use super::sockets::{self, Listener};
 use super::verdicts::Asking;
 use crate::act::ActError;
 use crate::error::Error;
-use crate::model::{Manager, Process, UnitName};
+use crate::model::{Manager, Process, Reach, UnitName};
 use crate::systemd;
 
 /// What is behind the port; empty if nobody listens.
@@ -96,11 +96,17 @@ async fn behind(observer: &Observer, listener: &Listener, port: u16, want: &Want
             pid: None,
             note: format!("which of its processes listens on {} cannot be read without privilege", listener.addr),
         }),
-        _ => Err(Error::Act(ActError::NotPermitted(format!(
-            "{} is held by a process of {} in no unit; only that user and root can see which",
-            listener.addr,
-            super::user_name(listener.uid)
-        )))),
+        _ => {
+            let also = match observer.bus().helper_reach() {
+                Reach::No(_) => "; with provost installed for the system it would be told",
+                _ => "",
+            };
+            Err(Error::Act(ActError::NotPermitted(format!(
+                "{} is held by a process of {} in no unit; only that user and root can see which{also}",
+                listener.addr,
+                super::user_name(listener.uid)
+            ))))
+        }
     }
 }
 
