@@ -13,11 +13,12 @@ use super::notify::Notify;
 use super::told::{self, Leave};
 use super::{Options, memory, nofile, on_stop, supervisor};
 use crate::api::dbus::{
-    Api, ControlSocket, Recent, Request, Restarts, is_activatable, serve_on, serve_system, session_address, start_next,
+    Api, ControlSocket, Handover, Recent, Request, Restarts, is_activatable, serve_on, serve_system, session_address,
+    start_next,
 };
 use crate::config::{LoadOptions, OnStop};
 use crate::error::Error;
-use crate::model::{Action, Instance, ServiceId};
+use crate::model::{Instance, ServiceId};
 use crate::registry::Lock;
 use crate::supervise::{Command, Handle, Refusal, Selection, Stop};
 
@@ -39,11 +40,11 @@ pub(crate) struct Daemon {
     /// Has the system bus left, and whether it is served.
     leaving: watch::Sender<bool>,
     on_the_bus: watch::Receiver<bool>,
-    /// The next daemon follows at once: whatever ends this one leaves every service as it is.
-    follows: bool,
     on_stop: Option<OnStop>,
     /// The control socket, for the next program.
     listening: OwnedFd,
+    /// The name on the bus, for the next program.
+    handover: Arc<Handover>,
     /// Given up last.
     _lock: Lock,
 }
@@ -54,8 +55,8 @@ pub(crate) enum Ended {
     /// As it was asked to.
     Done,
     /// Its program is to be executed anew; its services run on, and whoever connects to this
-    /// socket meanwhile waits.
-    Reexecute(OwnedFd),
+    /// socket meanwhile waits. The other one is the connection that has the name on the bus.
+    Reexecute(OwnedFd, Option<OwnedFd>),
 }
 
 struct Signals {
@@ -119,6 +120,7 @@ impl Daemon {
         let (called, calls) = watch::channel(0);
         let (named, on_the_bus) = watch::channel(false);
         let (leaving, leave) = watch::channel(false);
+        let handover = Arc::new(Handover::new(options.bus.take()));
         let mut servers = JoinSet::new();
         let recent = Recent::default();
         servers.spawn(recent.clone().keep(running.handle.events()));
@@ -145,7 +147,7 @@ impl Daemon {
         let served = Arc::clone(&api);
         servers.spawn(async move { socket.serve(served).await });
         if options.places.instance == Instance::System {
-            servers.spawn(serve_system(Arc::clone(&api), leave));
+            servers.spawn(serve_system(Arc::clone(&api), leave, Arc::clone(&handover)));
         } else if let Some(address) = session_address(options.places.uid) {
             servers.spawn(serve_on(address, Arc::clone(&api)));
         }
@@ -170,9 +172,9 @@ impl Daemon {
             told: tokio::task::spawn_local(told),
             leaving,
             on_the_bus,
-            follows: false,
             on_stop: None,
             listening,
+            handover,
             options,
             _lock: lock,
         };
@@ -210,19 +212,12 @@ impl Daemon {
                 Reason::Reload => self.reload().await,
                 Reason::Signal(name) => {
                     tracing::info!("{name}: ending");
-                    let stop = match self.follows {
-                        true => Stop::None,
-                        false => on_stop(self.on_stop, self.options.foreground),
-                    };
+                    let stop = on_stop(self.on_stop, self.options.foreground);
                     return self.finish(stop).await.map(|()| Ended::Done);
                 }
                 Reason::Request(Request::Exit(stop)) => {
                     tracing::info!("asked to end (services: {})", stop.as_str());
                     return self.finish(stop).await.map(|()| Ended::Done);
-                }
-                Reason::Request(Request::Reexecute) if self.is_restarted_by_manager().await => {
-                    tracing::info!("the manager executes the program anew; every service runs on");
-                    self.follows = true;
                 }
                 Reason::Request(Request::Reexecute) => {
                     tracing::info!("executing the program anew; every service runs on");
@@ -231,7 +226,8 @@ impl Daemon {
                         .listening
                         .try_clone()
                         .map_err(|source| Error::Io { what: "the control socket".to_owned(), source })?;
-                    return self.end(Stop::None).await.map(|()| Ended::Reexecute(listening));
+                    let bus = self.handover.take();
+                    return self.end(Stop::None).await.map(|()| Ended::Reexecute(listening, bus));
                 }
                 Reason::Idle => {
                     tracing::info!("nothing runs and nothing is asked for: ending");
@@ -243,27 +239,6 @@ impl Daemon {
                 }
             }
         }
-    }
-
-    /// Whether its unit is of `Type=dbus`, and a restart of it is queued: the name would be lost while
-    /// the program is executed anew, and the manager would take that for its end.
-    async fn is_restarted_by_manager(&self) -> bool {
-        if !*self.on_the_bus.borrow() {
-            return false;
-        }
-        let restarted = async {
-            let manager = crate::systemd::Manager::new(crate::systemd::connect_system().await?).await?;
-            let unit = manager.unit_by_pid(std::process::id()).await?;
-            if manager.unit_properties(&unit, &["Type"]).await?.string("Type") != "dbus" {
-                return Ok(false);
-            }
-            manager.queue(&unit, Action::Restart, false).await.map(|_| true)
-        };
-        let restarted: Result<bool, crate::systemd::CallError> = restarted.await;
-        restarted.unwrap_or_else(|error| {
-            tracing::info!("no manager to restart the daemon: {error}");
-            false
-        })
     }
 
     /// Gives the name on the system bus up, and answers what has come until then: what comes
