@@ -81,7 +81,7 @@ async fn run(cli: Cli) -> ExitCode {
     };
     let ask = !cli.global.no_ask_password;
     match &cli.verb {
-        Some(Verb::Daemon(args)) => return verbs::daemon::run(say, instance, args).await,
+        Some(Verb::Daemon(args)) => return verbs::daemon::run(say, instance, args, !cli.global.no_ask_password).await,
         Some(Verb::Install(args)) => return verbs::install::run(say, instance, ask, args).await,
         Some(Verb::Uninstall(args)) => return verbs::uninstall::run(say, instance, ask, args).await,
         _ => {}

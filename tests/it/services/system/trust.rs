@@ -6,6 +6,7 @@ use crate::trial::Trials;
 
 pub fn register(trials: &mut Trials) {
     trials.exclusive("system::whose_config", whose_config);
+    trials.exclusive("system::daemon_restart", daemon_restart);
 }
 
 /// A config that others can write is refused, with the reason; state that leads elsewhere is not used.
@@ -54,5 +55,25 @@ fn whose_config(rig: &Rig) -> Result<()> {
         let said = root.run(["timeout", "20", "provost", "daemon", "--system", "--sim"])?;
         expect!(said.code() == 1 && said.stderr.contains("belongs to watson"), "{said:?}");
         root.run(["rm", "/var/lib/provost", "/etc/provost/other.toml"])?.ok().map(drop)
+    })
+}
+
+/// The daemon is restarted, by its name on the bus or not, and no service notices.
+fn daemon_restart(rig: &Rig) -> Result<()> {
+    let config = "[daemon]\non_stop = 'stop'\n[service.stays]\ncommand = ['sleep', '1000']\n";
+    with_config(rig, config, || {
+        let (root, eve) = (rig.as_root(), rig.as_user("eve"));
+        eve.run(["provost", "--system", "list"])?.ok()?;
+        let (before, daemon) = (up(rig, "stays")?, rig.main_pid("provost.service")?);
+        let done = root.run(["provost", "daemon", "restart"])?.ok()?;
+        expect!(done.contains("every service kept running"), "{done}");
+        expect!(up(rig, "stays")? == before, "the service was stopped");
+        expect!(rig.active_state("provost.service")? == "active", "it did not come back");
+        expect!(rig.main_pid("provost.service")? != daemon, "it is the same process");
+        let said = eve.run(["provost", "--system", "daemon", "restart"])?;
+        expect!(said.code() == 4, "{said:?}");
+        let status = eve.run(["provost", "--system", "daemon", "status"])?;
+        expect!(status.code() == 0, "{status:?}");
+        Ok(())
     })
 }
