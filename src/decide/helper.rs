@@ -168,7 +168,7 @@ fn polkit(of: &Explained) -> String {
 fn refused(ctx: &Ctx<'_>, why: &str, of: &Explained, directly: Option<String>) -> Plan {
     let said = match of.reason.trim().trim_end_matches('.') {
         "" => format!("polkit says no{}", polkit(of)),
-        reason => crate::text::clip(reason),
+        reason => crate::text::clip_to(reason, 200),
     };
     let reason = format!("{why}; provost's helper refuses it, too: {said}");
     let plan = Plan { stopper: Some(Stopper::NotPermitted), ..ctx.plan(Means::Probe, Verdict::Denied, reason) };

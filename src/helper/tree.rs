@@ -18,6 +18,9 @@ use crate::model::Signal;
 use crate::polkit::Answer;
 use crate::sys::pidfd::PidFd;
 
+/// The processes of a tree that is explained: each may be a question to polkit.
+const MOST: usize = 1000;
+
 impl Helper {
     /// Ends a tree. Whether nothing is left that could be ended, and what was done or could not be.
     pub(crate) async fn stop_tree(&self, fd: OwnedFd, ladder: &str) -> Result<(bool, Vec<String>), HelperError> {
@@ -58,7 +61,12 @@ impl Helper {
         let rights = Rights::new(self, signals);
         let root = target.seen.pid;
         let mut worst = rights.ask(&target).await;
-        for pid in crate::observe::tree::of(&self.proc, &[root]) {
+        let tree = crate::observe::tree::of(&self.proc, &[root]);
+        if tree.len() > MOST {
+            let why = format!("{} processes are too many to be asked about one by one", tree.len());
+            return Err(HelperError::LimitsExceeded(why));
+        }
+        for pid in tree {
             if pid == root || !matches!(worst.1, Ok(Answer::Allowed | Answer::NeedsPassword)) {
                 continue;
             }

@@ -72,10 +72,16 @@ async fn behind(observer: &Observer, listener: &Listener, port: u16, want: &Want
     if !holders.is_empty() {
         return Ok(Found::Processes(holders));
     }
-    let told_apart =
-        place.as_ref().is_some_and(|place| *place != Place::Root) && near(observer, path.as_deref()).len() == 1;
+    let near = near(observer, path.as_deref());
+    // A manager of others does not say which processes a unit has; of one there is no doubt.
+    if let ([only], Some(Place::UserUnit { uid, .. })) = (near.as_slice(), &place)
+        && *uid != observer.caller().uid
+    {
+        return Ok(Found::Processes(vec![*only]));
+    }
+    let in_unit = place.as_ref().is_some_and(|place| *place != Place::Root);
     // Who only asks again and again does without.
-    if !told_apart && (want.suggest || !want.actions.is_empty()) {
+    if (near.len() != 1 || !in_unit) && (want.suggest || !want.actions.is_empty()) {
         let told = helper::on_port(observer, port).await;
         if !told.is_empty() {
             return Ok(Found::Processes(told));

@@ -140,7 +140,7 @@ pub fn helper_rules(rig: &Rig) -> Result<PolkitRule<'_>> {
         if (is(\"signal-process\", {user: \"watson\", exe: \"/usr/local/bin/sleeper\"}) || \
         is(\"signal-root-process\", {user: \"root\", exe: \"/usr/local/bin/setuid-sleeper\"}) || \
         is(\"manage-user-units\", {user: \"watson\", verb: \"stop\"}) || \
-        is(\"manage-user-units\", {user: \"watson\", verb: \"kill\", signal: \"SIGUSR1\"})) return answer;";
+        is(\"manage-user-units\", {user: \"watson\", verb: \"kill\"})) return answer;";
     rig.polkit_rule("helper", js)
 }
 
