@@ -29,6 +29,7 @@ use super::serve::Api;
 use super::signals::{Scope, Signals};
 use crate::polkit::Authority;
 use crate::systemd::next;
+use caller::Who;
 use clients::Clients;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -58,12 +59,13 @@ pub(crate) async fn serve_system(api: Arc<Api>, mut leave: tokio::sync::watch::R
 }
 
 async fn once(api: &Arc<Api>, wait: &mut Duration, leave: &mut tokio::sync::watch::Receiver<bool>) -> zbus::Result<()> {
-    // Answers of polkit are not to wait behind calls.
+    // Answers of polkit and of the bus are not to wait behind calls.
     let asks = Builder::system().build().await?;
+    let who = Who::connect().await?;
     let mut messages = Builder::system().method_timeout(BUS).build_message_stream().await?;
     let bus = zbus::Connection::from(&messages);
     let name = WellKnownName::try_from(NAME)?;
-    let mut clients = Clients::new(bus.clone(), Authority::new(asks.clone()), Arc::clone(api));
+    let mut clients = Clients::new(bus.clone(), who.clone(), Authority::new(asks.clone()), Arc::clone(api));
     let mut signals = Signals::new(api, Scope::All);
     // The stream has the calls; whoever knows the name may call from now on.
     let mut named = std::pin::pin!(async {
@@ -116,6 +118,7 @@ async fn once(api: &Arc<Api>, wait: &mut Duration, leave: &mut tokio::sync::watc
                 Err(RecvError::Closed) => return Ok(()),
             },
             () = asks.closed() => return Err(zbus::Error::InvalidReply),
+            () = who.closed() => return Err(zbus::Error::InvalidReply),
         }
     }
 }
