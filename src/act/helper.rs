@@ -44,7 +44,7 @@ pub(super) async fn signal(
     if sent.is_empty() {
         return Err(ActError::Gone("it has ended meanwhile".to_owned()));
     }
-    let state = format!("{signal} sent to {} by provost's helper", sent.join(", "));
+    let state = format!("{signal} sent to {} through provost's helper", sent.join(", "));
     Ok(Done { outcome: Outcome::Signalled, state })
 }
 
@@ -86,7 +86,7 @@ pub(super) async fn end(
         agent.end().await;
     }
     let Some(did) = did? else { return Ok(ended()) };
-    Ok(Done { outcome: Outcome::Stopped, state: format!("{}, by provost's helper", shown(&did, "ended")) })
+    Ok(Done { outcome: Outcome::Stopped, state: format!("{}, through provost's helper", shown(&did, "ended")) })
 }
 
 fn ended() -> Done {

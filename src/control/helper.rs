@@ -153,6 +153,11 @@ pub(crate) fn number(details: &Details, name: &str) -> Option<u32> {
     u32::try_from(details.get(name)?).ok()
 }
 
+/// A text of the details.
+pub(crate) fn text<'d>(details: &'d Details, name: &str) -> Option<&'d str> {
+    <&str>::try_from(details.get(name)?).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,7 +13,8 @@ use super::notify::Notify;
 use super::told::{self, Leave};
 use super::{Options, memory, nofile, on_stop, supervisor};
 use crate::api::dbus::{
-    Api, ControlSocket, Recent, Request, Restarts, is_activatable, serve_on, serve_system, session_address, start_next,
+    Api, ControlSocket, Handover, Recent, Request, Restarts, is_activatable, serve_on, serve_system, session_address,
+    start_next,
 };
 use crate::config::{LoadOptions, OnStop};
 use crate::error::Error;
@@ -44,6 +45,8 @@ pub(crate) struct Daemon {
     on_stop: Option<OnStop>,
     /// The control socket, for the next program.
     listening: OwnedFd,
+    /// The name on the bus, for the next program.
+    handover: Arc<Handover>,
     /// Given up last.
     _lock: Lock,
 }
@@ -54,8 +57,8 @@ pub(crate) enum Ended {
     /// As it was asked to.
     Done,
     /// Its program is to be executed anew; its services run on, and whoever connects to this
-    /// socket meanwhile waits.
-    Reexecute(OwnedFd),
+    /// socket meanwhile waits. The other one is the connection that has the name on the bus.
+    Reexecute(OwnedFd, Option<OwnedFd>),
 }
 
 struct Signals {
@@ -119,6 +122,7 @@ impl Daemon {
         let (called, calls) = watch::channel(0);
         let (named, on_the_bus) = watch::channel(false);
         let (leaving, leave) = watch::channel(false);
+        let handover = Arc::new(Handover::new(options.bus.take()));
         let mut servers = JoinSet::new();
         let recent = Recent::default();
         servers.spawn(recent.clone().keep(running.handle.events()));
@@ -145,7 +149,7 @@ impl Daemon {
         let served = Arc::clone(&api);
         servers.spawn(async move { socket.serve(served).await });
         if options.places.instance == Instance::System {
-            servers.spawn(serve_system(Arc::clone(&api), leave));
+            servers.spawn(serve_system(Arc::clone(&api), leave, Arc::clone(&handover)));
         } else if let Some(address) = session_address(options.places.uid) {
             servers.spawn(serve_on(address, Arc::clone(&api)));
         }
@@ -173,6 +177,7 @@ impl Daemon {
             follows: false,
             on_stop: None,
             listening,
+            handover,
             options,
             _lock: lock,
         };
@@ -231,7 +236,8 @@ impl Daemon {
                         .listening
                         .try_clone()
                         .map_err(|source| Error::Io { what: "the control socket".to_owned(), source })?;
-                    return self.end(Stop::None).await.map(|()| Ended::Reexecute(listening));
+                    let bus = self.handover.take();
+                    return self.end(Stop::None).await.map(|()| Ended::Reexecute(listening, bus));
                 }
                 Reason::Idle => {
                     tracing::info!("nothing runs and nothing is asked for: ending");

@@ -51,6 +51,8 @@ pub(crate) struct Options {
     pub(crate) foreground: bool,
     /// The control socket of the program that executed this one.
     pub(crate) control: Option<std::os::unix::net::UnixListener>,
+    /// Its connection that has the name on the system bus.
+    pub(crate) bus: Option<std::os::fd::OwnedFd>,
 }
 
 impl Options {
@@ -73,6 +75,7 @@ impl Options {
             notify: None,
             foreground: false,
             control: None,
+            bus: None,
         })
     }
 }
@@ -95,7 +98,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Error> {
     };
     match Daemon::start(options).await.map_err(failed)?.run().await? {
         Ended::Done => Ok(()),
-        Ended::Reexecute(listening) => Err(reexec::now(&listening)),
+        Ended::Reexecute(listening, bus) => Err(reexec::now(&listening, bus.as_ref())),
     }
 }
 

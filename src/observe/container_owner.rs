@@ -34,9 +34,9 @@ pub(super) async fn owner(
         ..OwnerFacts::new(Owner::Container { container, manager, unit }, exact)
     };
     listening::fill(observer, &mut facts, group.as_deref());
-    let (availability, helper) = tokio::join!(observer.availability(&facts, want), helper::ask(observer, &facts, want));
+    let (availability, said) = tokio::join!(observer.availability(&facts, want), helper::ask(observer, &facts, want));
     facts.availability = availability;
-    facts.helper = helper.map(Box::new);
+    helper::keep(&mut facts, said);
     facts
 }
 

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::observer::{Observer, Want};
-use crate::control::helper::{About, Details, Helper, number};
+use crate::control::helper::{About, Helper, number, text};
 use crate::join::join_all;
 use crate::model::{
     Action, Answer, Explained, HelperFacts, Identity, Ladder, Manager, Owner, OwnerFacts, ProcState, Process, Reach,
@@ -58,6 +58,19 @@ pub(super) async fn ask(observer: &Observer, owner: &OwnerFacts, want: &Want) ->
     Some(facts)
 }
 
+/// Keeps what the helper said with the owner, and what it told of the programs of others.
+pub(super) fn keep(owner: &mut OwnerFacts, said: Option<HelperFacts>) {
+    let Some(said) = said else { return };
+    for (identity, answers) in &said.processes {
+        let exe = answers.values().find_map(|answer| answer.details.get("exe")).filter(|exe| !exe.is_empty());
+        let process = owner.processes.iter_mut().find(|process| process.identity == *identity);
+        if let Some((process, exe)) = process.filter(|process| process.exe.is_none()).zip(exe) {
+            process.exe = Some(exe.clone());
+        }
+    }
+    owner.helper = Some(Box::new(said));
+}
+
 /// Of a unit of the system: the answers that its manager could not give without asking somebody
 /// for a password.
 pub(super) async fn complete(observer: &Observer, unit: &UnitFacts, answers: &mut BTreeMap<Action, Answer>) {
@@ -94,8 +107,15 @@ pub(super) async fn on_port(observer: &Observer, port: u16) -> Vec<u32> {
     let Ok(helper) = observer.bus().helper().await else { return Vec::new() };
     let answer = helper.port_owner(port).await;
     observer.bus().heard_of_helper(&answer);
-    let pids = |all: Vec<Details>| all.iter().filter_map(|one| number(one, "pid")).collect();
-    answer.map(pids).unwrap_or_default()
+    let mut pids = Vec::new();
+    for one in answer.unwrap_or_default() {
+        let Some(pid) = number(&one, "pid") else { continue };
+        pids.push(pid);
+        if let Some(address) = text(&one, "address").and_then(|text| text.parse().ok()) {
+            observer.was_told(pid, address);
+        }
+    }
+    pids
 }
 
 /// Whether the owner is a unit of another user's manager, which that user and root may ask only.

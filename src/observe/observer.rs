@@ -1,5 +1,6 @@
 //! The observer: what reads the host for one run of provost, with its connections.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -65,6 +66,8 @@ pub struct Observer {
     units: Units,
     known: std::sync::OnceLock<Known>,
     polkit: tokio::sync::OnceCell<Polkit>,
+    /// Who listens where, as the helper told it of processes whose files are hidden from us.
+    told: std::sync::Mutex<Vec<(u32, SocketAddr)>>,
 }
 
 impl Observer {
@@ -88,6 +91,7 @@ impl Observer {
             units,
             known: std::sync::OnceLock::new(),
             polkit: tokio::sync::OnceCell::new(),
+            told: std::sync::Mutex::default(),
         })
     }
 
@@ -204,6 +208,20 @@ impl Observer {
             return None;
         }
         client.version().await.ok()
+    }
+
+    /// The helper said that this process listens there.
+    pub(super) fn was_told(&self, pid: u32, address: SocketAddr) {
+        let mut told = self.told.lock().unwrap_or_else(|e| e.into_inner());
+        if !told.contains(&(pid, address)) {
+            told.push((pid, address));
+        }
+    }
+
+    /// Where these processes listen, as far as the helper said it.
+    pub(super) fn told_of(&self, pids: &[u32]) -> Vec<SocketAddr> {
+        let told = self.told.lock().unwrap_or_else(|e| e.into_inner());
+        told.iter().filter(|(pid, _)| pids.contains(pid)).map(|(_, address)| *address).collect()
     }
 
     pub(crate) fn proc(&self) -> &ProcFs {

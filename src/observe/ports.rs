@@ -10,7 +10,7 @@ use super::sockets::{self, Listener};
 use super::verdicts::Asking;
 use crate::act::ActError;
 use crate::error::Error;
-use crate::model::{Manager, UnitName};
+use crate::model::{Manager, Process, Reach, UnitName};
 use crate::systemd;
 
 /// What is behind the port; empty if nobody listens.
@@ -82,7 +82,10 @@ async fn behind(observer: &Observer, listener: &Listener, port: u16, want: &Want
     let in_unit = place.as_ref().is_some_and(|place| *place != Place::Root);
     // Who only asks again and again does without.
     if (near.len() != 1 || !in_unit) && (want.suggest || !want.actions.is_empty()) {
-        let told = helper::on_port(observer, port).await;
+        let told = observer.proc().processes(&helper::on_port(observer, port).await);
+        // Whoever has the pid by now is looked at: it must fit the socket.
+        let fits = |p: &Process| p.uid() == Some(listener.uid) || (path.is_some() && p.cgroup == path);
+        let told: Vec<u32> = told.iter().filter(|process| fits(process)).map(Process::pid).collect();
         if !told.is_empty() {
             return Ok(Found::Processes(told));
         }
@@ -93,11 +96,17 @@ async fn behind(observer: &Observer, listener: &Listener, port: u16, want: &Want
             pid: None,
             note: format!("which of its processes listens on {} cannot be read without privilege", listener.addr),
         }),
-        _ => Err(Error::Act(ActError::NotPermitted(format!(
-            "{} is held by a process of {} in no unit; only that user and root can see which",
-            listener.addr,
-            super::user_name(listener.uid)
-        )))),
+        _ => {
+            let also = match observer.bus().helper_reach() {
+                Reach::No(_) => "; with provost installed for the system it would be told",
+                _ => "",
+            };
+            Err(Error::Act(ActError::NotPermitted(format!(
+                "{} is held by a process of {} in no unit; only that user and root can see which{also}",
+                listener.addr,
+                super::user_name(listener.uid)
+            ))))
+        }
     }
 }
 

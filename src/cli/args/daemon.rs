@@ -33,6 +33,9 @@ pub struct Daemon {
     /// The control socket of the program before this one
     #[arg(long, hide = true, value_name = "FD")]
     pub control_fd: Option<i32>,
+    /// Its connection to the system bus
+    #[arg(long, hide = true, value_name = "FD")]
+    pub bus_fd: Option<i32>,
 }
 
 /// How services are run.

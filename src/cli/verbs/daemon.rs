@@ -46,6 +46,7 @@ async fn here(instance: Instance, args: &Daemon) -> Result<ExitCode, Error> {
     options.unused = args.unused.unwrap_or(options.unused);
     options.notify.clone_from(&args.notify);
     options.control = args.control_fd.and_then(crate::sys::inherit::listener);
+    options.bus = args.bus_fd.and_then(crate::sys::inherit::connection);
     // Backends and the supervisor keep to one thread.
     tokio::task::LocalSet::new().run_until(daemon::run(options)).await.map(|()| Exit::Done.into())
 }

@@ -48,9 +48,9 @@ pub(super) async fn of_tree(
         ..OwnerFacts::new(owner, exact)
     };
     listening::fill(observer, &mut facts, None);
-    let (availability, helper) = tokio::join!(observer.availability(&facts, want), helper::ask(observer, &facts, want));
+    let (availability, said) = tokio::join!(observer.availability(&facts, want), helper::ask(observer, &facts, want));
     facts.availability = availability;
-    facts.helper = helper.map(Box::new);
+    helper::keep(&mut facts, said);
     facts
 }
 

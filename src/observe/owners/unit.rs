@@ -125,10 +125,10 @@ async fn gather(
             None => None,
         }
     };
-    let (verdicts, availability, sudo, helper) =
+    let (verdicts, availability, sudo, said) =
         tokio::join!(verdicts, observer.availability(owner, want), sudo, helper::ask(observer, owner, want));
     owner.availability = availability;
-    owner.helper = helper.map(Box::new);
+    helper::keep(owner, said);
     owner.sudo = sudo;
     if let (Some((answers, triggers)), Some(facts)) = (verdicts, owner.unit.as_mut()) {
         facts.answers = answers;

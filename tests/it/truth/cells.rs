@@ -125,6 +125,7 @@ pub const NO_POLKIT: Pairs = &[
     (&["unit of ollama"], "root owner stranger right", "stop restart kill"),
     (&["unit of watson", "inactive unit"], "root owner stranger", "start stop"),
     (&["user unit of watson", "bare of watson"], "root owner stranger", PROCESS),
+    (&["user unit of watson", "bare of root"], "right", PROCESS),
 ];
 
 /// What is new where the helper is there: processes of others, units of others' managers, rules on details.

@@ -48,7 +48,9 @@ pub fn register(trials: &mut Trials) {
         let _rules = callers::helper_rules(rig)?;
         rig.with_helper(|| {
             run(rig, "with the helper, what is new", new)?;
-            run(rig, "with the helper, the first table", again)
+            run(rig, "with the helper, the first table", again)?;
+            let none = cells::all("helpnopk", cells::NO_POLKIT);
+            rig.without_polkit(|| run(rig, "with the helper, without polkit", none))
         })
     });
     trials.exclusive("truth::without_polkit", |rig| {

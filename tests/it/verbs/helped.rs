@@ -11,6 +11,7 @@ pub fn register(trials: &mut Trials) {
     trials.exclusive("helped::printed_rules", |rig| rig.with_helper(|| printed_rules(rig)));
     trials.exclusive("helped::restart_and_ensure", |rig| rig.with_helper(|| restart_and_ensure(rig)));
     trials.exclusive("helped::changed_meanwhile", |rig| rig.with_helper(|| changed_meanwhile(rig)));
+    trials.exclusive("helped::ctrl_c_at_the_prompt", |rig| rig.with_helper(|| ctrl_c_at_the_prompt(rig)));
     trials.exclusive("helped::out_of_reach", |rig| rig.with_helper(|| out_of_reach(rig)));
 }
 
@@ -28,6 +29,7 @@ fn ports_of_others(rig: &Rig) -> Result<()> {
     let owner = &said["owners"][0];
     expect!(owner["kind"] == "bare" && owner["processes"][0]["pid"] == server.pid, "{said}");
     expect!(owner["user"] == "watson" && owner["availability"]["state"] == "available", "{said}");
+    expect!(owner["processes"][0]["exe"] == "/usr/local/bin/ollama", "what eve cannot read herself: {said}");
     let refused = provost(&eve, ["stop", ":24301"])?;
     expect!(refused.code() == 4 && server.alive(), "{refused:?}");
     expect!(refused.stderr.contains("there is no terminal to ask on"), "{refused:?}");
@@ -35,10 +37,9 @@ fn ports_of_others(rig: &Rig) -> Result<()> {
     terminal.expect("Password:", Duration::from_secs(20))?;
     terminal.type_password(PASSWORD)?;
     let (status, text) = terminal.wait()?;
-    expect!(status.success() && text.contains("by provost's helper"), "{text}");
+    expect!(status.success() && text.contains("through provost's helper"), "{text}");
     expect!(text.contains("SIGTERM") && text.contains("'watson'"), "the prompt says what of whom: {text}");
-    expect!(!server.alive(), "{text}");
-    println!("{text}");
+    eventually("who started it sees its end", || !server.alive())?;
 
     rig.linger("watson")?;
     let both = "[Service]\nExecStart=/bin/sh -c 'llama-server --port 24302 & exec sleep infinity'\n\
@@ -156,6 +157,21 @@ fn changed_meanwhile(rig: &Rig) -> Result<()> {
     terminal.type_password(PASSWORD)?;
     let (status, text) = terminal.wait()?;
     expect!(status.code() == Some(5), "{text}");
+    Ok(())
+}
+
+/// Whoever changes their mind at the prompt has signalled nobody.
+fn ctrl_c_at_the_prompt(rig: &Rig) -> Result<()> {
+    rig.make_cgroup("/helped-i")?;
+    let mut process = rig.as_user("watson").in_unit("/helped-i").spawn(["sleeper"])?;
+    let script = format!("provost stop pid:{}; echo code $?; stty -a | grep -o '.echo ' ; echo over", process.pid);
+    let mut terminal = rig.as_user("eve").pty(["bash", "-c", &format!("trap : INT; {script}")])?;
+    terminal.expect("Password:", Duration::from_secs(20))?;
+    terminal.type_bytes(b"\x03")?;
+    terminal.expect("over", Duration::from_secs(20))?;
+    let (_, text) = terminal.wait()?;
+    expect!(!text.contains("code 0") && text.contains(" echo "), "{text}");
+    expect!(process.alive(), "{text}");
     Ok(())
 }
 

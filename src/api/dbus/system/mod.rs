@@ -7,12 +7,14 @@
 mod caller;
 mod clients;
 mod gate;
+mod handover;
 mod logs;
 mod quota;
 mod shown;
 
 pub(crate) use caller::Caller;
 pub(crate) use gate::{Asking, Permit};
+pub(crate) use handover::Handover;
 pub(crate) use logs::logs;
 pub(crate) use shown::{explain, shown, shown_orphans};
 
@@ -42,10 +44,14 @@ const BUS: Duration = Duration::from_secs(10);
 ///
 /// `leave`: becomes true when the daemon is about to end; the name is given up then, what has come
 /// is answered, and this returns.
-pub(crate) async fn serve_system(api: Arc<Api>, mut leave: tokio::sync::watch::Receiver<bool>) {
+pub(crate) async fn serve_system(
+    api: Arc<Api>,
+    mut leave: tokio::sync::watch::Receiver<bool>,
+    handover: Arc<Handover>,
+) {
     let mut wait = AGAIN.0;
     loop {
-        match once(&api, &mut wait, &mut leave).await {
+        match once(&api, &mut wait, &mut leave, &handover).await {
             Ok(()) if *leave.borrow() => return,
             Ok(()) => tracing::info!("the system bus has gone; it is looked for again"),
             Err(error) => tracing::info!("the system bus: {error}"),
@@ -58,19 +64,25 @@ pub(crate) async fn serve_system(api: Arc<Api>, mut leave: tokio::sync::watch::R
     }
 }
 
-async fn once(api: &Arc<Api>, wait: &mut Duration, leave: &mut tokio::sync::watch::Receiver<bool>) -> zbus::Result<()> {
+async fn once(
+    api: &Arc<Api>,
+    wait: &mut Duration,
+    leave: &mut tokio::sync::watch::Receiver<bool>,
+    handover: &Handover,
+) -> zbus::Result<()> {
     // Answers of polkit and of the bus are not to wait behind calls.
     let asks = Builder::system().build().await?;
     let who = Who::connect().await?;
-    let mut messages = Builder::system().method_timeout(BUS).build_message_stream().await?;
+    let mut messages = handover.connect()?.method_timeout(BUS).build_message_stream().await?;
     let bus = zbus::Connection::from(&messages);
     let name = WellKnownName::try_from(NAME)?;
     let mut clients = Clients::new(bus.clone(), who.clone(), Authority::new(asks.clone()), Arc::clone(api));
     let mut signals = Signals::new(api, Scope::All);
+    let flags = RequestNameFlags::DO_NOT_QUEUE | handover.flags();
     // The stream has the calls; whoever knows the name may call from now on.
     let mut named = std::pin::pin!(async {
         caller::watch(&bus).await?;
-        match bus.request_name_with_flags(name.clone(), RequestNameFlags::DO_NOT_QUEUE).await {
+        match bus.request_name_with_flags(name.clone(), flags).await {
             Ok(RequestNameReply::PrimaryOwner | RequestNameReply::AlreadyOwner) => Ok(()),
             Ok(_) => Err(zbus::Error::NameTaken),
             Err(error) => Err(error),
@@ -102,6 +114,7 @@ async fn once(api: &Arc<Api>, wait: &mut Duration, leave: &mut tokio::sync::watc
             done = &mut named, if !is_named => {
                 done?;
                 is_named = true;
+                handover.named();
                 *wait = AGAIN.0;
                 tracing::info!("serving {NAME} on the system bus");
                 api.named.send_replace(true);
@@ -109,6 +122,7 @@ async fn once(api: &Arc<Api>, wait: &mut Duration, leave: &mut tokio::sync::watc
             done = &mut released, if is_named && !is_released => {
                 done?;
                 is_released = true;
+                handover.lost();
             }
             ended = clients.next(), if !clients.is_idle() => clients.ended(ended).await?,
             batch = signals.next() => match batch {
