@@ -23,6 +23,7 @@
 //! * `supervise`, `backend`: services that provost starts itself.
 //! * `daemon`, `api`, `control`: who hosts them, how it is spoken to, and who speaks.
 //! * `install`, `doctor`: how it comes onto a host, and what it finds missing there.
+//! * `helper`: what the system's daemon does for users who may not do it themselves.
 //! * [`cli`]: the command line.
 //! * `systemd`, `polkit`, `sys`: the D-Bus client, the terminal agent, the only unsafe code.
 //!
@@ -56,7 +57,6 @@ mod disk;
 mod doctor;
 pub mod ensure;
 mod error;
-#[allow(dead_code, unused_imports)]
 pub(crate) mod helper;
 mod install;
 mod join;

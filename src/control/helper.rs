@@ -22,6 +22,10 @@ const INTERFACE: &str = "org.provost.Provost1.Helper";
 /// for 15 s now and then.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// How often a call is sent again that the bus had no room for, and after what pause.
+const AGAIN: u32 = 100;
+const PAUSE: Duration = Duration::from_millis(20);
+
 /// What is asked about.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum About<'a> {
@@ -120,9 +124,25 @@ impl Helper {
         R: for<'d> zbus::wire::DynamicDeserialize<'d>,
     {
         let flags = if interactive { MethodFlags::ALLOW_INTERACTIVE_AUTH } else { MethodFlags::empty() };
-        let reply = self.proxy.call_with_flags(method, flags, body).await?;
-        reply.ok_or_else(|| CallError::Lost("no reply".to_owned()))
+        let mut tries = AGAIN;
+        loop {
+            let reply = self.proxy.call_with_flags(method, flags, body).await.map_err(CallError::from);
+            match reply {
+                Err(error) if tries > 0 && is_given_back(&error) => {
+                    tries -= 1;
+                    tokio::time::sleep(PAUSE).await;
+                }
+                reply => return reply?.ok_or_else(|| CallError::Lost("no reply".to_owned())),
+            }
+        }
     }
+}
+
+/// Whether the bus had no room for a call, and gave it back: it keeps at most 64 descriptors for one
+/// receiver, whoever sends them, and the helper never saw this one.
+fn is_given_back(error: &CallError) -> bool {
+    let CallError::Remote { name, message } = error else { return false };
+    name == "org.freedesktop.DBus.Error.LimitsExceeded" && message.contains("full message queue")
 }
 
 /// What the helper tells of a process, by names as in its interface.

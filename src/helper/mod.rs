@@ -24,15 +24,15 @@ mod user_unit;
 
 use std::os::fd::OwnedFd;
 
+use tokio::sync::OnceCell;
 use zbus::names::UniqueName;
 
 pub(crate) use error::HelperError;
 pub(crate) use explain::{About, Explained};
-pub(crate) use look::Details;
 pub(crate) use user_unit::Job;
 
 use crate::observe::ProcFs;
-use crate::observe::cgroup::{CgroupPath, ManagerRoot, path_of};
+use crate::observe::cgroup::{CgroupPath, ManagerRoot, Place, path_of, place};
 use crate::polkit::Authority;
 use target::Target;
 
@@ -48,6 +48,8 @@ pub(crate) struct Helper {
     authority: Authority,
     proc: ProcFs,
     root: ManagerRoot,
+    /// The processes behind names on the bus, and why they are not touched; asked once.
+    on_the_bus: OnceCell<Vec<(u32, &'static str)>>,
 }
 
 impl Helper {
@@ -60,7 +62,15 @@ impl Helper {
     ) -> Result<Self, HelperError> {
         let proc = ProcFs::host().map_err(|error| HelperError::Failed(format!("/proc: {error}")))?;
         let init = proc.cgroup(1).ok().and_then(|text| path_of(&text));
-        Ok(Self { sender, uid, interactive, authority, proc, root: ManagerRoot::of(init.as_ref()) })
+        Ok(Self {
+            sender,
+            uid,
+            interactive,
+            authority,
+            proc,
+            root: ManagerRoot::of(init.as_ref()),
+            on_the_bus: OnceCell::new(),
+        })
     }
 
     /// The process behind a descriptor.
@@ -69,10 +79,8 @@ impl Helper {
     }
 
     /// Where a process stands.
-    fn place(&self, cgroup: Option<&str>) -> crate::observe::cgroup::Place {
-        cgroup.map_or(crate::observe::cgroup::Place::Root, |path| {
-            crate::observe::cgroup::place(&CgroupPath::new(path), &self.root)
-        })
+    fn place(&self, cgroup: Option<&str>) -> Place {
+        cgroup.map_or(Place::Root, |path| place(&CgroupPath::new(path), &self.root))
     }
 
     /// Who asks, for the log.

@@ -23,12 +23,17 @@ impl Helper {
         if let Some(why) = self.never(target) {
             return refuse(&why);
         }
-        for (name, why) in ON_THE_BUS {
-            if self.authority.pid_of(name).await == Some(pid) {
-                return refuse(why);
+        let known = self.on_the_bus.get_or_init(|| async {
+            let mut known = Vec::new();
+            for (name, why) in ON_THE_BUS {
+                known.extend(self.authority.pid_of(name).await.map(|pid| (pid, why)));
             }
+            known
+        });
+        match known.await.iter().find(|(of, _)| *of == pid) {
+            Some((_, why)) => refuse(why),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// The same of all that needs nobody to be asked.

@@ -14,6 +14,7 @@ use crate::trial::Trials;
 
 pub fn register(trials: &mut Trials) {
     trials.exclusive("helper::does", does::does);
+    trials.exclusive("helper::password", does::password);
     trials.exclusive("helper::descriptors", descriptors::descriptors);
     trials.exclusive("helper::protected", arguments::protected);
     trials.exclusive("helper::arguments", arguments::arguments);

@@ -10,9 +10,10 @@ use zbus::message::{Flags, Message};
 use super::super::calls;
 use super::super::error::Fault;
 use super::super::serve::Api;
+use super::caller::Who;
 use super::logs::Streams;
 use super::quota::{Quota, Turn};
-use super::{Asking, Caller, caller};
+use super::{Asking, Caller};
 use crate::polkit::Authority;
 
 /// A call that is longer is not looked at.
@@ -23,6 +24,7 @@ const UNKNOWN: usize = 32;
 /// Everybody who has called and has not left.
 pub(super) struct Clients {
     bus: zbus::Connection,
+    who: Who,
     authority: Authority,
     api: Arc<Api>,
     known: HashMap<String, Client>,
@@ -61,10 +63,11 @@ enum Done {
 pub(super) struct Ended(Result<(Id, Done), JoinError>);
 
 impl Clients {
-    pub(super) fn new(bus: zbus::Connection, authority: Authority, api: Arc<Api>) -> Self {
+    pub(super) fn new(bus: zbus::Connection, who: Who, authority: Authority, api: Arc<Api>) -> Self {
         let (known, quota) = (HashMap::new(), Quota::default());
         Self {
             bus,
+            who,
             authority,
             api,
             known,
@@ -94,9 +97,9 @@ impl Clients {
             }
             client.early.push(message.clone());
             if client.early.len() == 1 {
-                let bus = self.bus.clone();
+                let who = self.who.clone();
                 self.running.spawn(async move {
-                    let uid = caller::uid_of(&bus, &name).await;
+                    let uid = who.uid_of(&name).await;
                     Done::Known(name, uid)
                 });
                 self.count();

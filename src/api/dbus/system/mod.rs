@@ -31,6 +31,7 @@ use super::serve::Api;
 use super::signals::{Scope, Signals};
 use crate::polkit::Authority;
 use crate::systemd::next;
+use caller::Who;
 use clients::Clients;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -69,12 +70,13 @@ async fn once(
     leave: &mut tokio::sync::watch::Receiver<bool>,
     handover: &Handover,
 ) -> zbus::Result<()> {
-    // Answers of polkit are not to wait behind calls.
+    // Answers of polkit and of the bus are not to wait behind calls.
     let asks = Builder::system().build().await?;
+    let who = Who::connect().await?;
     let mut messages = handover.connect()?.method_timeout(BUS).build_message_stream().await?;
     let bus = zbus::Connection::from(&messages);
     let name = WellKnownName::try_from(NAME)?;
-    let mut clients = Clients::new(bus.clone(), Authority::new(asks.clone()), Arc::clone(api));
+    let mut clients = Clients::new(bus.clone(), who.clone(), Authority::new(asks.clone()), Arc::clone(api));
     let mut signals = Signals::new(api, Scope::All);
     let flags = RequestNameFlags::DO_NOT_QUEUE | handover.flags();
     // The stream has the calls; whoever knows the name may call from now on.
@@ -130,6 +132,7 @@ async fn once(
                 Err(RecvError::Closed) => return Ok(()),
             },
             () = asks.closed() => return Err(zbus::Error::InvalidReply),
+            () = who.closed() => return Err(zbus::Error::InvalidReply),
         }
     }
 }
