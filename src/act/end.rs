@@ -321,4 +321,44 @@ mod tests {
         let error = one_refuses(&[Signal::KILL], "KILL");
         assert!(matches!(error, ActError::NotPermitted(_)), "{error:?}");
     }
+
+    /// Waits for ever once somebody was stopped, as for an answer.
+    struct Waits(std::sync::atomic::AtomicBool);
+
+    impl Hand for Waits {
+        async fn admit(&self, _: Vec<(u32, &PidFd)>) {
+            if self.0.load(std::sync::atomic::Ordering::Relaxed) {
+                std::future::pending::<()>().await;
+            }
+        }
+
+        fn send(&self, pidfd: &PidFd, pid: u32, signal: Signal) -> Result<bool, ActError> {
+            self.0.fetch_or(signal == Signal::STOP, std::sync::atomic::Ordering::Relaxed);
+            send_to(pidfd, pid, signal)
+        }
+    }
+
+    #[test]
+    fn who_gives_up_in_the_middle_leaves_nobody_stopped() {
+        let proc = ProcFs::host().unwrap();
+        let (mut shell, children) = family();
+        let root = Aim::from(&proc.process(shell.id()).unwrap());
+        let waits = Waits(false.into());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let given_up = runtime.block_on(async {
+            let ladder = Ladder::force();
+            let ending = end_held(&proc, opened(&proc, &[root]).unwrap(), &ladder, &waits);
+            tokio::time::timeout(std::time::Duration::from_millis(50), ending).await
+        });
+        assert!(given_up.is_err() && waits.0.into_inner(), "it did not wait");
+        for pid in children.iter().chain([&shell.id()]) {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+            assert!(!stat.contains(") T "), "{stat}");
+        }
+        for pid in children {
+            PidFd::open(pid).unwrap().signal(9).unwrap();
+        }
+        shell.kill().unwrap();
+        shell.wait().unwrap();
+    }
 }

@@ -22,7 +22,7 @@ pub(super) struct Question {
     pub(super) details: Vec<(&'static str, String)>,
     /// In words, after "you may not".
     pub(super) what: String,
-    /// Nobody needs to be asked: it is the caller's own.
+    /// polkit needs not be asked: it is the caller's own, in a tree.
     pub(super) own: bool,
 }
 
@@ -43,7 +43,7 @@ impl Helper {
             ("signal", signals.to_owned()),
         ];
         let action = if seen.is_roots() { SIGNAL_ROOT } else { SIGNAL };
-        Question { action, details, what, own: seen.is_of(self.uid) }
+        Question { action, details, what, own: false }
     }
 
     /// About a verb for a unit of a user's manager.
@@ -57,7 +57,7 @@ impl Helper {
             ("verb", verb.to_owned()),
             ("signal", signal.to_owned()),
         ];
-        Question { action: USER_UNITS, details, what, own: uid == self.uid }
+        Question { action: USER_UNITS, details, what, own: false }
     }
 
     /// What polkit says, with a password asked for if `interactive`.

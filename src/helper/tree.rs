@@ -3,7 +3,8 @@
 //!
 //! Each is looked at by its own facts. A password that was given for one holds, within this call,
 //! for the others of the same user and polkit action: it was given for the tree. What a rule allows
-//! it allows for what it looked at, so others are asked about each.
+//! it allows for what it looked at, so others are asked about each. What is the caller's own they
+//! could end themselves.
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
@@ -67,6 +68,8 @@ impl Helper {
             return Err(HelperError::LimitsExceeded(why));
         }
         for pid in tree {
+            // Others are answered in between.
+            tokio::task::yield_now().await;
             if pid == root || !matches!(worst.1, Ok(Answer::Allowed | Answer::NeedsPassword)) {
                 continue;
             }
@@ -126,7 +129,11 @@ impl<'a> Rights<'a> {
 
     /// The question as a person is asked it: once, about all signals.
     fn question(&self, target: &Target) -> Question {
-        self.helper.question(target, &self.signals.join(", "))
+        self.about(target, &self.signals.join(", "))
+    }
+
+    fn about(&self, target: &Target, signals: &str) -> Question {
+        Question { own: target.seen.is_of(self.helper.uid), ..self.helper.question(target, signals) }
     }
 
     /// What polkit says about a member, without a password: the worst that it says of a signal, with
@@ -134,7 +141,7 @@ impl<'a> Rights<'a> {
     async fn ask(&self, target: &Target) -> (Question, Result<Answer, HelperError>) {
         let mut worst = Answer::Allowed;
         for signal in &self.signals {
-            let question = self.helper.question(target, signal);
+            let question = self.about(target, signal);
             match self.ask_once(&question).await {
                 Ok(Answer::Allowed) => {}
                 Ok(Answer::NeedsPassword) => worst = Answer::NeedsPassword,

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::{Helper, HelperError, signals};
-use crate::model::{Action, Signal, UnitKind, UnitName, Whom};
+use crate::model::{Action, Signal, UnitName, Whom};
 use crate::systemd::{CallError, Jobs, Manager, connect_user, user_bus_path};
 
 /// How long a job is waited for: somewhat more than systemd waits for a unit that does not end.
@@ -82,17 +82,19 @@ impl Helper {
             "NoSuchUnit" => HelperError::NoSuchUnit(clipped(&error)),
             _ => HelperError::Failed(format!("the manager of uid {}: {}", job.uid, clipped(&error))),
         };
-        // With that user's effective ids, whatever path they have put there.
+        // With that user's effective ids, whatever they have put there.
         let path = user_bus_path(job.uid, None);
+        if path.parent().is_none_or(|folder| !folder.exists()) {
+            let user = crate::observe::user_name(job.uid);
+            let why = format!("no manager of {user} runs: they are not logged in, and lingering is not enabled");
+            return Err(HelperError::Failed(why));
+        }
         let connection = connect_user(&path, job.uid, rustix::process::geteuid().as_raw()).await.map_err(failed)?;
         let manager = Manager::new(connection).await.map_err(failed)?;
         // An alias is another name of a unit that may be protected.
         let id = manager.unit_property(&job.unit, "Id").await.map_err(failed)?;
         let id = unit_name(<&str>::try_from(&id).unwrap_or_default())?;
         self.protect_unit(&id)?;
-        if id.kind() == UnitKind::Slice {
-            return Err(HelperError::NotPermitted("a slice holds the units of others".to_owned()));
-        }
         if let Some(signal) = job.signal {
             manager.kill(&job.unit, Whom::Main, signal, false).await.map_err(failed)?;
             return Ok(String::new());

@@ -16,8 +16,9 @@
 //! | `UserUnit` | `org.provost.manage-user-units` | the same |
 //! | `Explain`, `PortOwner`, `ProcessDetails` | none: nothing secret is told | open |
 //!
-//! What is wholly the caller's own (all four uids of a process, the own manager) needs no polkit.
-//! Root needs none.
+//! Root needs no polkit. Users need it for their own, too, which they reach without the helper: a
+//! program of theirs that is confined is to gain nothing by it. Only in a tree with processes of others
+//! polkit is not asked about those that are wholly the caller's own (all four uids).
 //!
 //! **What is trusted.** The kernel, about a process, through the pidfd that the caller passed; the bus,
 //! about who sent a message (the sender's unique name, and that connection's uid); polkit; PID 1. What

@@ -48,8 +48,18 @@ pub async fn role(args: &[String]) -> Result<String> {
         said.extend(answers.iter().map(|answer| format!("{case}\t{expected}\t{answer}")));
     }
     for (case, fd) in [("no descriptor at all", 0u32), ("a descriptor beyond those sent", 7)] {
-        said.push(format!("{case}\tInvalidArgs\t{}", raw(fd)?));
+        let call = Message::method_call("/org/provost/Provost1", "SignalProcess");
+        let call = call.destination("org.provost.Provost1").interface(HELPER).build(&(fd, 15i32))?;
+        let mut bytes = call.data().to_vec();
+        let at = bytes.windows(4).position(|part| part == b"\x02ui\0").ok_or("no signature")?;
+        bytes[at + 1] = b'h';
+        said.push(format!("{case}\tInvalidArgs\t{}", raw(&bytes)?));
     }
+    let call = Message::method_call("/org/provost/Provost1", "UserUnit");
+    let call = call.destination("org.provost.Provost1").interface(HELPER);
+    let call = call.build(&(1000u32, "a.service|dbus.service", "stop", 0i32))?;
+    let bytes: Vec<u8> = call.data().iter().map(|byte| if *byte == b'|' { 0 } else { *byte }).collect();
+    said.push(format!("a name with a NUL\tInvalidArgs\t{}", raw(&bytes)?));
     Ok(said.join("\n"))
 }
 
@@ -100,21 +110,16 @@ fn cases(victim: u32) -> Result<Vec<(&'static str, &'static str, OwnedFd)>> {
     Ok(cases)
 }
 
-/// SignalProcess by bytes: a message that speaks of a descriptor, and has none.
-fn raw(fd: u32) -> Result<String> {
+/// A call by its bytes: what no library would send.
+fn raw(bytes: &[u8]) -> Result<String> {
     let greet = Message::method_call("/org/freedesktop/DBus", "Hello");
     let bus = "org.freedesktop.DBus";
     let greet = greet.destination(bus).interface(bus).build(&())?;
-    let call = Message::method_call("/org/provost/Provost1", "SignalProcess");
-    let call = call.destination("org.provost.Provost1").interface(HELPER).build(&(fd, 15i32))?;
-    let mut bytes = call.data().to_vec();
-    let at = bytes.windows(4).position(|part| part == b"\x02ui\0").ok_or("no signature")?;
-    bytes[at + 1] = b'h';
     let mut stream = UnixStream::connect("/run/dbus/system_bus_socket")?;
     stream.set_read_timeout(Some(std::time::Duration::from_secs(10)))?;
     stream.write_all(b"\0AUTH EXTERNAL\r\nDATA\r\nNEGOTIATE_UNIX_FD\r\nBEGIN\r\n")?;
     stream.write_all(greet.data())?;
-    stream.write_all(&bytes)?;
+    stream.write_all(bytes)?;
     let mut heard = Vec::new();
     let mut buffer = [0; 4096];
     loop {

@@ -39,7 +39,7 @@ pub fn does(rig: &Rig) -> Result<()> {
         let root = process_of(rig, "root", "exec sleeper")?.to_string();
         asked(&["Explain", &root, "stop", "0"], "needs-password", "org.provost.signal-root-process")?;
         asked(&["ExplainUserUnit", "1000", "helped.service", "stop"], "needs-password", "org.provost.manage-user-units")?;
-        asked(&["ExplainUserUnit", "1001", "own.service", "stop"], "allowed", "org.provost.manage-user-units")?;
+        asked(&["ExplainUserUnit", "1001", "own.service", "stop"], "needs-password", "org.provost.manage-user-units")?;
         rig.started("helped-by-1.service", SLEEP)?;
         let manage = "org.freedesktop.systemd1.manage-units";
         asked(&["ExplainUnit", "helped-by-1.service", "stop"], "needs-password", manage)?;
@@ -95,12 +95,53 @@ pub fn does(rig: &Rig) -> Result<()> {
             let said = call(&[&["UserUnit"], &refused[..]].concat())?;
             expect!(said.starts_with("InteractiveAuthorizationRequired: "), "{refused:?}: {said}");
         }
+        let said = call(&["UserUnit", "700", "helped.service", "stop", "0"])?;
+        expect!(said.starts_with("InteractiveAuthorizationRequired: "), "{said}");
+        let root_says = attack(&rig.as_root(), "call", &["UserUnit", "700", "helped.service", "stop", "0"])?;
+        expect!(root_says.starts_with("Failed: no manager of ollama runs"), "{root_says}");
         let said = call(&["StopProcessTree", &pid, "TERM:5s,KILL"])?;
         expect!(said.contains("true") && said.contains("2 processes ended by SIGTERM"), "{said}");
         expect!(!rig.lives(identity), "it lives");
+        tree_of_two_users(rig)?;
+        caller_leaves(rig)?;
         rig.as_root().run(["kill", &root])?.ok()?;
         well(rig)
     })
+}
+
+/// Below a process that may be ended runs one of root's, that may not.
+fn tree_of_two_users(rig: &Rig) -> Result<()> {
+    let eve = rig.as_user("eve");
+    let victim = process_of(rig, "watson", "setuid-sleeper --pid-file /tmp/helped-child & exec sleeper")?;
+    let (pid, identity) = (victim.to_string(), rig.identity(victim).ok_or("no victim")?);
+    let mut child = String::new();
+    eventually("the child runs", || {
+        child = rig.read("/tmp/helped-child").unwrap_or_default();
+        !child.is_empty()
+    })?;
+    let child = rig.identity(child.parse()?).ok_or("no child")?;
+    let said = attack(&eve, "call", &["Explain", &pid, "stop", "15"])?;
+    expect!(said.contains("\"needs-password\"") && said.contains("org.provost.signal-root-process"), "{said}");
+    let said = attack(&eve, "call", &["StopProcessTree", &pid, "TERM:5s,KILL"])?;
+    expect!(said.starts_with("ok (false") && said.contains("a password is needed"), "{said}");
+    expect!(!rig.lives(identity) && rig.lives(child), "{said}");
+    rig.signal(child, rustix::process::Signal::KILL).map(drop)
+}
+
+/// What a ladder has not done yet it does not do any more once its caller has left.
+fn caller_leaves(rig: &Rig) -> Result<()> {
+    let victim = process_of(rig, "watson", "exec sleeper --ignore TERM")?;
+    let (pid, identity) = (victim.to_string(), rig.identity(victim).ok_or("no victim")?);
+    let eve = rig.as_user("eve").timeout(Duration::from_secs(1));
+    let left = attack(&eve, "call", &["StopProcessTree", &pid, "TERM:2s,KILL"]);
+    expect!(left.is_err(), "{left:?}");
+    let pending = rig.read(&format!("/proc/{pid}/status"))?;
+    let pending = pending.lines().find(|line| line.starts_with("ShdPnd")).unwrap_or_default().to_owned();
+    expect!(pending.ends_with("4000"), "SIGTERM was not sent: {pending}");
+    // The time in which the next signal would have come.
+    std::thread::sleep(Duration::from_secs(2));
+    expect!(rig.lives(identity), "it was killed all the same");
+    rig.signal(identity, rustix::process::Signal::KILL).map(drop)
 }
 
 /// On a terminal: watson asks for the process of another user to be ended, and types the administrator's password.
