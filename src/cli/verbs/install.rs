@@ -17,7 +17,7 @@ use crate::model::Instance;
 pub(in crate::cli) async fn run(say: Say, instance: Instance, ask: bool, args: &Install) -> ExitCode {
     if becomes_root(instance, args.dry_run) {
         let flags = [("--now", args.now), ("--quiet", say.quiet), ("--json", say.json)];
-        return escalate(say, "install", &flags, ask);
+        return escalate(say, "install", &flags, ask).await;
     }
     let mut tell = |step: &Step| tell(say, step, args.dry_run);
     let mut log = Log::new(args.dry_run, &mut tell);
@@ -39,10 +39,10 @@ pub(super) fn becomes_root(instance: Instance, dry_run: bool) -> bool {
 }
 
 /// Runs the verb as root.
-pub(super) fn escalate(say: Say, verb: &str, flags: &[(&str, bool)], ask: bool) -> ExitCode {
+pub(super) async fn escalate(say: Say, verb: &str, flags: &[(&str, bool)], ask: bool) -> ExitCode {
     let flags = flags.iter().filter(|flag| flag.1).map(|flag| flag.0.to_owned());
     let words: Vec<String> = [verb.to_owned(), "--system".to_owned()].into_iter().chain(flags).collect();
-    install::escalate(&words, ask, |line| say.note(line)).unwrap_or_else(|error| say.error(&error))
+    install::escalate(&words, ask, |line| say.note(line)).await.unwrap_or_else(|error| say.error(&error))
 }
 
 /// One line for each thing.

@@ -16,7 +16,7 @@ use crate::paths::Places;
 pub(in crate::cli) async fn run(say: Say, instance: Instance, ask: bool, args: &Uninstall) -> ExitCode {
     if becomes_root(instance, args.dry_run) {
         let flags = [("--keep-services", args.keep_services), ("--quiet", say.quiet), ("--json", say.json)];
-        return escalate(say, "uninstall", &flags, ask);
+        return escalate(say, "uninstall", &flags, ask).await;
     }
     let mut tell = |step: &Step| tell(say, step, args.dry_run);
     let mut log = Log::new(args.dry_run, &mut tell);

@@ -46,8 +46,9 @@ fn environment(rig: &Rig) -> Result<()> {
         let _none = rig.remove(trap);
     }
 
-    // By sudo, which asks on the terminal.
+    // By sudo, which asks on the terminal; where there is none, by pkexec.
     let install = [program, "install", "--system"];
+    by_pkexec(rig, &install, &traps)?;
     let mut terminal = rig.as_user("watson").pty(TRAPS.iter().chain(&install))?;
     terminal
         .expect("this needs root: /usr/bin/sudo /home/watson/evil/provost install --system", Duration::from_secs(20))?;
@@ -76,6 +77,28 @@ fn environment(rig: &Rig) -> Result<()> {
     expect!(rig.active_state("provost.service")? == "active", "{back}");
     root(&[PROGRAM, "uninstall", "--system"])?;
     rig.as_root().run(["rm", "-rf", "/var/lib/provost", "/var/log/provost", "/home/watson/traps"])?.ok().map(drop)
+}
+
+fn by_pkexec(rig: &Rig, install: &[&str], traps: &[&str]) -> Result<()> {
+    rig.rename("/usr/bin/sudo", "/usr/bin/sudo.away")?;
+    let asked = || {
+        let mut terminal = rig.as_user("watson").pty(TRAPS.iter().chain(install))?;
+        terminal.expect(
+            "this needs root: /usr/bin/pkexec --disable-internal-agent /home/watson/evil/provost",
+            Duration::from_secs(20),
+        )?;
+        terminal.expect("Password:", Duration::from_secs(20))?;
+        terminal.type_password(PASSWORD)?;
+        terminal.wait()
+    };
+    let asked = asked();
+    rig.rename("/usr/bin/sudo.away", "/usr/bin/sudo")?;
+    let (status, text) = asked?;
+    expect!(status.success() && text.contains("created    /etc/systemd/system/provost.service"), "{text}");
+    for trap in traps {
+        expect!(!rig.exists(trap), "{trap}: {text}");
+    }
+    rig.as_root().run([PROGRAM, "uninstall", "--system"])?.ok().map(drop)
 }
 
 /// Whoever is not root, and has nobody to ask, changes nothing and is told what to do.
