@@ -20,13 +20,13 @@ pub(super) fn distrust(file: &File, path: &Path, owner: u32) -> Option<String> {
     }
     let real = match fs::canonicalize(path) {
         Ok(real) => real,
-        Err(error) => return Some(format!("its folder cannot be looked at: {error}")),
+        Err(error) => return Some(format!("cannot be looked at: {error}")),
     };
     // A link counts where it is and where it leads to.
-    let folder = path.parent().map(fs::canonicalize);
-    let folder = match folder {
-        Some(Ok(folder)) => folder,
-        _ => return Some("its folder cannot be looked at".to_owned()),
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = match fs::canonicalize(folder) {
+        Ok(folder) => folder,
+        Err(error) => return Some(format!("its folder cannot be looked at: {error}")),
     };
     let all = real.ancestors().skip(1).chain(folder.ancestors());
     for part in all {

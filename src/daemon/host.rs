@@ -18,7 +18,7 @@ use crate::api::dbus::{
 };
 use crate::config::{LoadOptions, OnStop};
 use crate::error::Error;
-use crate::model::{Action, Instance, ServiceId};
+use crate::model::{Instance, ServiceId};
 use crate::registry::Lock;
 use crate::supervise::{Command, Handle, Refusal, Selection, Stop};
 
@@ -40,8 +40,6 @@ pub(crate) struct Daemon {
     /// Has the system bus left, and whether it is served.
     leaving: watch::Sender<bool>,
     on_the_bus: watch::Receiver<bool>,
-    /// The next daemon follows at once: whatever ends this one leaves every service as it is.
-    follows: bool,
     on_stop: Option<OnStop>,
     /// The control socket, for the next program.
     listening: OwnedFd,
@@ -174,7 +172,6 @@ impl Daemon {
             told: tokio::task::spawn_local(told),
             leaving,
             on_the_bus,
-            follows: false,
             on_stop: None,
             listening,
             handover,
@@ -215,19 +212,12 @@ impl Daemon {
                 Reason::Reload => self.reload().await,
                 Reason::Signal(name) => {
                     tracing::info!("{name}: ending");
-                    let stop = match self.follows {
-                        true => Stop::None,
-                        false => on_stop(self.on_stop, self.options.foreground),
-                    };
+                    let stop = on_stop(self.on_stop, self.options.foreground);
                     return self.finish(stop).await.map(|()| Ended::Done);
                 }
                 Reason::Request(Request::Exit(stop)) => {
                     tracing::info!("asked to end (services: {})", stop.as_str());
                     return self.finish(stop).await.map(|()| Ended::Done);
-                }
-                Reason::Request(Request::Reexecute) if self.is_restarted_by_manager().await => {
-                    tracing::info!("the manager executes the program anew; every service runs on");
-                    self.follows = true;
                 }
                 Reason::Request(Request::Reexecute) => {
                     tracing::info!("executing the program anew; every service runs on");
@@ -249,27 +239,6 @@ impl Daemon {
                 }
             }
         }
-    }
-
-    /// Whether its unit is of `Type=dbus`, and a restart of it is queued: the name would be lost while
-    /// the program is executed anew, and the manager would take that for its end.
-    async fn is_restarted_by_manager(&self) -> bool {
-        if !*self.on_the_bus.borrow() {
-            return false;
-        }
-        let restarted = async {
-            let manager = crate::systemd::Manager::new(crate::systemd::connect_system().await?).await?;
-            let unit = manager.unit_by_pid(std::process::id()).await?;
-            if manager.unit_properties(&unit, &["Type"]).await?.string("Type") != "dbus" {
-                return Ok(false);
-            }
-            manager.queue(&unit, Action::Restart, false).await.map(|_| true)
-        };
-        let restarted: Result<bool, crate::systemd::CallError> = restarted.await;
-        restarted.unwrap_or_else(|error| {
-            tracing::info!("no manager to restart the daemon: {error}");
-            false
-        })
     }
 
     /// Gives the name on the system bus up, and answers what has come until then: what comes

@@ -20,10 +20,6 @@ const SYSTEM_BUS: &str = "unix:path=/run/dbus/system_bus_socket";
 
 const INTERFACE: &str = "org.provost.Provost1.Manager";
 
-/// A call that comes while the daemon executes its program anew ends as soon as the new one has the
-/// name.
-const TRIES: usize = 3;
-
 /// Time for a daemon that has much to take over.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -130,14 +126,7 @@ impl Host {
     /// What the system's daemon says of itself where everybody reaches it; it is started for that.
     pub(super) async fn daemon_on_bus(&self) -> Result<DaemonFacts, Error> {
         let bus = self.bus.as_ref().map_err(|e| Error::Unreachable(e.clone()))?;
-        let get = async |name: &str| {
-            for _ in 0..TRIES {
-                if let Some(value) = property::<OwnedVariant>(bus, NAME, PATH, INTERFACE, name).await {
-                    return Some(value);
-                }
-            }
-            None
-        };
+        let get = async |name: &str| property::<OwnedVariant>(bus, NAME, PATH, INTERFACE, name).await;
         let silent = || Error::Unreachable(format!("{NAME} does not answer on the system bus: 'journalctl -u {UNIT}'"));
         let text = |value: &OwnedVariant| <&str>::try_from(value).unwrap_or_default().to_owned();
         let pid = get("Pid").await.ok_or_else(silent)?;

@@ -112,10 +112,8 @@ async fn start(options: Options, host: &Host, upgraded: bool, log: &mut Log<'_>)
                 return Ok(None);
             }
             match manager {
-                // Only so it gets another sandbox; its services are units of their own.
-                Some(manager) if options.instance == Instance::System && is_new(UNIT, log) => {
-                    manager::job(manager, "RestartUnit").await?;
-                }
+                // It may get another sandbox with that; its services are units of their own.
+                Some(manager) if options.instance == Instance::System => manager::job(manager, "RestartUnit").await?,
                 _ => control.reexecute().await?,
             }
         }
@@ -139,12 +137,6 @@ async fn start(options: Options, host: &Host, upgraded: bool, log: &mut Log<'_>)
     let facts = answers(options.instance, host).await?;
     log.step("daemon", &format!("pid {}, version {}", facts.pid, facts.version), Outcome::Answers, "");
     Ok(Some(facts))
-}
-
-/// Whether a file of this name was written.
-fn is_new(name: &str, log: &Log<'_>) -> bool {
-    let written = |step: &&Step| step.what == "file" && step.outcome != Outcome::Unchanged;
-    log.steps.iter().filter(written).any(|step| Path::new(&step.name).file_name().is_some_and(|file| file == name))
 }
 
 /// The daemon that runs, over its own socket.

@@ -36,24 +36,16 @@ pub(super) async fn ask(observer: &Observer, owner: &OwnerFacts, want: &Want) ->
     let helper = observer.bus().helper().await.ok()?;
     let signal = want.like.as_ref().map_or(Signal::TERM, |request| request.signal);
     let ask = Ask { observer, helper: &helper, signal };
-    // The first tells whether there is anybody to answer.
-    let mut facts = HelperFacts::default();
-    let mut units = units.iter();
-    let mut processes = processes.into_iter();
-    if let (Some(action), Some((uid, unit))) = (units.next(), user_unit(owner)) {
-        facts.unit.extend(ask.about_unit(uid, unit, *action).await);
-    } else if let Some(question) = processes.next() {
-        add(&mut facts, ask.about_process(question).await);
-    }
+    // All at once: where nobody answers, that comes at once, too.
+    let about_units = user_unit(owner).map(|(uid, unit)| units.iter().map(move |action| (uid, unit, *action)));
+    let (of_unit, of_processes) = tokio::join!(
+        join_all(about_units.into_iter().flatten().map(|(uid, unit, action)| ask.about_unit(uid, unit, action))),
+        join_all(processes.into_iter().map(|question| ask.about_process(question)))
+    );
     if observer.bus().helper_reach() != Reach::Yes {
         return None;
     }
-    let rest = user_unit(owner).map(|(uid, unit)| units.map(move |action| (uid, unit, *action)));
-    let (of_unit, of_processes) = tokio::join!(
-        join_all(rest.into_iter().flatten().map(|(uid, unit, action)| ask.about_unit(uid, unit, action))),
-        join_all(processes.map(|question| ask.about_process(question)))
-    );
-    facts.unit.extend(of_unit.into_iter().flatten());
+    let mut facts = HelperFacts { unit: of_unit.into_iter().flatten().collect(), processes: Vec::new() };
     of_processes.into_iter().for_each(|answer| add(&mut facts, answer));
     Some(facts)
 }

@@ -20,6 +20,7 @@ pub(crate) use offline::verified;
 pub(crate) use others::belongs_elsewhere;
 pub(crate) use output::{Lines, Output, Piece, Query, Source, read_output, written_since};
 pub(crate) use project::{Choice, choose, load, selected};
+pub(crate) use remote::MOST as MOST_OF_DAEMON;
 pub(crate) use reports::{matches, means, of_spec, offline_reports};
 pub(crate) use unwanted::unwanted;
 

@@ -208,7 +208,8 @@ pub(crate) async fn read_output(observer: &Observer, source: &Source, query: &Qu
     while let Some(line) = all.next().await? {
         lines.push(line);
     }
-    if all.captured {
+    // One source alone is in order, also where a clock was set back.
+    if all.captured && matches!(all.journal, Some(Some(_))) {
         lines.sort_by_key(|line| line.at);
     }
     if let Some(most) = query.lines {

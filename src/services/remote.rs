@@ -14,6 +14,9 @@ use crate::logs::{Line, Stream};
 use crate::model::{Instance, ServiceId};
 use crate::observe::Observer;
 
+/// So many lines of one service are had, the last ones.
+pub(crate) const MOST: usize = 1000;
+
 /// The lines that come from the daemon.
 #[derive(Debug)]
 pub(super) struct Remote {

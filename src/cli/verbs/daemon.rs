@@ -76,11 +76,8 @@ async fn ask(say: Say, instance: Instance, ask: &AskDaemon, password: bool) -> R
             let before = control.facts().await?;
             control.reexecute().await?;
             // Whoever connects meanwhile waits for the new program.
-            let again = match Control::connect(instance).await? {
-                Some(again) => again,
-                // Its manager is about to start it.
-                None => crate::control::start_daemon(instance, false).await?.control,
-            };
+            let again = Control::connect(instance).await?;
+            let again = again.ok_or_else(|| Error::Unreachable("the daemon did not come back".to_owned()))?;
             let after = again.facts().await?;
             if before.version != after.version {
                 say.note(&format!("version {} before, {} now", before.version, after.version));

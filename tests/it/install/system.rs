@@ -106,6 +106,7 @@ fn system(rig: &Rig) -> Result<()> {
     // It keeps the name all the while, which systemd takes for its life.
     let restarted = rig.as_root().run(["provost", "daemon", "restart", "--system"])?.ok()?;
     expect!(rig.main_pid(UNIT)? == daemon && rig.active_state(UNIT)? == "active", "{restarted}");
+    expect!(pids(rig)? == running, "{running:?} before, {:?} now", pids(rig));
     let path = "/org/provost/Provost1";
     let name = "org.provost.Provost1";
     let asked = ["busctl", "get-property", name, path, "org.provost.Provost1.Manager", "Pid"];

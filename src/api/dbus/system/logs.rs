@@ -22,13 +22,11 @@ use super::super::serve::Api;
 use super::{Asking, Permit};
 use crate::model::ServiceId;
 use crate::observe::{Observer, Units};
-use crate::services::{Lines, Output, Piece, Query, Source};
+use crate::services::{Lines, MOST_OF_DAEMON as MOST, Output, Piece, Query, Source};
 use crate::supervise::{Command, Selection};
 
 /// Pipes of one user.
 const STREAMS: usize = 4;
-/// Lines of one service from the end, at most.
-pub(crate) const MOST: usize = 1000;
 
 /// The pipes that are open, by user.
 #[derive(Debug, Clone, Default)]

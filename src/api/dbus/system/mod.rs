@@ -16,7 +16,7 @@ pub(crate) use caller::Caller;
 pub(crate) use gate::{Asking, Permit};
 pub(crate) use handover::Handover;
 pub(crate) use logs::logs;
-pub(crate) use shown::{explain, shown, shown_orphans};
+pub(crate) use shown::{explain, shown, shown_orphans, shown_to_all};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +28,7 @@ use zbus::names::WellKnownName;
 
 use super::NAME;
 use super::serve::Api;
-use super::signals::{Scope, Signals};
+use super::signals::Signals;
 use crate::polkit::Authority;
 use crate::systemd::next;
 use caller::Who;
@@ -77,7 +77,7 @@ async fn once(
     let bus = zbus::Connection::from(&messages);
     let name = WellKnownName::try_from(NAME)?;
     let mut clients = Clients::new(bus.clone(), who.clone(), Authority::new(asks.clone()), Arc::clone(api));
-    let mut signals = Signals::new(api, Scope::All);
+    let mut signals = Signals::public(api);
     let flags = RequestNameFlags::DO_NOT_QUEUE | handover.flags();
     // The stream has the calls; whoever knows the name may call from now on.
     let mut named = std::pin::pin!(async {

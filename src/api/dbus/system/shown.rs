@@ -12,10 +12,16 @@ use crate::supervise::{Command, Orphan, Selection};
 /// a service only while it runs, as `/proc` shows it to them, and not where this host hides it.
 pub(crate) fn shown(asking: Option<&Asking>, report: ServiceReport) -> ServiceReport {
     match asking {
-        Some(asking) if !asking.caller.is_root() && (!report.state.is_alive() || hides_processes()) => {
-            ServiceReport { command_line: Vec::new(), ..report }
-        }
+        Some(asking) if !asking.caller.is_root() => shown_to_all(report),
         _ => report,
+    }
+}
+
+/// A report as everybody may see it.
+pub(crate) fn shown_to_all(report: ServiceReport) -> ServiceReport {
+    match !report.state.is_alive() || hides_processes() {
+        true => ServiceReport { command_line: Vec::new(), ..report },
+        false => report,
     }
 }
 

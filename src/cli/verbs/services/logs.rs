@@ -12,6 +12,8 @@ use crate::model::{Malformed, OwnerFacts, ServiceId, Target};
 use crate::observe::Want;
 use crate::services::{self, Output, Piece, Query, Source};
 
+/// So many of each are had of the system's daemon.
+const FROM_DAEMON: usize = crate::services::MOST_OF_DAEMON;
 /// So many lines of each, unless it is said.
 const LINES: usize = 20;
 
@@ -28,6 +30,10 @@ async fn logs(ctx: &Context<'_>, args: &Logs) -> Result<(), Error> {
     let lines = args.lines.or((args.since.is_none()).then_some(LINES));
     let lines = lines.filter(|lines| *lines != usize::MAX);
     let query = Query { lines, since: args.since, stderr: args.stderr };
+    let guest = sources.iter().any(|source| matches!(source, Source::System(..)));
+    if guest && lines.is_none_or(|lines| lines > FROM_DAEMON) {
+        ctx.say.note(&format!("the system's provost gives {FROM_DAEMON} lines of each at most, the last ones"));
+    }
     let width = match sources.as_slice() {
         [_] => 0,
         several => several.iter().map(|source| source.whose().len()).max().unwrap_or(0),
