@@ -141,7 +141,8 @@ fn system(rig: &Rig) -> Result<()> {
 fn unit_is_as_it_should_be(rig: &Rig) -> Result<()> {
     let root = rig.as_root();
     let path = "/etc/systemd/system/provost.service";
-    let verified = root.run(["systemd-analyze", "verify", path, "/etc/systemd/system/provost.slice"])?;
+    let verified =
+        root.run(["systemd-analyze", super::man(rig), "verify", path, "/etc/systemd/system/provost.slice"])?;
     expect!(verified.status.success() && verified.stderr.trim().is_empty(), "{verified:?}");
     let security = root.run(["systemd-analyze", "security", "--no-pager", UNIT])?.ok()?;
     let line = security.lines().find(|line| line.contains("Overall exposure")).unwrap_or_default();
