@@ -22,6 +22,11 @@ pub fn register(trials: &mut Trials) {
 /// Where the rig has the program under test.
 const PROGRAM: &str = "/usr/local/bin/provost";
 
+/// Whether a unit's page is looked for: only where there is a program for pages.
+fn man(rig: &Rig) -> &'static str {
+    if rig.exists("/usr/bin/man") { "--man=yes" } else { "--man=no" }
+}
+
 /// A copy of the program in a user's hands, of a version that differs in nothing but its last byte.
 fn download(rig: &Rig, user: &str, path: &str, version: char) -> Result<()> {
     let folder = path.rsplit_once('/').map_or("/", |parts| parts.0);

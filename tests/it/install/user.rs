@@ -47,6 +47,7 @@ fn user(rig: &Rig) -> Result<()> {
     let verified = ines.clone().env("PATH", path).run([
         "systemd-analyze",
         "--user",
+        super::man(rig),
         "verify",
         ".config/systemd/user/provost.service",
     ])?;
