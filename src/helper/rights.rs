@@ -10,7 +10,7 @@ use crate::systemd::CallError;
 
 /// For a process of another user.
 pub(super) const SIGNAL: &str = "org.provost.signal-process";
-/// For one that has root's rights in any way.
+/// For one that has root's rights in any way, or those of two users.
 pub(super) const SIGNAL_ROOT: &str = "org.provost.signal-root-process";
 /// For a unit of another user's manager.
 pub(super) const USER_UNITS: &str = "org.provost.manage-user-units";
@@ -42,7 +42,8 @@ impl Helper {
             ("user_unit", user_unit),
             ("signal", signals.to_owned()),
         ];
-        let action = if seen.is_roots() { SIGNAL_ROOT } else { SIGNAL };
+        // A rule about one user's processes is not to reach what is another's too.
+        let action = if seen.is_roots() || !seen.is_of_one() { SIGNAL_ROOT } else { SIGNAL };
         Question { action, details, what, own: false }
     }
 

@@ -39,6 +39,11 @@ impl Seen {
         self.uids.contains(&0)
     }
 
+    /// Whether it is one user's alone. What a setuid program runs is two users'.
+    pub(super) fn is_of_one(&self) -> bool {
+        self.is_of(self.uids[0])
+    }
+
     /// Whether this user may signal it without anybody's help, and it is nobody else's in any way.
     pub(super) fn is_of(&self, uid: u32) -> bool {
         self.uids == [uid; 4]

@@ -11,7 +11,7 @@
 //!
 //! | method | polkit action | default |
 //! |---|---|---|
-//! | `SignalProcess` | `org.provost.signal-process`; `org.provost.signal-root-process` if any of the four uids is 0 | an administrator's password, each time |
+//! | `SignalProcess` | `org.provost.signal-process`; `org.provost.signal-root-process` if one of the four uids is 0, or they differ | an administrator's password, each time |
 //! | `StopProcessTree` | the same, for each member of the tree by its own facts | the same |
 //! | `UserUnit` | `org.provost.manage-user-units` | the same |
 //! | `Explain`, `PortOwner`, `ProcessDetails` | none: nothing secret is told | open |
