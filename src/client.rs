@@ -41,7 +41,7 @@ impl Client {
 
     /// Who owns the target, what it serves, and what the caller may do with it.
     pub async fn inspect(&self, target: &Target) -> Result<InspectReport, Error> {
-        let want = Want { actions: Action::ALL.to_vec(), probe: true, sudo: false, suggest: true };
+        let want = Want { actions: Action::ALL.to_vec(), probe: true, suggest: true, ..Want::default() };
         let facts = self.facts(target, &want).await?;
         let like = Request::new(Action::Stop);
         let plans: Vec<Vec<Plan>> = facts.owners.iter().map(|o| decide_all(&facts, o, &like)).collect();
@@ -51,9 +51,7 @@ impl Client {
     /// How a request would be carried out: one plan an owner, with the exact target of each. A
     /// bare word that leads to several owners is [`Error::Ambiguous`], unless `all` is set.
     pub async fn plan(&self, target: &Target, request: &Request, all: bool) -> Result<Vec<(String, Plan)>, Error> {
-        let actions = if request.force { vec![request.action, Action::Kill] } else { vec![request.action] };
-        let facts = self.facts(target, &Want { actions, probe: false, sudo: request.sudo, suggest: true }).await?;
-        let mut facts = facts;
+        let mut facts = self.facts(target, &Want { suggest: true, ..Want::request(request) }).await?;
         if !all {
             service_first(&mut facts);
         }

@@ -22,6 +22,8 @@
 //! * [`registry`]: the durable record of what provost started.
 //! * `supervise`, `backend`: services that provost starts itself.
 //! * `daemon`, `api`, `control`: who hosts them, how it is spoken to, and who speaks.
+//! * `install`, `doctor`: how it comes onto a host, and what it finds missing there.
+//! * `helper`: what the system's daemon does for users who may not do it themselves.
 //! * [`cli`]: the command line.
 //! * `systemd`, `polkit`, `sys`: the D-Bus client, the terminal agent, the only unsafe code.
 //!
@@ -52,8 +54,11 @@ pub(crate) mod control;
 pub(crate) mod daemon;
 pub mod decide;
 mod disk;
+mod doctor;
 pub mod ensure;
 mod error;
+pub(crate) mod helper;
+mod install;
 mod join;
 #[allow(dead_code, unused_imports)]
 pub(crate) mod logs;

@@ -247,7 +247,10 @@ async fn follow(client: &Client, service: &ServiceFacts) -> Option<Events> {
         return None;
     }
     let observer = client.observer();
-    let instance = crate::services::instance_of(observer.units(), observer.caller().uid);
+    let instance = match service.system {
+        true => crate::model::Instance::System,
+        false => crate::services::instance_of(observer.units(), observer.caller().uid),
+    };
     let control = Control::connect(instance).await.ok().flatten()?;
     let events = control.events().await.ok()?;
     let now = control.list(std::slice::from_ref(&service.report.id), None, false).await.ok()?;

@@ -11,15 +11,37 @@ use crate::model::{Aim, Ladder, ProcState, Rung, Signal};
 use crate::observe::{ProcFs, tree};
 use crate::sys::pidfd::PidFd;
 
-/// Sends one signal; `false` to a process that has ended.
-type Send = dyn Fn(&PidFd, u32, Signal) -> Result<bool, ActError> + Sync;
+/// By what right the processes of a tree are reached, and how.
+pub(crate) trait Hand: Sync {
+    /// Hears of the members, each time before they are sent something: some may have joined.
+    fn admit(&self, members: Vec<(u32, &PidFd)>) -> impl Future<Output = ()> + Send {
+        drop(members);
+        std::future::ready(())
+    }
+
+    /// Sends one signal; `false` to a process that has ended.
+    fn send(&self, pidfd: &PidFd, pid: u32, signal: Signal) -> Result<bool, ActError>;
+}
+
+/// With the caller's own rights, which the kernel knows.
+impl<F: Fn(&PidFd, u32, Signal) -> Result<bool, ActError> + Sync> Hand for F {
+    fn send(&self, pidfd: &PidFd, pid: u32, signal: Signal) -> Result<bool, ActError> {
+        self(pidfd, pid, signal)
+    }
+}
+
+/// A process at the top of a tree that is to be ended.
+pub(crate) struct Root {
+    pub(crate) pid: u32,
+    pub(crate) start_ticks: u64,
+    pub(crate) pidfd: PidFd,
+}
 
 /// The processes of a tree, each held by its pidfd. Grows while it is looked at: what a member
 /// started meanwhile belongs to it.
-struct Tree<'a> {
+struct Tree<'a, H: Hand> {
     proc: &'a ProcFs,
-    /// How a signal is sent: [`send_to`], but in tests.
-    by: &'a Send,
+    by: &'a H,
     own: u32,
     members: BTreeMap<u32, Member>,
 }
@@ -42,9 +64,9 @@ impl Member {
     }
 }
 
-impl Tree<'_> {
+impl<H: Hand> Tree<'_, H> {
     /// Takes in everything that descends from a member by now.
-    fn grow(&mut self) {
+    async fn grow(&mut self) {
         let table = tree::table(self.proc);
         // A member that has ended still names its session and group, which the kernel keeps from
         // other processes as long as anybody is in them; but its pid alone may be another's now.
@@ -64,6 +86,7 @@ impl Tree<'_> {
                 self.members.insert(pid, Member::new(pidfd, row.start_ticks));
             }
         }
+        self.by.admit(self.alive().map(|(pid, member)| (pid, &member.pidfd)).collect()).await;
     }
 
     fn alive(&self) -> impl Iterator<Item = (u32, &Member)> {
@@ -82,7 +105,7 @@ impl Tree<'_> {
             if member.last == Some(signal) || !member.pidfd.is_alive() {
                 continue;
             }
-            member.refused = (self.by)(&member.pidfd, *pid, signal).err();
+            member.refused = self.by.send(&member.pidfd, *pid, signal).err();
             member.last = Some(signal);
             // A stopped process takes nothing but SIGKILL before it is continued; and who was
             // stopped for a SIGKILL that it did not get must not stay so. The kernel permits
@@ -91,7 +114,7 @@ impl Tree<'_> {
                 None => signal != Signal::KILL,
                 Some(_) => std::mem::take(&mut member.stopped),
             };
-            if goes_on && let Err(error) = (self.by)(&member.pidfd, *pid, Signal::CONT) {
+            if goes_on && let Err(error) = self.by.send(&member.pidfd, *pid, Signal::CONT) {
                 tracing::debug!(pid, %error, "not continued");
             }
         }
@@ -99,17 +122,17 @@ impl Tree<'_> {
 
     /// Before SIGKILL everything is stopped, so that nothing forks away while it is counted. Who
     /// cannot be stopped is left to [`Self::send`], which follows at once.
-    fn freeze(&mut self) {
+    async fn freeze(&mut self) {
         for _ in 0..16 {
             let before = self.members.len();
             // Who was sent a SIGKILL by an earlier rung gets no other, and so nobody to continue it.
             for (pid, member) in self.members.iter_mut().filter(|(_, m)| m.last != Some(Signal::KILL)) {
-                match (self.by)(&member.pidfd, *pid, Signal::STOP) {
+                match self.by.send(&member.pidfd, *pid, Signal::STOP) {
                     Ok(sent) => member.stopped |= sent,
                     Err(error) => tracing::debug!(pid, %error, "not stopped"),
                 }
             }
-            self.grow();
+            self.grow().await;
             if self.members.len() == before {
                 break;
             }
@@ -132,7 +155,7 @@ impl Tree<'_> {
     /// One rung: the signal to all, then the wait; whoever joins meanwhile gets it too.
     async fn rung(&mut self, rung: Rung) {
         if rung.signal == Signal::KILL {
-            self.freeze();
+            self.freeze().await;
         }
         self.send(rung.signal);
         let wait = tokio::time::sleep(rung.wait);
@@ -142,33 +165,56 @@ impl Tree<'_> {
                 () = self.one_ended() => {}
                 () = &mut wait => return,
             }
-            self.grow();
+            self.grow().await;
             self.send(rung.signal);
+        }
+    }
+}
+
+impl<H: Hand> Drop for Tree<'_, H> {
+    /// Whoever gives up in the middle leaves nobody stopped.
+    fn drop(&mut self) {
+        for (pid, member) in &self.members {
+            if member.stopped && member.last != Some(Signal::KILL) && member.pidfd.is_alive() {
+                let _ = self.by.send(&member.pidfd, *pid, Signal::CONT);
+            }
         }
     }
 }
 
 /// Ends the trees of the given processes by the rungs of the ladder.
 pub(crate) async fn end(proc: &ProcFs, roots: &[Aim], ladder: &Ladder) -> Result<Done, ActError> {
-    end_by(proc, roots, ladder, &send_to).await
+    end_held(proc, opened(proc, roots)?, ladder, &send_to).await
 }
 
-async fn end_by(proc: &ProcFs, roots: &[Aim], ladder: &Ladder, by: &Send) -> Result<Done, ActError> {
-    let mut tree = Tree { proc, by, own: std::process::id(), members: BTreeMap::new() };
+/// Those of the processes that are still there.
+fn opened(proc: &ProcFs, roots: &[Aim]) -> Result<Vec<Root>, ActError> {
+    let mut held = Vec::new();
     for aim in roots {
         match open(proc, aim) {
             Ok(pidfd) => {
-                let start_ticks = aim.identity.start_ticks;
-                tree.members.insert(aim.identity.pid, Member::new(pidfd, start_ticks));
+                held.push(Root { pid: aim.identity.pid, start_ticks: aim.identity.start_ticks, pidfd });
             }
             Err(ActError::Gone(_)) => {}
             Err(error) => return Err(error),
         }
     }
+    Ok(held)
+}
+
+/// The same for processes that are held already, by somebody's hand.
+pub(crate) async fn end_held<H: Hand>(
+    proc: &ProcFs,
+    roots: Vec<Root>,
+    ladder: &Ladder,
+    by: &H,
+) -> Result<Done, ActError> {
+    let members = roots.into_iter().map(|root| (root.pid, Member::new(root.pidfd, root.start_ticks)));
+    let mut tree = Tree { proc, by, own: std::process::id(), members: members.collect() };
     if tree.members.is_empty() {
         return Ok(Done { outcome: Outcome::Unchanged, state: "it has ended meanwhile".to_owned() });
     }
-    tree.grow();
+    tree.grow().await;
     let mut last = Signal::TERM;
     for rung in &ladder.0 {
         last = rung.signal;
@@ -186,7 +232,7 @@ async fn end_by(proc: &ProcFs, roots: &[Aim], ladder: &Ladder, by: &Send) -> Res
 }
 
 /// Who lives on because it could not be signalled, where that is anybody.
-fn refused(tree: &Tree<'_>) -> Option<ActError> {
+fn refused<H: Hand>(tree: &Tree<'_, H>) -> Option<ActError> {
     let errors: Vec<&ActError> = tree.alive().filter_map(|(_, member)| member.refused.as_ref()).collect();
     let mut text = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
     match tree.members.len() - errors.len() {
@@ -199,7 +245,7 @@ fn refused(tree: &Tree<'_>) -> Option<ActError> {
 }
 
 /// What is left after the last rung. A process in uninterruptible sleep cannot be helped.
-fn survived(tree: &Tree<'_>, last: Signal) -> ActError {
+fn survived<H: Hand>(tree: &Tree<'_, H>, last: Signal) -> ActError {
     let state = |pid| tree.proc.process(pid).map(|p| p.state);
     let left: Vec<String> = tree
         .alive()
@@ -247,7 +293,7 @@ mod tests {
         let root = Aim::from(&proc.process(shell.id()).unwrap());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let ladder = ladder.parse().unwrap();
-        let result = runtime.block_on(async { end_by(&proc, &[root], &ladder, &by).await });
+        let result = runtime.block_on(async { end_held(&proc, opened(&proc, &[root]).unwrap(), &ladder, &by).await });
         shell.kill().unwrap();
         shell.wait().unwrap();
         assert!(proc.stat(children[1]).is_err() || !PidFd::open(children[1]).is_ok_and(|fd| fd.is_alive()));
@@ -274,5 +320,45 @@ mod tests {
     fn who_was_stopped_and_may_not_be_killed_is_continued() {
         let error = one_refuses(&[Signal::KILL], "KILL");
         assert!(matches!(error, ActError::NotPermitted(_)), "{error:?}");
+    }
+
+    /// Waits for ever once somebody was stopped, as for an answer.
+    struct Waits(std::sync::atomic::AtomicBool);
+
+    impl Hand for Waits {
+        async fn admit(&self, _: Vec<(u32, &PidFd)>) {
+            if self.0.load(std::sync::atomic::Ordering::Relaxed) {
+                std::future::pending::<()>().await;
+            }
+        }
+
+        fn send(&self, pidfd: &PidFd, pid: u32, signal: Signal) -> Result<bool, ActError> {
+            self.0.fetch_or(signal == Signal::STOP, std::sync::atomic::Ordering::Relaxed);
+            send_to(pidfd, pid, signal)
+        }
+    }
+
+    #[test]
+    fn who_gives_up_in_the_middle_leaves_nobody_stopped() {
+        let proc = ProcFs::host().unwrap();
+        let (mut shell, children) = family();
+        let root = Aim::from(&proc.process(shell.id()).unwrap());
+        let waits = Waits(false.into());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let given_up = runtime.block_on(async {
+            let ladder = Ladder::force();
+            let ending = end_held(&proc, opened(&proc, &[root]).unwrap(), &ladder, &waits);
+            tokio::time::timeout(std::time::Duration::from_millis(50), ending).await
+        });
+        assert!(given_up.is_err() && waits.0.into_inner(), "it did not wait");
+        for pid in children.iter().chain([&shell.id()]) {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+            assert!(!stat.contains(") T "), "{stat}");
+        }
+        for pid in children {
+            PidFd::open(pid).unwrap().signal(9).unwrap();
+        }
+        shell.kill().unwrap();
+        shell.wait().unwrap();
     }
 }

@@ -116,7 +116,7 @@ async fn manager(observer: &Observer, whose: Whose) -> Result<Manager, ActError>
     observer.bus().manager(whose).await.map_err(ActError::Unreachable)
 }
 
-async fn agent(observer: &Observer, interactive: bool) -> Result<Option<Agent>, ActError> {
+pub(super) async fn agent(observer: &Observer, interactive: bool) -> Result<Option<Agent>, ActError> {
     if !interactive {
         return Ok(None);
     }

@@ -5,6 +5,7 @@
 
 mod command;
 pub(crate) mod end;
+mod helper;
 mod job;
 mod service;
 mod signal;
@@ -145,6 +146,15 @@ async fn step(observer: &Observer, action: Action, step: &Step, options: Options
         }
         Step::Signal { processes, signal } => signal::send(observer.proc(), processes, *signal),
         Step::End { processes, ladder } => end::end(observer.proc(), processes, ladder).await,
+        Step::HelperSignal { processes, signal, interactive } => {
+            helper::signal(observer, processes, *signal, *interactive).await
+        }
+        Step::HelperEnd { processes, ladder, interactive } => {
+            helper::end(observer, processes, ladder, *interactive).await
+        }
+        Step::HelperUnit { uid, unit, action, signal, interactive } => {
+            helper::unit(observer, (*uid, unit), *action, *signal, *interactive).await
+        }
         Step::Service { .. } => service::ask(observer, step, options.no_block).await,
         Step::Command { argv } => command::run(argv, action).await,
     }

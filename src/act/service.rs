@@ -1,7 +1,7 @@
 //! Services of our own: their daemon is asked, and followed until it is done.
 
 use super::{ActError, Done, Outcome};
-use crate::control::{Control, Touched};
+use crate::control::{Asks, Control, Touched};
 use crate::error::Error;
 use crate::model::Instance;
 use crate::model::service::ServiceReport;
@@ -11,7 +11,7 @@ use crate::services::{self, Choice, Ended, Follow, Goal};
 
 /// Asks for one step, and waits for its end unless `no_block`.
 pub(super) async fn ask(observer: &Observer, step: &Step, no_block: bool) -> Result<Done, ActError> {
-    let Step::Service { id, action, system, start_daemon, load, .. } = step else {
+    let Step::Service { id, action, system, start_daemon, load, interactive, .. } = step else {
         return Err(ActError::Failed("it is no step for a daemon".to_owned()));
     };
     let instance = if *system { Instance::System } else { Instance::User };
@@ -24,7 +24,9 @@ pub(super) async fn ask(observer: &Observer, step: &Step, no_block: bool) -> Res
             Err(error) => Err(error),
         },
     };
-    let control = control.map_err(act_error)?;
+    let caller = observer.caller();
+    let asks = Asks { terminal: caller.interactive, session: caller.session.is_some() };
+    let control = control.map_err(act_error)?.asking(interactive.then_some(asks));
     if let Some(path) = load {
         let choice = Choice { named: Some(path), instance, uid: observer.caller().uid };
         let project = services::load(path, choice).map_err(act_error)?;

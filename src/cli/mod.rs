@@ -74,14 +74,17 @@ fn signals_as_kill_has_them(mut args: Vec<OsString>) -> Vec<OsString> {
 async fn run(cli: Cli) -> ExitCode {
     let json = cli.global.json || cli.global.output == Output::Json;
     let say = Say { json, quiet: cli.global.quiet };
-    if let Some(Verb::Daemon(args)) = &cli.verb {
-        let usual = Instance::usual(rustix::process::geteuid().as_raw());
-        let instance = match (cli.global.user, cli.global.system) {
-            (true, _) => Instance::User,
-            (_, true) => Instance::System,
-            _ => usual,
-        };
-        return verbs::daemon::run(say, instance, args).await;
+    let instance = match (cli.global.user, cli.global.system) {
+        (true, _) => Instance::User,
+        (_, true) => Instance::System,
+        _ => Instance::usual(rustix::process::geteuid().as_raw()),
+    };
+    let ask = !cli.global.no_ask_password;
+    match &cli.verb {
+        Some(Verb::Daemon(args)) => return verbs::daemon::run(say, instance, args, !cli.global.no_ask_password).await,
+        Some(Verb::Install(args)) => return verbs::install::run(say, instance, ask, args).await,
+        Some(Verb::Uninstall(args)) => return verbs::uninstall::run(say, instance, ask, args).await,
+        _ => {}
     }
     let units = match (cli.global.user, cli.global.system) {
         (true, _) => Units::User,
@@ -92,7 +95,7 @@ async fn run(cli: Cli) -> ExitCode {
         Ok(client) => client,
         Err(error) => return say.error(&error),
     };
-    let context = verbs::Context { client: &client, say, ask_password: !cli.global.no_ask_password };
+    let context = verbs::Context { client: &client, say, ask_password: ask };
     match cli.verb {
         None => verbs::overview::run(&context).await,
         Some(Verb::Inspect(args)) => verbs::inspect::run(&context, &args).await,
@@ -117,7 +120,8 @@ async fn run(cli: Cli) -> ExitCode {
         Some(Verb::Registry) => verbs::registry::run(&context).await,
         Some(Verb::Orphans(args)) => verbs::orphans::run(&context, &args).await,
         Some(Verb::Config(args)) => verbs::config::run(&context, &args, &cli.global),
-        Some(Verb::Daemon(_)) => ExitCode::SUCCESS,
+        Some(Verb::Doctor) => verbs::doctor::run(&context, instance).await,
+        Some(Verb::Daemon(_) | Verb::Install(_) | Verb::Uninstall(_)) => ExitCode::SUCCESS,
         Some(Verb::Completions(args)) => verbs::generate::completions(&args),
         Some(Verb::Man(args)) => verbs::generate::man(&context, &args),
     }

@@ -6,12 +6,13 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::errors::{Errors, Fault, Problem, located};
+use super::trust::distrust;
 
 /// Larger is no config: one of ten thousand services is half of it.
 const MOST: u64 = 4 << 20;
 
-/// The text of a file, without a byte order mark.
-pub(super) fn read(path: &Path) -> Result<String, Errors> {
+/// The text of a file, without a byte order mark; `system`: which must be root's alone.
+pub(super) fn read(path: &Path, system: bool) -> Result<String, Errors> {
     let wrong = |message: String| Errors::from(Problem::of_file(path, message));
     let io = |error: std::io::Error| wrong(format!("it cannot be read: {error}"));
     // A FIFO without a writer would be waited for.
@@ -19,6 +20,9 @@ pub(super) fn read(path: &Path) -> Result<String, Errors> {
     let file = OpenOptions::new().read(true).custom_flags(nonblock).open(path).map_err(io)?;
     if !file.metadata().map_err(io)?.is_file() {
         return Err(wrong("it is no regular file".to_owned()));
+    }
+    if system && let Some(why) = distrust(&file, path, 0) {
+        return Err(wrong(format!("it {why}").replacen("it its", "its", 1)));
     }
     let mut bytes = Vec::new();
     file.take(MOST + 1).read_to_end(&mut bytes).map_err(io)?;
@@ -73,9 +77,9 @@ mod tests {
             (folder.path().to_owned(), "no regular file"),
             (folder.path().join("none.toml"), "No such file"),
         ] {
-            let error = read(&path).unwrap_err().to_string();
+            let error = read(&path, false).unwrap_err().to_string();
             assert!(error.contains(part), "{error}");
         }
-        assert_eq!(read(&write("bom.toml", "\u{feff}a = 1".as_bytes())).unwrap(), "a = 1");
+        assert_eq!(read(&write("bom.toml", "\u{feff}a = 1".as_bytes()), false).unwrap(), "a = 1");
     }
 }

@@ -18,6 +18,7 @@ mod read;
 mod resolve;
 mod schema;
 mod tree;
+mod trust;
 mod written;
 
 #[cfg(test)]
@@ -35,6 +36,7 @@ pub use find::find;
 pub use names::environment_names;
 pub use resolve::{Reached, Resolved, Surroundings, resolve};
 pub use schema::schema;
+pub(crate) use trust::distrusted_folder;
 pub(crate) use written::toml as written_toml;
 pub use written::written;
 
@@ -108,7 +110,7 @@ pub struct OrphanOptions {
 /// # Errors
 /// All that is wrong in it, or that it cannot be read.
 pub fn load(path: &Path, options: &LoadOptions) -> Result<Project, Errors> {
-    let text = file::read(path)?;
+    let text = file::read(path, options.system)?;
     let absolute = file::absolute(path)?;
     parse(path, &absolute, &text, options)
 }

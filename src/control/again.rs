@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::systemd::CallError;
 
 /// How often a call is repeated.
-const TRIES: usize = 3;
+pub(super) const TRIES: usize = 3;
 /// How long a daemon that said that it ends may take to be gone.
 const GONE: Duration = Duration::from_secs(10);
 
@@ -31,6 +31,11 @@ impl Line {
         Ok(Self { proxy: Arc::new(Mutex::new(proxy(&connection).await?)), socket })
     }
 
+    /// Whether a bus is between.
+    pub(super) fn is_bus(&self) -> bool {
+        self.socket.is_none()
+    }
+
     /// For calls that are made once.
     pub(super) fn proxy(&self) -> Proxy {
         self.proxy.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -42,17 +47,22 @@ impl Line {
         let mut left = TRIES;
         loop {
             let proxy = self.proxy();
-            let answer = call(proxy.clone()).await;
-            match answer {
-                Err(error) if left > 0 && is_cut(&error) => {
-                    left -= 1;
-                    if !self.again(&proxy).await {
-                        return Err(error);
-                    }
-                }
-                answer => return answer,
+            match soon(call(proxy.clone())).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) if !self.is_again(&proxy, &error, &mut left).await => return Err(error),
+                Err(_) => {}
             }
         }
+    }
+
+    /// Whether a call that ended so is to be made again; `left` counts down.
+    pub(super) async fn is_again(&self, proxy: &Proxy, error: &zbus::Error, left: &mut usize) -> bool {
+        if *left == 0 || !is_cut(error) {
+            return false;
+        }
+        *left -= 1;
+        // Over a bus whoever follows is called, or started.
+        self.socket.is_none() || self.again(proxy).await
     }
 
     /// Connects to the daemon that follows; whether there is one.
@@ -70,7 +80,19 @@ impl Line {
 
 /// Whether the daemon went before it answered, or would not because it was going.
 fn is_cut(error: &zbus::Error) -> bool {
-    is_ending(error) || matches!(CallError::from(error.clone()), CallError::Lost(_))
+    is_ending(error)
+        || match CallError::from(error.clone()) {
+            CallError::Lost(_) => true,
+            // What a bus says of one that has left it.
+            CallError::Remote { name, message } => name.ends_with(".NoReply") && message.contains("disconnected"),
+            CallError::Timeout => false,
+        }
+}
+
+/// An answer that nobody has to type a password for.
+pub(super) async fn soon<T>(call: impl Future<Output = zbus::Result<T>>) -> zbus::Result<T> {
+    let late = |_| zbus::Error::from(std::io::Error::from(std::io::ErrorKind::TimedOut));
+    tokio::time::timeout(connect::TIMEOUT, call).await.map_err(late)?
 }
 
 async fn proxy(connection: &zbus::Connection) -> Result<Proxy, Error> {

@@ -9,13 +9,13 @@ use nix::sys::socket::{getsockopt, sockopt};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use zbus::connection::Builder;
 
-use crate::api::dbus::NAME;
+use super::bus;
 use crate::error::Error;
 use crate::model::Instance;
 use crate::paths::Places;
 
 /// The longest time for an answer. Whatever takes longer is told by events.
-const TIMEOUT: Duration = Duration::from_secs(60);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The longest time for a greeting: a daemon that is stopped (SIGSTOP) accepts and says nothing.
 const HELLO: Duration = Duration::from_secs(5);
@@ -24,11 +24,11 @@ const HELLO: Duration = Duration::from_secs(5);
 const TRIES: usize = 3;
 
 /// A connection to the daemon of this kind, and its socket unless that is a bus's; `None` if none
-/// runs.
+/// runs, nor is started by the bus.
 pub(super) async fn connect(instance: Instance) -> Result<Option<(zbus::Connection, Option<PathBuf>)>, Error> {
     let uid = rustix::process::geteuid().as_raw();
     if instance == Instance::System && uid != 0 {
-        return Ok(connect_system().await?.map(|connection| (connection, None)));
+        return Ok(bus::connect().await?.map(|connection| (connection, None)));
     }
     let Some(socket) = Places::of(instance, uid).map(|places| places.socket()) else { return Ok(None) };
     Ok(connect_socket(&socket).await?.map(|connection| (connection, Some(socket))))
@@ -68,17 +68,4 @@ fn open(path: &Path) -> io::Result<UnixStream> {
     let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
     rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)?;
     Ok(socket.into())
-}
-
-/// The system's daemon, if it runs. It is not started for this.
-async fn connect_system() -> Result<Option<zbus::Connection>, Error> {
-    let connection =
-        crate::systemd::connect_system().await.map_err(|e| Error::Unreachable(format!("no system bus: {e}")))?;
-    let name = zbus::names::BusName::try_from(NAME).map_err(|e| Error::Unreachable(e.to_string()))?;
-    let bus = zbus::fdo::DBusProxy::new(&connection).await.map_err(|e| Error::Unreachable(e.to_string()))?;
-    match bus.name_has_owner(name).await {
-        Ok(true) => Ok(Some(connection)),
-        Ok(false) => Ok(None),
-        Err(error) => Err(Error::Unreachable(format!("the system bus: {error}"))),
-    }
 }

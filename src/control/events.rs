@@ -3,6 +3,8 @@
 use tokio::sync::mpsc;
 use zbus::{MatchRule, MessageStream, message};
 
+use super::again::soon;
+use super::bus::Owner;
 use crate::api::dbus::{Dict, ManagerProxy, from_call, from_dict};
 use crate::error::Error;
 use crate::model::service::Event;
@@ -21,15 +23,37 @@ pub(crate) struct Events {
 
 impl Events {
     /// From now on.
-    pub(super) async fn subscribe(proxy: &ManagerProxy<'static>) -> Result<Self, Error> {
+    pub(super) async fn subscribe(proxy: &ManagerProxy<'static>, bus: bool) -> Result<Self, Error> {
         let failed = |e| from_call("subscribing to events", e);
+        let connection = proxy.inner().connection();
         let rule = MatchRule::builder().msg_type(message::Type::Signal);
-        let rule = rule.interface("org.provost.Provost1.Manager").member("Event");
-        let stream = MessageStream::for_match_rule(rule.build().map_err(failed)?, proxy.inner().connection(), None);
+        let mut rule = rule.interface("org.provost.Provost1.Manager").member("Event");
+        let mut owner = None;
+        if bus {
+            // It may have to be started first.
+            soon(proxy.subscribe()).await.map_err(failed)?;
+            let found = Owner::of(connection).await.map_err(failed)?;
+            rule = rule.sender(found.name.clone());
+            owner = Some(found);
+        }
+        let stream = MessageStream::for_match_rule(rule.build().map_err(failed)?, connection, None);
         let mut stream = stream.await.map_err(failed)?;
         let (send, received) = mpsc::unbounded_channel();
         let reader = tokio::spawn(async move {
-            while let Some(Ok(message)) = next(&mut stream).await {
+            let gone = async {
+                match &mut owner {
+                    Some(owner) => owner.gone().await,
+                    None => std::future::pending().await,
+                }
+            };
+            let mut gone = std::pin::pin!(gone);
+            loop {
+                let message = tokio::select! {
+                    biased;
+                    message = next(&mut stream) => message,
+                    () = &mut gone => return,
+                };
+                let Some(Ok(message)) = message else { return };
                 let body = message.body();
                 let dict: Dict = match body.deserialize() {
                     Ok(dict) => dict,
@@ -49,7 +73,7 @@ impl Events {
             }
         });
         let events = Self { received, reader, last: None, missed: 0 };
-        proxy.subscribe().await.map_err(failed)?;
+        soon(proxy.subscribe()).await.map_err(failed)?;
         Ok(events)
     }
 

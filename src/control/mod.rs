@@ -4,16 +4,20 @@
 //! bus, so that polkit knows who calls.
 
 mod again;
+mod ask;
+mod bus;
 mod connect;
 mod events;
+pub(crate) mod helper;
 mod linger;
 mod start;
 
+pub(crate) use ask::Asks;
 pub(crate) use events::Events;
 pub(crate) use linger::Linger;
 pub(crate) use start::{own_program, start_daemon};
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use again::{Line, Proxy};
@@ -21,7 +25,7 @@ use again::{Line, Proxy};
 use crate::api::dbus::{Dict, from_call, from_dict, to_dict};
 use crate::error::Error;
 use crate::model::service::{ServiceReport, ServiceSpec};
-use crate::model::{Instance, ServiceId, Signal, Whom};
+use crate::model::{Action, Instance, ServiceId, Signal, Verdict, Whom};
 use crate::supervise::{Orphan, OrphansCleaned, Stop};
 
 /// Which services had something to do.
@@ -45,13 +49,14 @@ pub(crate) struct DaemonFacts {
 #[derive(Debug, Clone)]
 pub(crate) struct Control {
     line: Line,
+    asks: Option<Asks>,
 }
 
 impl Control {
     /// Connects to the caller's daemon of this kind; `None` if none runs.
     pub(crate) async fn connect(instance: Instance) -> Result<Option<Self>, Error> {
         match connect::connect(instance).await? {
-            Some((connection, socket)) => Ok(Some(Self { line: Line::over(connection, socket).await? })),
+            Some((connection, socket)) => Ok(Some(Self { line: Line::over(connection, socket).await?, asks: None })),
             None => Ok(None),
         }
     }
@@ -59,8 +64,18 @@ impl Control {
     /// Connects by a control socket at this path.
     pub(crate) async fn connect_to(socket: &Path) -> Result<Option<Self>, Error> {
         match connect::connect_socket(socket).await? {
-            Some(connection) => Ok(Some(Self { line: Line::over(connection, Some(socket.to_owned())).await? })),
+            Some(connection) => {
+                Ok(Some(Self { line: Line::over(connection, Some(socket.to_owned())).await?, asks: None }))
+            }
             None => Ok(None),
+        }
+    }
+
+    /// The system's daemon, if it runs, over a connection to the system bus that there is already.
+    pub(crate) async fn on_bus(bus: &zbus::Connection) -> Result<Option<Self>, Error> {
+        match bus::is_there(bus).await? {
+            true => Ok(Some(Self { line: Line::over(bus.clone(), None).await?, asks: None })),
+            false => Ok(None),
         }
     }
 
@@ -70,23 +85,21 @@ impl Control {
         config: &Path,
         environment: &BTreeMap<String, String>,
     ) -> Result<Vec<ServiceId>, Error> {
-        let path = text(config)?;
-        let ids = self.line.repeat(async |proxy| proxy.load(path, map(environment)).await).await;
-        ids_of(ids.map_err(|e| from_call("loading the config", e))?)
+        ids_of(self.change("loading the config", "Load", true, &(text(config)?, environment)).await?)
     }
 
-    /// Makes services known that are in no file.
+    /// Makes services known that are in no file; one of the same id that does not run is replaced.
     pub(crate) async fn define(
         &self,
         specs: &[ServiceSpec],
         environment: &BTreeMap<String, String>,
     ) -> Result<Vec<ServiceId>, Error> {
-        let define = async |proxy: Proxy| proxy.define(specs.iter().map(to_dict).collect(), map(environment)).await;
-        let ids = self.line.repeat(define).await;
-        ids_of(ids.map_err(|e| from_call("defining the service", e))?)
+        let specs: Vec<Dict> = specs.iter().map(to_dict).collect();
+        ids_of(self.change("defining the service", "Define", true, &(specs, environment)).await?)
     }
 
-    /// Starts services and what they come after; returns at once.
+    /// Starts services and what they come after; returns at once. Of each: whether there was
+    /// anything to do.
     pub(crate) async fn start(
         &self,
         ids: &[ServiceId],
@@ -94,42 +107,64 @@ impl Control {
         environment: &BTreeMap<String, String>,
     ) -> Result<Touched, Error> {
         let project = project.map_or(Ok(""), text)?;
-        let start = async |proxy: Proxy| proxy.start(&words(ids), project, map(environment)).await;
-        touched(self.line.repeat(start).await, "start")
+        touched(self.change("start", "Start", true, &(words(ids), project, environment)).await?, "start")
     }
 
     /// Stops services and what comes after them; returns at once.
     pub(crate) async fn stop(&self, ids: &[ServiceId], project: Option<&Path>, force: bool) -> Result<Touched, Error> {
         let project = project.map_or(Ok(""), text)?;
-        let stop = async |proxy: Proxy| proxy.stop(&words(ids), project, force).await;
-        touched(self.line.repeat(stop).await, "stop")
+        touched(self.change("stop", "Stop", true, &(words(ids), project, force)).await?, "stop")
     }
 
     /// Stops what runs and starts it.
     pub(crate) async fn restart(&self, ids: &[ServiceId], project: Option<&Path>) -> Result<Touched, Error> {
         let project = project.map_or(Ok(""), text)?;
-        touched(self.line.proxy().restart(&words(ids), project).await, "restart")
+        touched(self.change("restart", "Restart", false, &(words(ids), project)).await?, "restart")
     }
 
     /// Has services read their configuration again.
     pub(crate) async fn reload(&self, ids: &[ServiceId]) -> Result<Touched, Error> {
-        touched(self.line.proxy().reload(&words(ids)).await, "reload")
+        touched(self.change("reload", "Reload", false, &(words(ids),)).await?, "reload")
     }
 
     /// Sends a signal.
     pub(crate) async fn kill(&self, ids: &[ServiceId], whom: Whom, signal: Signal) -> Result<Touched, Error> {
-        touched(self.line.proxy().kill(&words(ids), whom.as_str(), signal.number()).await, "kill")
+        let body = (words(ids), whom.as_str(), signal.number());
+        touched(self.change("kill", "Kill", false, &body).await?, "kill")
     }
 
     /// Whether services start with their project or the daemon.
     pub(crate) async fn enable(&self, ids: &[ServiceId], enabled: bool) -> Result<Touched, Error> {
-        let enable = async |proxy: Proxy| proxy.enable(&words(ids), enabled).await;
-        touched(self.line.repeat(enable).await, if enabled { "enable" } else { "disable" })
+        let doing = if enabled { "enable" } else { "disable" };
+        touched(self.change(doing, "Enable", true, &(words(ids), enabled)).await?, doing)
     }
 
     /// Stops services and forgets them.
     pub(crate) async fn remove(&self, ids: &[ServiceId]) -> Result<Touched, Error> {
-        touched(self.line.proxy().remove(&words(ids)).await, "remove")
+        touched(self.change("remove", "Remove", false, &(words(ids),)).await?, "remove")
+    }
+
+    /// What polkit says of these verbs for a service, to whoever asks: exactly, without a prompt.
+    pub(crate) async fn explain(&self, id: &ServiceId, verbs: &[Action]) -> Result<BTreeMap<Action, Verdict>, Error> {
+        let verbs: Vec<&str> = verbs.iter().map(|verb| verb.verb()).collect();
+        let ids = [id.as_str()];
+        let explain = async |proxy: Proxy| proxy.explain(&ids, &verbs).await;
+        let all = self.line.repeat(explain).await.map_err(|e| from_call("the verdict", e))?;
+        let action = |verb: &str| Action::ALL.into_iter().find(|action| action.verb() == verb);
+        let verdict = |word: &str| match word {
+            "allowed" => Some(Verdict::Allowed),
+            "needs-password" => Some(Verdict::NeedsPassword),
+            "denied" => Some(Verdict::Denied),
+            _ => None,
+        };
+        let of_id = all.iter().filter(|(of, ..)| of == id.as_str());
+        Ok(of_id.filter_map(|(_, verb, word)| Some((action(verb)?, verdict(word)?))).collect())
+    }
+
+    /// What services have written, as JSON lines through a pipe.
+    pub(crate) async fn logs(&self, ids: &[ServiceId], query: &Dict) -> Result<std::os::fd::OwnedFd, Error> {
+        let pipe: zbus::OwnedFd = self.change("the log", "Logs", false, &(words(ids), query)).await?;
+        Ok(pipe.into())
     }
 
     /// What services are doing.
@@ -152,37 +187,51 @@ impl Control {
 
     /// Ends orphans.
     pub(crate) async fn clean_orphans(&self, names: &[String], force: bool) -> Result<OrphansCleaned, Error> {
-        let cleaned =
-            self.line.proxy().clean_orphans(&strs(names), force).await.map_err(|e| from_call("orphans", e))?;
+        let cleaned: Dict = self.change("orphans", "CleanOrphans", false, &(strs(names), force)).await?;
         from_dict(&cleaned).map_err(|e| not_understood("orphans", &e))
     }
 
     /// Reads all config files again and applies what changed; the ids that it touched.
     pub(crate) async fn reload_config(&self) -> Result<Vec<ServiceId>, Error> {
-        let reload = self.line.repeat(async |proxy| proxy.reload_config().await).await;
-        ids_of(reload.map_err(|e| from_call("reading the config again", e))?)
+        ids_of(self.change("reading the config again", "ReloadConfig", true, &()).await?)
     }
 
     /// Has the daemon execute its program anew, and returns when the connection ends. Every
     /// service keeps running.
     pub(crate) async fn reexecute(&self) -> Result<(), Error> {
-        let proxy = self.line.proxy();
-        proxy.reexecute().await.map_err(|e| from_call("restarting the daemon", e))?;
-        proxy.inner().connection().closed().await;
-        Ok(())
+        self.last("restarting the daemon", "Reexecute", &()).await
     }
 
-    /// Ends the daemon, and returns when the connection ends.
+    /// Ends the daemon, and returns when the connection ends: services keep running (`keep`), those
+    /// of the direct backend are stopped (`direct`), all are stopped (`all`), or killed (`force`).
     pub(crate) async fn exit(&self, services: Stop) -> Result<(), Error> {
+        self.last("ending the daemon", "Exit", &(services.as_str(),)).await
+    }
+
+    /// What the daemon does last.
+    async fn last<B: serde::Serialize + zbus::DynamicType>(
+        &self,
+        doing: &str,
+        method: &str,
+        body: &B,
+    ) -> Result<(), Error> {
         let proxy = self.line.proxy();
-        proxy.exit(services.as_str()).await.map_err(|e| from_call("ending the daemon", e))?;
-        proxy.inner().connection().closed().await;
+        let connection = proxy.inner().connection();
+        let owner = match self.line.is_bus() {
+            true => Some(bus::Owner::of(connection).await.map_err(|e| from_call(doing, e))?),
+            false => None,
+        };
+        self.change::<_, ()>(doing, method, false, body).await?;
+        match owner {
+            Some(mut owner) => owner.gone().await,
+            None => connection.closed().await,
+        }
         Ok(())
     }
 
     /// All events from now on: subscribe before you act, and nothing is missed.
     pub(crate) async fn events(&self) -> Result<Events, Error> {
-        Events::subscribe(&self.line.proxy()).await
+        Events::subscribe(&self.line.proxy(), self.line.is_bus()).await
     }
 
     /// What happened last, the oldest first.
@@ -216,10 +265,6 @@ fn strs(names: &[String]) -> Vec<&str> {
     names.iter().map(String::as_str).collect()
 }
 
-fn map(environment: &BTreeMap<String, String>) -> HashMap<&str, &str> {
-    environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
-}
-
 fn not_understood(doing: &str, error: &dyn std::fmt::Display) -> Error {
     let why = format!("{doing}: the daemon's answer is not understood ({error}); 'provost daemon restart' may help");
     Error::Act(crate::act::ActError::Failed(why))
@@ -229,8 +274,7 @@ fn ids_of(ids: Vec<String>) -> Result<Vec<ServiceId>, Error> {
     ids.iter().map(|id| id.parse().map_err(|e| not_understood("ids", &e))).collect()
 }
 
-fn touched(reply: zbus::Result<Vec<(String, bool)>>, doing: &str) -> Result<Touched, Error> {
-    let all = reply.map_err(|e| from_call(doing, e))?;
+fn touched(all: Vec<(String, bool)>, doing: &str) -> Result<Touched, Error> {
     all.into_iter().map(|(id, did)| Ok((id.parse().map_err(|e| not_understood(doing, &e))?, did))).collect()
 }
 

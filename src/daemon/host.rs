@@ -3,19 +3,27 @@
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::notify::Notify;
-use super::{Options, memory, nofile, on_stop, supervisor, told};
-use crate::api::dbus::{Api, ControlSocket, Recent, Request, serve_on, session_address};
+use super::told::{self, Leave};
+use super::{Options, memory, nofile, on_stop, supervisor};
+use crate::api::dbus::{
+    Api, ControlSocket, Handover, Recent, Request, Restarts, is_activatable, serve_on, serve_system, session_address,
+    start_next,
+};
 use crate::config::{LoadOptions, OnStop};
 use crate::error::Error;
 use crate::model::{Instance, ServiceId};
 use crate::registry::Lock;
 use crate::supervise::{Command, Handle, Refusal, Selection, Stop};
+
+/// How long what is under way when the daemon ends may take.
+const ANSWERS: Duration = Duration::from_secs(20);
 
 /// A daemon that runs.
 pub(crate) struct Daemon {
@@ -29,9 +37,14 @@ pub(crate) struct Daemon {
     servers: JoinSet<()>,
     /// Ends when nothing is left to do, if the daemon is to end then.
     told: tokio::task::JoinHandle<()>,
+    /// Has the system bus left, and whether it is served.
+    leaving: watch::Sender<bool>,
+    on_the_bus: watch::Receiver<bool>,
     on_stop: Option<OnStop>,
     /// The control socket, for the next program.
     listening: OwnedFd,
+    /// The name on the bus, for the next program.
+    handover: Arc<Handover>,
     /// Given up last.
     _lock: Lock,
 }
@@ -42,8 +55,8 @@ pub(crate) enum Ended {
     /// As it was asked to.
     Done,
     /// Its program is to be executed anew; its services run on, and whoever connects to this
-    /// socket meanwhile waits.
-    Reexecute(OwnedFd),
+    /// socket meanwhile waits. The other one is the connection that has the name on the bus.
+    Reexecute(OwnedFd, Option<OwnedFd>),
 }
 
 struct Signals {
@@ -88,6 +101,13 @@ impl Daemon {
     /// and ends nothing: what runs is to be supervised in any case.
     pub(crate) async fn start(mut options: Options) -> Result<Self, Error> {
         let signals = Signals::new().map_err(|source| Error::Io { what: "signals".to_owned(), source })?;
+        if options.places.instance == Instance::System {
+            let places = &options.places;
+            let mut folders = [&places.state, &places.logs, &places.runtime].into_iter();
+            if let Some(why) = folders.find_map(|folder| crate::config::distrusted_folder(folder)) {
+                return Err(Error::Act(crate::act::ActError::Failed(why)));
+            }
+        }
         let lock =
             Lock::take(&options.places).map_err(|error| Error::Act(crate::act::ActError::Failed(error.to_string())))?;
         nofile::raise();
@@ -96,7 +116,11 @@ impl Daemon {
         let running = supervisor::start(&options.places, options.backend).await?;
 
         let (ask, requests) = mpsc::unbounded_channel();
-        let (counted, clients) = tokio::sync::watch::channel(0);
+        let (counted, clients) = watch::channel(0);
+        let (called, calls) = watch::channel(0);
+        let (named, on_the_bus) = watch::channel(false);
+        let (leaving, leave) = watch::channel(false);
+        let handover = Arc::new(Handover::new(options.bus.take()));
         let mut servers = JoinSet::new();
         let recent = Recent::default();
         servers.spawn(recent.clone().keep(running.handle.events()));
@@ -106,6 +130,9 @@ impl Daemon {
             backend: running.backend,
             requests: ask,
             clients: counted,
+            calls: called,
+            named,
+            restarts: Restarts::default(),
             recent,
             foreground: options.foreground,
         });
@@ -119,14 +146,22 @@ impl Daemon {
         let listening = socket.duplicate().map_err(failed)?;
         let served = Arc::clone(&api);
         servers.spawn(async move { socket.serve(served).await });
-        if options.places.instance == Instance::User
-            && let Some(address) = session_address(options.places.uid)
-        {
+        if options.places.instance == Instance::System {
+            servers.spawn(serve_system(Arc::clone(&api), leave, Arc::clone(&handover)));
+        } else if let Some(address) = session_address(options.places.uid) {
             servers.spawn(serve_on(address, Arc::clone(&api)));
         }
         servers.spawn(memory::give_back(running.handle.events(), clients.clone()));
         let events = running.handle.events();
-        let told = told::follow(running.handle.clone(), events, Rc::clone(&notify), options.exit_when_idle, clients);
+        let leaves = match options.exit_when_idle {
+            false => Leave::Never,
+            true if options.places.instance == Instance::System && is_activatable().await => {
+                Leave::Unused(options.unused)
+            }
+            true => Leave::AfterLast,
+        };
+        let wanted = told::Wanted { clients, calls };
+        let told = told::follow(running.handle.clone(), events, Rc::clone(&notify), leaves, wanted);
         let mut daemon = Self {
             handle: running.handle,
             supervisor: running.task,
@@ -135,8 +170,11 @@ impl Daemon {
             signals,
             servers,
             told: tokio::task::spawn_local(told),
+            leaving,
+            on_the_bus,
             on_stop: None,
             listening,
+            handover,
             options,
             _lock: lock,
         };
@@ -188,10 +226,12 @@ impl Daemon {
                         .listening
                         .try_clone()
                         .map_err(|source| Error::Io { what: "the control socket".to_owned(), source })?;
-                    return self.end(Stop::None).await.map(|()| Ended::Reexecute(listening));
+                    let bus = self.handover.take();
+                    return self.end(Stop::None).await.map(|()| Ended::Reexecute(listening, bus));
                 }
                 Reason::Idle => {
-                    tracing::info!("the last service has ended, and the daemon with it");
+                    tracing::info!("nothing runs and nothing is asked for: ending");
+                    self.leave_the_bus().await;
                     return self.finish(Stop::None).await.map(|()| Ended::Done);
                 }
                 Reason::SupervisorEnded => {
@@ -201,9 +241,32 @@ impl Daemon {
         }
     }
 
+    /// Gives the name on the system bus up, and answers what has come until then: what comes
+    /// afterwards starts the next daemon. What that is to supervise starts it too.
+    async fn leave_the_bus(&mut self) {
+        if !*self.on_the_bus.borrow() {
+            return;
+        }
+        // The manager queues a start from now on, and does not take it for done.
+        self.notify.say("STOPPING=1");
+        self.leaving.send_replace(true);
+        let left = self.on_the_bus.wait_for(|served| !served);
+        if tokio::time::timeout(ANSWERS, left).await.is_err() {
+            tracing::warn!("a call is still under way, and is ended");
+        }
+        let which = Selection::default();
+        let known = self.handle.ask(|answer| Command::Report { which, resources: false, answer }).await;
+        if known.is_ok_and(|all| all.iter().any(|report| report.state.is_alive())) {
+            tracing::info!("something was started meanwhile: the next daemon takes over");
+            start_next().await;
+        }
+    }
+
     /// Ends all of it.
     pub(crate) async fn finish(self, stop: Stop) -> Result<(), Error> {
         let path = self.options.places.socket();
+        // Not where the program is executed anew: the manager would kill it after a while.
+        self.notify.say("STOPPING=1");
         let ended = self.end(stop).await;
         // Nobody serves it any more, and nobody else does yet: the lock is held.
         let _ = std::fs::remove_file(path);
@@ -212,7 +275,6 @@ impl Daemon {
 
     /// Ends the supervisor, and with it this. A second signal makes it short.
     async fn end(mut self, stop: Stop) -> Result<(), Error> {
-        self.notify.say("STOPPING=1");
         let (handle, foreground) = (self.handle.clone(), self.options.foreground);
         let finish = |stop| {
             let handle = handle.clone();

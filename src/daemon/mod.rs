@@ -29,6 +29,9 @@ use crate::model::service::BackendChoice;
 use crate::paths::Places;
 use crate::supervise::Stop;
 
+/// How long a daemon that the bus starts stays when nothing is asked of it.
+const UNUSED: std::time::Duration = std::time::Duration::from_secs(30);
+
 /// How a daemon is to run.
 #[derive(Debug)]
 pub(crate) struct Options {
@@ -40,12 +43,16 @@ pub(crate) struct Options {
     pub(crate) config: Option<PathBuf>,
     /// It ends after its last service has.
     pub(crate) exit_when_idle: bool,
+    /// The same of one that the bus starts: when nothing was asked of it for this long.
+    pub(crate) unused: std::time::Duration,
     /// Where it says that it is ready, besides the service manager.
     pub(crate) notify: Option<PathBuf>,
     /// It is hosted by a verb in the foreground: nothing is loaded, and a signal stops everything.
     pub(crate) foreground: bool,
     /// The control socket of the program that executed this one.
     pub(crate) control: Option<std::os::unix::net::UnixListener>,
+    /// Its connection that has the name on the system bus.
+    pub(crate) bus: Option<std::os::fd::OwnedFd>,
 }
 
 impl Options {
@@ -64,9 +71,11 @@ impl Options {
             backend,
             config: None,
             exit_when_idle: false,
+            unused: UNUSED,
             notify: None,
             foreground: false,
             control: None,
+            bus: None,
         })
     }
 }
@@ -89,7 +98,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Error> {
     };
     match Daemon::start(options).await.map_err(failed)?.run().await? {
         Ended::Done => Ok(()),
-        Ended::Reexecute(listening) => Err(reexec::now(&listening)),
+        Ended::Reexecute(listening, bus) => Err(reexec::now(&listening, bus.as_ref())),
     }
 }
 

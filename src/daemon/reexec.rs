@@ -9,21 +9,25 @@ use rustix::io::{FdFlags, fcntl_setfd};
 
 use crate::error::Error;
 
-/// The word that tells the next program which descriptor the control socket is.
-pub(crate) const FLAG: &str = "--control-fd";
+/// The words that tell the next program which descriptors the control socket and the connection
+/// to the system bus are.
+pub(crate) const FLAGS: [&str; 2] = ["--control-fd", "--bus-fd"];
 
 /// Executes the file that has this program's path now, with the same words. Returns only if that
 /// fails. All other descriptors are closed by it, and with them the lock is given up.
-pub(super) fn now(listening: &OwnedFd) -> Error {
+pub(super) fn now(listening: &OwnedFd, bus: Option<&OwnedFd>) -> Error {
     let failed = |source| Error::Io { what: "the daemon cannot execute its program anew".to_owned(), source };
     let path = match crate::control::own_program() {
         Ok(path) => path,
         Err(error) => return error,
     };
-    if let Err(error) = fcntl_setfd(listening.as_fd(), FdFlags::empty()) {
-        return failed(error.into());
+    for left in [Some(listening), bus].into_iter().flatten() {
+        if let Err(error) = fcntl_setfd(left.as_fd(), FdFlags::empty()) {
+            return failed(error.into());
+        }
     }
-    let words = words(std::env::args_os().collect(), listening.as_raw_fd());
+    let left = [Some(listening.as_raw_fd()), bus.map(|bus| bus.as_raw_fd())];
+    let words = words(std::env::args_os().collect(), left);
     let words: Option<Vec<CString>> = words.into_iter().map(|word| CString::new(word.into_vec()).ok()).collect();
     let (Ok(program), Some(words)) = (CString::new(path), words) else {
         return failed(std::io::ErrorKind::InvalidInput.into());
@@ -35,11 +39,12 @@ pub(super) fn now(listening: &OwnedFd) -> Error {
     }
 }
 
-/// The words of this program, with the descriptor in place of an earlier one.
-fn words(mut words: Vec<OsString>, descriptor: i32) -> Vec<OsString> {
-    let earlier = format!("{FLAG}=");
-    words.retain(|word| !word.as_bytes().starts_with(earlier.as_bytes()));
-    words.push(format!("{earlier}{descriptor}").into());
+/// The words of this program, with the descriptors in place of earlier ones.
+fn words(mut words: Vec<OsString>, left: [Option<i32>; 2]) -> Vec<OsString> {
+    let earlier = |word: &OsString| FLAGS.iter().any(|flag| word.as_bytes().starts_with(format!("{flag}=").as_bytes()));
+    words.retain(|word| !earlier(word));
+    let now = FLAGS.iter().zip(left).filter_map(|(flag, number)| Some(format!("{flag}={}", number?).into()));
+    words.extend(now);
     words
 }
 
@@ -50,10 +55,12 @@ mod tests {
     #[test]
     fn there_is_one_descriptor_at_the_end() {
         let say = |line: &str, n| {
-            let said = words(line.split(' ').map(OsString::from).collect(), n);
+            let said = words(line.split(' ').map(OsString::from).collect(), [Some(n), None]);
             said.join(" ".as_ref()).into_string().unwrap()
         };
         assert_eq!(say("provost daemon --user", 9), "provost daemon --user --control-fd=9");
         assert_eq!(say("provost daemon --control-fd=9 --user", 12), "provost daemon --user --control-fd=12");
+        let both = words(vec!["x".into(), "--bus-fd=3".into()], [Some(4), Some(5)]);
+        assert_eq!(both, ["x", "--control-fd=4", "--bus-fd=5"]);
     }
 }

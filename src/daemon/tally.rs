@@ -39,7 +39,8 @@ impl Tally {
         self.was_busy && self.nothing_runs()
     }
 
-    fn nothing_runs(&self) -> bool {
+    /// Whether nothing runs, nor will by itself.
+    pub(super) fn nothing_runs(&self) -> bool {
         !self.states.values().any(|state| state.is_alive() || *state == ServiceState::Restarting)
     }
 

@@ -6,8 +6,8 @@ use proptest::sample::{select, subsequence};
 
 use super::samples::{self, OWN, unit_name};
 use crate::model::{
-    Action, Answer, Caller, Container, Facts, Host, Ladder, Manager, Owner, OwnerFacts, Polkit, ProcState, Process,
-    Reach, Request, Runtime, Signal, SignalAnswer, UnitFacts, Whom,
+    Action, Answer, Caller, Container, Explained, Facts, HelperFacts, Host, Ladder, Manager, Owner, OwnerFacts, Polkit,
+    ProcState, Process, Reach, Request, Runtime, Signal, SignalAnswer, UnitFacts, Verdict, Whom,
 };
 
 /// Names that the rules treat differently, protected and ordinary ones.
@@ -109,14 +109,17 @@ fn host() -> impl Strategy<Value = Host> {
     let version = |v: &str| Polkit::Version(v.to_owned());
     let polkit = select(vec![version("126"), version("0.105"), version("?"), Polkit::Absent, Polkit::NotAsked]);
     let group = select(vec![None, Some("wheel".to_owned())]);
-    (reach(), reach(), polkit, group, any::<bool>()).prop_map(|(system_bus, user_manager, polkit, group, agent)| Host {
-        system_bus,
-        user_manager,
-        polkit,
-        admin_group: group,
-        pkttyagent: agent,
-        ..samples::host()
-    })
+    (reach(), reach(), polkit, group, any::<bool>(), reach()).prop_map(
+        |(system_bus, user_manager, polkit, group, agent, helper)| Host {
+            system_bus,
+            user_manager,
+            polkit,
+            admin_group: group,
+            pkttyagent: agent,
+            helper,
+            ..samples::host()
+        },
+    )
 }
 
 /// Processes with different pids, among them perhaps PID 1, provost, and a kernel thread.
@@ -195,6 +198,28 @@ fn who() -> impl Strategy<Value = Owner> {
     ]
 }
 
+/// What the helper says, of whatever it is asked.
+fn explained() -> impl Strategy<Value = Explained> {
+    let verdict = select(vec![Verdict::Allowed, Verdict::NeedsPassword, Verdict::Denied]);
+    let action = state(&["org.provost.signal-process", "org.provost.signal-root-process", ""]);
+    let exe = select(vec!["/usr/bin/x", "", "relative"]);
+    (verdict, action, exe, text()).prop_map(|(verdict, polkit_action, exe, reason)| {
+        let details = [("user", "mary"), ("exe", exe)].map(|(k, v)| (k.to_owned(), v.to_owned()));
+        Explained { verdict, polkit_action, details: details.into_iter().collect(), reason }
+    })
+}
+
+/// The helper's answers of an owner with these processes, some of them missing.
+fn helper(processes: &[Process]) -> impl Strategy<Value = Option<HelperFacts>> + use<> {
+    let identities: Vec<_> = processes.iter().map(|process| process.identity).collect();
+    let count = identities.len();
+    let of_one = btree_map(action(), explained(), 0..6);
+    let facts = (vec(of_one, count), btree_map(action(), explained(), 0..6)).prop_map(move |(answers, unit)| {
+        HelperFacts { processes: identities.iter().copied().zip(answers).collect(), unit }
+    });
+    proptest::option::weighted(0.7, facts)
+}
+
 /// One owner. The kernel's answers follow kill(2) for most processes, and now and then a
 /// process is gone, was not asked, or an LSM says no.
 fn owner(caller: &Caller) -> impl Strategy<Value = OwnerFacts> + use<> {
@@ -208,7 +233,9 @@ fn owner(caller: &Caller) -> impl Strategy<Value = OwnerFacts> + use<> {
     (who(), processes(), facts, shape).prop_flat_map(move |(who, processes, facts, shape)| {
         let pids: Vec<u32> = processes.iter().map(Process::pid).collect();
         let count = pids.len();
-        (subsequence(pids.clone(), 0..=count), subsequence(pids, 0..=count)).prop_map(move |(matched, more)| {
+        let helper = helper(&processes);
+        let parts = (subsequence(pids.clone(), 0..=count), subsequence(pids, 0..=count), helper);
+        parts.prop_map(move |(matched, more, helper)| {
             let (named, includes_main, quirks, runtime, sudo) = shape.clone();
             let answer = |p: &Process, quirk: u8| match quirk {
                 _ if p.kernel_thread => None,
@@ -220,7 +247,9 @@ fn owner(caller: &Caller) -> impl Strategy<Value = OwnerFacts> + use<> {
             };
             let signals = processes.iter().zip(&quirks).filter_map(|(p, q)| Some((p.identity, answer(p, *q)?)));
             let name = who.unit().map(|(_, unit)| unit.clone());
-            let facts = facts.clone().zip(name).map(|(f, id)| UnitFacts { id, ..f });
+            // The manager of another user tells nobody but that user and root.
+            let tells = !matches!(&who, Owner::UserUnit { uid: of, .. } if *of != uid && uid != 0);
+            let facts = facts.clone().filter(|_| tells).zip(name).map(|(f, id)| UnitFacts { id, ..f });
             OwnerFacts {
                 named: named && can_be_named(&who),
                 includes_main,
@@ -229,6 +258,7 @@ fn owner(caller: &Caller) -> impl Strategy<Value = OwnerFacts> + use<> {
                 matched,
                 unit: facts,
                 runtime_command: runtime,
+                helper: helper.map(Box::new),
                 sudo,
                 ..samples::owner(who.clone(), "somebody", processes.clone())
             }
@@ -288,6 +318,10 @@ fn every_kind_of_plan_occurs() {
         "UserUnit",
         "Container",
         "Sudo",
+        "Helper",
+        "HelperSignal",
+        "HelperEnd",
+        "HelperUnit",
         "Probe",
         "Refused",
         "already",

@@ -1,13 +1,22 @@
 //! Facts and a request in, a plan out: who may do what, by what means, and why.
 //!
+//! The order of the means, and why: a service of our own is asked of its daemon, which would start
+//! it again otherwise; a unit is asked of its manager, for the same reason, and because the manager
+//! knows all of it. What no unit owns is signalled, if the kernel lets the caller. Where neither the
+//! kernel nor a manager obeys the caller, the privileged helper may, if it is there: last of these,
+//! because it asks for more than anybody who may do it alone needs. A container is its runtime's,
+//! sudo is used where it was asked for, and where nothing is allowed the process can still be probed.
+//!
 //! Pure: the same facts and the same request always give the same plan. Nothing here reads the
 //! host or changes it. Each kind of owner has its file; `protect` comes before all of them.
 
 mod ask;
 mod container;
+mod helper;
+mod helper_rule;
 mod polkit_rule;
 mod process;
-mod protect;
+pub(crate) mod protect;
 mod service;
 mod unit;
 mod words;
@@ -24,6 +33,7 @@ mod properties;
 mod samples;
 
 pub(crate) use container::program as runtime_program;
+pub use helper_rule::helper_rule;
 pub use polkit_rule::{polkit_rule, sudoers_line};
 
 use crate::model::{Action, Facts, Means, Owner, OwnerFacts, Plan, Request, Step, Stopper, UnitKind, Verdict};

@@ -86,7 +86,7 @@ fn sudoers_word(id: &str) -> String {
 }
 
 /// A string literal of JavaScript.
-fn quote(s: &str) -> String {
+pub(super) fn quote(s: &str) -> String {
     let mut out = String::from("\"");
     for c in s.chars() {
         match c {
@@ -100,7 +100,7 @@ fn quote(s: &str) -> String {
 }
 
 /// A file name that the shell takes as it is.
-fn file_name(user: &str, unit: &str) -> String {
+pub(super) fn file_name(user: &str, unit: &str) -> String {
     let plain = |s: &str| {
         s.chars().map(|c| if c.is_ascii_alphanumeric() || ".-_@".contains(c) { c } else { '_' }).collect::<String>()
     };

@@ -1,6 +1,6 @@
 //! Processes without a unit of their own: direct signals through pidfds.
 
-use super::{Ctx, PlanExt, protect, words};
+use super::{Ctx, PlanExt, helper, protect, words};
 use crate::model::{
     Action, Aim, Ladder, Means, Owner, Plan, ProcState, Process, SignalAnswer, Step, Stopper, Verdict, Whom,
 };
@@ -80,7 +80,8 @@ fn permitted(ctx: &Ctx<'_>, reached: &[&Process], aims: &[&Process], words: Stri
     let answer = |p: &Process| ctx.owner.signal_answer(p.pid());
     let denied: Vec<&Process> = reached.iter().copied().filter(|p| answer(p) == Some(SignalAnswer::Denied)).collect();
     if let Some(first) = denied.first() {
-        return not_permitted(ctx, reached, first, denied.len());
+        return helper::processes(ctx, reached, &denied, &step)
+            .unwrap_or_else(|| not_permitted(ctx, reached, first, denied.len()));
     }
     if aims.iter().any(|p| answer(p).is_none()) {
         let reason = "there are too many processes to ask the kernel about each of them";
@@ -125,9 +126,10 @@ fn not_permitted(ctx: &Ctx<'_>, reached: &[&Process], first: &Process, denied: u
     };
     let who = ctx.owner.user.as_deref().filter(|u| !partly && *u != "root" && *u != ctx.facts.caller.user);
     let plan = Plan { stopper: Some(Stopper::NotPermitted), ..ctx.plan(Means::Probe, Verdict::Denied, reason) };
+    let also = helper::where_it_is_missing(ctx);
     plan.unlock(match who {
-        Some(user) => format!("{user} or root can do it, and whoever has CAP_KILL"),
-        None => "root can do it, and whoever has CAP_KILL".to_owned(),
+        Some(user) => format!("{user} or root can do it, and whoever has CAP_KILL{also}"),
+        None => format!("root can do it, and whoever has CAP_KILL{also}"),
     })
 }
 

@@ -24,12 +24,20 @@ fn plan(facts: &Facts, request: &Request) -> Plan {
 fn aims(step: &Step) -> &[Aim] {
     match step {
         Step::Signal { processes, .. } | Step::End { processes, .. } => processes,
-        Step::Job { .. } | Step::KillUnit { .. } | Step::Service { .. } | Step::Command { .. } => &[],
+        _ => &[],
+    }
+}
+
+/// The same, through the helper.
+fn helped(step: &Step) -> &[Aim] {
+    match step {
+        Step::HelperSignal { processes, .. } | Step::HelperEnd { processes, .. } => processes,
+        _ => &[],
     }
 }
 
 fn on_unit(step: &Step) -> bool {
-    matches!(step, Step::Job { .. } | Step::KillUnit { .. })
+    matches!(step, Step::Job { .. } | Step::KillUnit { .. } | Step::HelperUnit { .. })
 }
 
 fn by_sudo(step: &Step) -> bool {
@@ -80,11 +88,41 @@ proptest! {
     }
 
     #[test]
+    fn the_helper_is_for_what_the_caller_may_not_do(facts in arbitrary::facts(), request in arbitrary::request()) {
+        let owner = &facts.owners[0];
+        let plan = plan(&facts, &request);
+        let by_helper = |step: &Step| {
+            matches!(step, Step::HelperSignal { .. } | Step::HelperEnd { .. } | Step::HelperUnit { .. })
+        };
+        if plan.steps.iter().any(by_helper) {
+            prop_assert!(!facts.caller.is_root(), "root needs none: {:?}", plan);
+            prop_assert_eq!(plan.means, Means::Helper);
+            prop_assert!(owner.helper.is_some(), "it was not asked: {:?}", plan);
+        }
+        for step in &plan.steps {
+            for aim in helped(step) {
+                let process = owner.process(aim.identity.pid).expect("a process of the owner");
+                prop_assert_eq!(aim, &Aim::from(process), "nobody but the one that was looked at");
+                prop_assert!(![1, OWN].contains(&aim.identity.pid) && !process.kernel_thread);
+                prop_assert!(process.state != ProcState::Zombie);
+            }
+            if let Step::HelperSignal { processes, .. } = step {
+                let denied = |aim: &Aim| owner.signal_answer(aim.identity.pid) == Some(SignalAnswer::Denied);
+                prop_assert!(!processes.is_empty() && processes.iter().all(denied), "{:?}", plan);
+            }
+            if let Step::HelperEnd { .. } = step {
+                let denied = |pid: &u32| owner.signal_answer(*pid) == Some(SignalAnswer::Denied);
+                prop_assert!(owner.tree.iter().any(denied), "{:?}", plan);
+            }
+        }
+    }
+
+    #[test]
     fn a_stopped_tree_never_holds_provost(facts in arbitrary::facts(), request in arbitrary::request()) {
         let owner = &facts.owners[0];
         let plan = plan(&facts, &request);
         if owner.tree.contains(&OWN) && owner.process(OWN).is_some() && owner.signal_answer(OWN) != Some(SignalAnswer::Gone) {
-            prop_assert!(!plan.steps.iter().any(|s| matches!(s, Step::End { .. })), "{:?}", plan);
+            prop_assert!(!plan.steps.iter().any(|s| matches!(s, Step::End { .. } | Step::HelperEnd { .. })), "{:?}", plan);
         }
         if matches!(owner.owner, Owner::Container { .. }) && owner.process(OWN).is_some() {
             prop_assert!(!plan.steps.iter().any(|s| matches!(s, Step::Command { .. })), "{:?}", plan);
@@ -127,7 +165,8 @@ proptest! {
             (None, None) => prop_assert!(!plan.steps.is_empty(), "{:?}", plan),
         }
         for step in &plan.steps {
-            let aimless = matches!(step, Step::Signal { .. } | Step::End { .. }) && aims(step).is_empty();
+            let aimless = matches!(step, Step::Signal { .. } | Step::End { .. }) && aims(step).is_empty()
+                || matches!(step, Step::HelperSignal { .. } | Step::HelperEnd { .. }) && helped(step).is_empty();
             prop_assert!(!aimless, "{:?}", plan);
         }
         let text = serde_json::to_string(&plan).expect("JSON");
@@ -168,7 +207,14 @@ proptest! {
                     prop_assert!(*action == request.action && !request.only_process && !is_part(&facts));
                     prop_assert!(owner.service.is_some() && plan.means == Means::OwnService);
                 }
-                Step::Signal { .. } | Step::End { .. } => {
+                Step::HelperUnit { uid, unit, action, signal, .. } => {
+                    prop_assert_eq!(&owner.owner, &Owner::UserUnit { uid: *uid, unit: unit.clone() });
+                    prop_assert!(*uid != facts.caller.uid && !unit.is_template() && !request.only_process);
+                    prop_assert!(!is_part(&facts), "a part: {:?}", plan);
+                    prop_assert_eq!((*action, *signal), (request.action, request.signal));
+                    prop_assert!(!request.force || request.action != Action::Stop);
+                }
+                Step::Signal { .. } | Step::End { .. } | Step::HelperSignal { .. } | Step::HelperEnd { .. } => {
                     let scope = |kind| kind == UnitKind::Scope;
                     let unit = owner.owner.unit().map(|(_, unit)| unit.kind());
                     let ended = owner.unit.as_ref().is_some_and(|u| !u.is_active());
@@ -185,7 +231,12 @@ proptest! {
         let plan = plan(&facts, &request);
         let can = request.ask_password && facts.caller.interactive && facts.host.pkttyagent;
         for step in &plan.steps {
-            if let Step::Job { interactive, .. } | Step::KillUnit { interactive, .. } = step {
+            if let Step::Job { interactive, .. }
+            | Step::KillUnit { interactive, .. }
+            | Step::HelperSignal { interactive, .. }
+            | Step::HelperEnd { interactive, .. }
+            | Step::HelperUnit { interactive, .. } = step
+            {
                 prop_assert!(can || !interactive, "{:?}", plan);
                 prop_assert!(plan.verdict != Verdict::NeedsPassword || *interactive, "{:?}", plan);
                 prop_assert!(plan.verdict != Verdict::Allowed || !interactive, "{:?}", plan);
@@ -206,12 +257,13 @@ proptest! {
                     prop_assert_eq!(action, request.action);
                 }
                 Step::KillUnit { signal, whom, .. } => prop_assert_eq!((signal, whom), (request.signal, request.whom)),
-                Step::Signal { signal, .. } => prop_assert_eq!(signal, request.signal),
+                Step::Signal { signal, .. } | Step::HelperSignal { signal, .. } => prop_assert_eq!(signal, request.signal),
+                Step::HelperUnit { .. } => {}
                 Step::Service { action, force, signal, whom, .. } => {
                     prop_assert!(!force || (request.force && action == Action::Stop));
                     prop_assert_eq!((signal, whom), (request.signal, request.whom));
                 }
-                Step::End { ladder, .. } => {
+                Step::End { ladder, .. } | Step::HelperEnd { ladder, .. } => {
                     let expected = if request.force { Ladder::force() } else { request.ladder.clone() };
                     prop_assert_eq!(ladder, expected);
                 }
@@ -228,7 +280,11 @@ proptest! {
         let plan = plan(&facts, &request);
         let Some(unlock) = plan.unlock else { return Ok(()) };
         prop_assert!(!unlock.contains('*') && !unlock.contains("ALL"), "{}", unlock);
-        if unlock.contains("--polkit-rule") {
+        if unlock.contains("on this: ") {
+            let helper = facts.owners[0].helper.as_ref().expect("the helper was asked");
+            let mut said = helper.unit.values().chain(helper.processes.iter().flat_map(|(_, all)| all.values()));
+            prop_assert!(!facts.caller.is_root() && said.any(|of| super::helper_rule(&facts.caller, of).is_some()));
+        } else if unlock.contains("--polkit-rule") {
             let Owner::SystemUnit { unit } = &facts.owners[0].owner else { panic!("{unlock}") };
             let facts_of = facts.owners[0].unit.as_ref().expect("a unit");
             let verbs = super::polkit_rule::verbs(facts_of);

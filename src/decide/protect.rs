@@ -40,7 +40,19 @@ const BY_NAME_ONLY: [(&str, &str); 15] = [
 
 /// Whether provost never acts on the unit of this owner, whoever asks.
 pub(super) fn is_protected(unit: &UnitName) -> bool {
-    unit.kind() == UnitKind::Slice || NEVER.iter().any(|(name, _)| *name == unit.as_str())
+    unit.kind() == UnitKind::Slice || never(unit).is_some()
+}
+
+/// Why a unit is one without which the host, or the way back, is gone.
+pub(crate) fn never(unit: &UnitName) -> Option<&'static str> {
+    NEVER.iter().find(|(name, _)| *name == unit.as_str()).map(|(_, why)| *why)
+}
+
+/// What a unit holds that does not belong to any one process of it: it is acted on by name only.
+pub(crate) fn holds_others(unit: &UnitName) -> Option<&'static str> {
+    let name = unit.as_str();
+    let known = BY_NAME_ONLY.iter().find(|(n, _)| *n == name).map(|(_, holds)| *holds);
+    known.or_else(|| name.starts_with("user@").then_some("holds every unit of that user"))
 }
 
 /// A refusal, if the request touches a unit that must not be touched.
@@ -51,7 +63,7 @@ pub(super) fn check(ctx: &Ctx<'_>) -> Option<Plan> {
     if unit.kind() == UnitKind::Slice {
         return refuse("a slice holds the units of others");
     }
-    if let Some((_, why)) = NEVER.iter().find(|(n, _)| *n == name)
+    if let Some(why) = never(unit)
         && !beside_pid_1(ctx, name)
     {
         return refuse(why);
@@ -67,8 +79,7 @@ pub(super) fn check(ctx: &Ctx<'_>) -> Option<Plan> {
     if ctx.owner.named && !ctx.owner.by_pattern {
         return None;
     }
-    let by_name = BY_NAME_ONLY.iter().find(|(n, _)| *n == name).map(|(_, holds)| *holds);
-    let holds = by_name.or_else(|| name.starts_with("user@").then_some("holds every unit of that user"))?;
+    let holds = holds_others(unit)?;
     let what = if ctx.owner.named { "the pattern matches" } else { "it is a process of" };
     let reason = format!("{what} {name}, which {holds}");
     Some(ctx.refuse(Stopper::Choose, reason).unlock(format!(

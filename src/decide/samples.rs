@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::model::{
-    Action, Answer, Caller, Container, Facts, Host, Identity, Manager, Owner, OwnerFacts, Polkit, ProcState, Process,
-    Reach, Runtime, Session, SignalAnswer, Uids, UnitFacts, UnitName,
+    Action, Answer, Caller, Container, Explained, Facts, HelperFacts, Host, Identity, Manager, Owner, OwnerFacts,
+    Polkit, ProcState, Process, Reach, Runtime, Session, SignalAnswer, Uids, UnitFacts, UnitName, Verdict,
 };
 
 /// provost's own pid in all samples.
@@ -51,6 +51,7 @@ pub(super) fn host() -> Host {
         polkit: Polkit::Version("126".to_owned()),
         admin_group: Some("sudo".to_owned()),
         pkttyagent: true,
+        helper: Reach::NotAsked,
     }
 }
 
@@ -199,4 +200,31 @@ pub(super) fn in_container(runtime: Runtime, id: &str, manager: Manager, unit: O
 /// What was read for one owner.
 pub(super) fn facts(caller: Caller, owner: OwnerFacts) -> Facts {
     Facts { target: owner.exact.clone(), caller, host: host(), owners: vec![owner] }
+}
+
+/// An answer of the helper.
+pub(super) fn explained(verdict: Verdict, polkit_action: &str) -> Explained {
+    let details = [("user", "mary"), ("exe", "/opt/agent/bin/agent"), ("unit", "llm.service")];
+    Explained {
+        verdict,
+        polkit_action: polkit_action.to_owned(),
+        details: details.map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
+        reason: if verdict == Verdict::Denied { "polkit says no".to_owned() } else { String::new() },
+    }
+}
+
+/// The same where the helper was asked, and answers so to every question.
+pub(super) fn with_helper(mut facts: Facts, answer: Explained) -> Facts {
+    facts.host.helper = Reach::Yes;
+    for owner in &mut facts.owners {
+        let all = || BTreeMap::from(Action::ALL.map(|action| (action, answer.clone())));
+        let asked = owner.processes.iter().filter(|p| owner.signal_answer(p.pid()) == Some(SignalAnswer::Denied));
+        let roots = owner.matched.iter().filter_map(|pid| owner.process(*pid));
+        let mut processes: Vec<_> = asked.chain(roots).map(|process| (process.identity, all())).collect();
+        processes.sort_by_key(|(identity, _)| identity.pid);
+        processes.dedup_by_key(|(identity, _)| identity.pid);
+        let unit = if owner.owner.unit().is_some() { all() } else { BTreeMap::new() };
+        owner.helper = Some(Box::new(HelperFacts { processes, unit }));
+    }
+    facts
 }

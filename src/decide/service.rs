@@ -69,6 +69,14 @@ fn ask(ctx: &Ctx<'_>, facts: &ServiceFacts) -> Plan {
     // Nothing is to be stopped but what its record says: that needs no daemon.
     let only_written = request.action == Action::Stop && is_to_come(facts);
     let start_daemon = facts.said_by != SaidBy::Daemon && own && !only_written;
+    let verdict = match facts.verdicts.get(&request.action) {
+        _ if own => Verdict::Allowed,
+        Some(verdict) => *verdict,
+        None => Verdict::UnknownUntilAsked,
+    };
+    let no_password = words::no_password_here(ctx).filter(|_| !own);
+    let interactive =
+        matches!(verdict, Verdict::NeedsPassword | Verdict::UnknownUntilAsked) && !own && no_password.is_none();
     let step = Step::Service {
         id: id.clone(),
         action: request.action,
@@ -76,19 +84,46 @@ fn ask(ctx: &Ctx<'_>, facts: &ServiceFacts) -> Plan {
         signal: request.signal,
         whom: request.whom,
         system: facts.system,
+        interactive,
         start_daemon,
         load: facts.report.project.clone().filter(|_| facts.said_by == SaidBy::Config),
     };
     let why = match (facts.said_by, own) {
-        (_, false) => "the system's provost supervises it, and decides by polkit who may",
-        (SaidBy::Daemon, _) => "provost supervises it",
-        (SaidBy::Registry, _) if only_written => "it does not run, and its record is to say that it stays so",
-        (SaidBy::Registry, _) => "provost started it; no daemon runs, so that one is started for this",
-        (SaidBy::Config, _) => "it is described in the config, and is started under supervision",
+        (_, false) => match (of_system(ctx, verdict, no_password), verdict) {
+            (why, Verdict::Denied) => return not_permitted(ctx, verdict, why),
+            (why, Verdict::NeedsPassword) if no_password.is_some() => return not_permitted(ctx, verdict, why),
+            (why, _) => why,
+        },
+        (SaidBy::Daemon, _) => "provost supervises it".to_owned(),
+        (SaidBy::Registry, _) if only_written => {
+            "it does not run, and its record is to say that it stays so".to_owned()
+        }
+        (SaidBy::Registry, _) => "provost started it; no daemon runs, so that one is started for this".to_owned(),
+        (SaidBy::Config, _) => "it is described in the config, and is started under supervision".to_owned(),
     };
-    let verdict = if own { Verdict::Allowed } else { Verdict::UnknownUntilAsked };
     let plan = ctx.go(Means::OwnService, verdict, why, vec![step]);
     after(ctx, facts).into_iter().fold(plan, |plan, warning| plan.warn(warning))
+}
+
+fn not_permitted(ctx: &Ctx<'_>, verdict: Verdict, why: String) -> Plan {
+    Plan { stopper: Some(Stopper::NotPermitted), ..ctx.plan(Means::OwnService, verdict, why) }
+}
+
+/// Why the system's daemon lets the caller do it, or why not.
+fn of_system(ctx: &Ctx<'_>, verdict: Verdict, no_password: Option<&str>) -> String {
+    let who = "the system's provost supervises it";
+    let action = "polkit org.provost.manage-services";
+    match (verdict, no_password) {
+        (Verdict::Allowed, _) => format!("{who}, and lets {} do it ({action})", ctx.facts.caller.user),
+        (Verdict::Denied, _) => format!("{who}, and does not let {} do it ({action})", ctx.facts.caller.user),
+        (Verdict::NeedsPassword, Some(why)) => {
+            format!("{who}, and wants a password, {} ({action}), and {why}", words::whose_password(ctx))
+        }
+        (Verdict::NeedsPassword, None) => {
+            format!("{who}, and will ask for a password, {} ({action})", words::whose_password(ctx))
+        }
+        _ => format!("{who}, and decides by polkit who may"),
+    }
 }
 
 /// What else happens: others start before it.
@@ -116,7 +151,7 @@ mod tests {
             "watson",
             vec![samples::process(7000, 1, 1000, "llama-server")],
         );
-        let service = Some(Box::new(ServiceFacts { report, said_by, system: false }));
+        let service = Some(Box::new(ServiceFacts { report, said_by, system: false, verdicts: Default::default() }));
         let owner = OwnerFacts { service, named: true, ..owner };
         samples::facts(samples::watson(), owner)
     }
@@ -157,6 +192,34 @@ mod tests {
         assert!(matches!(told.steps.as_slice(), [Step::Service { start_daemon: false, .. }]), "{told:?}");
         let plan = plan(&facts("stopped", SaidBy::Daemon), Action::Kill);
         assert_eq!(plan.stopper, Some(Stopper::Impossible));
+    }
+
+    #[test]
+    fn the_systems_daemon_says_what_the_caller_may() {
+        let mut facts = facts("running", SaidBy::Daemon);
+        let service = facts.owners[0].service.as_mut().unwrap();
+        service.system = true;
+        service.verdicts = [
+            (Action::Restart, Verdict::Allowed),
+            (Action::Stop, Verdict::NeedsPassword),
+            (Action::Reload, Verdict::Denied),
+        ]
+        .into();
+        facts.caller.interactive = true;
+        facts.host.pkttyagent = true;
+        for (action, verdict, asks, stopper) in [
+            (Action::Restart, Verdict::Allowed, false, None),
+            (Action::Stop, Verdict::NeedsPassword, true, None),
+            (Action::Reload, Verdict::Denied, false, Some(Stopper::NotPermitted)),
+            (Action::Kill, Verdict::UnknownUntilAsked, true, None),
+        ] {
+            let plan = plan(&facts, action);
+            assert_eq!((plan.verdict, plan.asks_password(), plan.stopper), (verdict, asks, stopper), "{action}");
+        }
+        facts.caller.interactive = false;
+        let plan = plan(&facts, Action::Stop);
+        assert_eq!((plan.stopper, plan.steps.len()), (Some(Stopper::NotPermitted), 0));
+        assert!(plan.reason.contains("no terminal"), "{}", plan.reason);
     }
 
     #[test]

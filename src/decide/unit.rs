@@ -1,9 +1,7 @@
 //! Units: what can be said before their manager is asked.
 
-use super::{Ctx, PlanExt, ask, process, words};
-use crate::model::{
-    Action, Manager, Means, Plan, Reach, SignalAnswer, Stopper, UnitFacts, UnitKind, UnitName, Verdict, Whom,
-};
+use super::{Ctx, PlanExt, ask, helper, process, words};
+use crate::model::{Action, Manager, Means, Plan, Reach, Stopper, UnitFacts, UnitKind, UnitName, Verdict, Whom};
 
 /// At most so many other processes of a unit are listed.
 const LISTED: usize = 5;
@@ -19,7 +17,11 @@ pub(super) fn decide(ctx: &Ctx<'_>, unit: &UnitName) -> Plan {
         return ctx.refuse(Stopper::Impossible, "it is no unit");
     };
     let Some(facts) = &ctx.owner.unit else {
-        return unreachable(ctx, manager, unit);
+        let by_helper = match manager {
+            Manager::User(uid) => helper::user_unit(ctx, uid, unit),
+            Manager::System => None,
+        };
+        return by_helper.unwrap_or_else(|| unreachable(ctx, manager, unit));
     };
     missing(ctx, facts)
         .or_else(|| left_over(ctx, facts))
@@ -34,9 +36,7 @@ pub(super) fn decide(ctx: &Ctx<'_>, unit: &UnitName) -> Plan {
 /// The manager told nothing.
 fn unreachable(ctx: &Ctx<'_>, manager: Manager, unit: &UnitName) -> Plan {
     let caller = &ctx.facts.caller;
-    let directly = ctx.owner.matched.iter().any(|pid| ctx.owner.signal_answer(*pid) == Some(SignalAnswer::Allowed))
-        && matches!(ctx.request.action, Action::Stop | Action::Kill);
-    let directly = directly.then_some("--only-process signals the process itself; its manager may start it again");
+    let directly = helper::directly(ctx);
     if let Manager::User(uid) = manager
         && uid != caller.uid
         && !caller.is_root()
@@ -44,7 +44,8 @@ fn unreachable(ctx: &Ctx<'_>, manager: Manager, unit: &UnitName) -> Plan {
         let user = ctx.owner.user.clone().unwrap_or_else(|| format!("uid {uid}"));
         let reason = format!("{unit} belongs to the user manager of {user}, which obeys {user} and root only");
         let plan = Plan { stopper: Some(Stopper::NotPermitted), ..ctx.plan(Means::Probe, Verdict::Denied, reason) };
-        return plan.unlock(directly.map_or_else(|| format!("{user} or root can do it"), str::to_owned));
+        let also = helper::where_it_is_missing(ctx);
+        return plan.unlock(directly.unwrap_or_else(|| format!("{user} or root can do it{also}")));
     }
     let (name, reach) = match manager {
         Manager::System => ("systemd", &ctx.facts.host.system_bus),
@@ -56,7 +57,7 @@ fn unreachable(ctx: &Ctx<'_>, manager: Manager, unit: &UnitName) -> Plan {
         Reach::Yes => format!("{name} did not say what it knows of {unit}"),
         Reach::NotAsked => format!("{name} cannot be reached"),
     };
-    ctx.refuse(Stopper::Unreachable, reason).unlock_if(directly.map(str::to_owned))
+    ctx.refuse(Stopper::Unreachable, reason).unlock_if(directly)
 }
 
 /// The unit does not exist.

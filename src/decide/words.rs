@@ -1,7 +1,7 @@
 //! The sentences of reasons and unlocks that several rules share.
 
-use super::{Ctx, PlanExt};
-use crate::model::{Action, Manager, Plan, Polkit, Process, SignalAnswer, UnitFacts};
+use super::{Ctx, PlanExt, helper};
+use crate::model::{Action, Explained, Manager, Plan, Polkit, Process, SignalAnswer, UnitFacts};
 use crate::text::shell_quote;
 
 /// Whose password it usually is. Nothing that an ordinary user can read says it for certain.
@@ -47,6 +47,14 @@ pub(super) fn standing_permission(ctx: &Ctx<'_>, manager: Manager, facts: &UnitF
     })
 }
 
+/// What an administrator can do so that the helper does it without a password.
+pub(super) fn helper_rule(ctx: &Ctx<'_>, of: &Explained) -> Option<String> {
+    let caller = &ctx.facts.caller;
+    super::helper_rule(caller, of)?;
+    let print = format!("provost inspect {} --polkit-rule", shell_quote(&ctx.owner.exact));
+    Some(format!("a polkit rule for {} on this: {print}", caller.user))
+}
+
 /// Whether the owner's processes run as somebody else, said in a sentence.
 pub(super) fn run_as_others(ctx: &Ctx<'_>) -> String {
     let caller = &ctx.facts.caller.user;
@@ -77,7 +85,7 @@ pub(super) fn process(process: &Process) -> String {
 pub(super) fn choices(ctx: &Ctx<'_>, whole: &str) -> String {
     let denied = ctx.owner.matched.iter().any(|pid| ctx.owner.signal_answer(*pid) == Some(SignalAnswer::Denied));
     match ctx.request.action {
-        Action::Stop | Action::Kill if denied => {
+        Action::Stop | Action::Kill if denied && !helper::may_signal(ctx) => {
             format!("choose: {whole}; --only-process is for this part alone, which you may not signal")
         }
         Action::Stop | Action::Kill => format!("choose: {whole}, or --only-process for this part alone"),

@@ -34,7 +34,7 @@ impl Run<'_> {
 
     async fn look_at(&self, target: &Target, ask: bool) -> Result<Seen, Error> {
         let actions = if ask { vec![Action::Start, Action::Restart] } else { Vec::new() };
-        let want = Want { actions, probe: false, sudo: self.options.sudo && ask, suggest: ask };
+        let want = Want { actions, sudo: self.options.sudo && ask, suggest: ask, ..Want::default() };
         let facts = match self.client.facts(target, &want).await {
             Ok(facts) => facts,
             Err(error @ Error::NotFound { .. }) => return self.look_at_nothing(error).await,

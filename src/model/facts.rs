@@ -1,11 +1,12 @@
 //! Everything read from the host for one request.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
 use super::service::ServiceReport;
-use super::{Availability, Caller, Host, Identity, Manager, Owner, Process, UnitFacts};
+use super::{Action, Availability, Caller, HelperFacts, Host, Identity, Manager, Owner, Process, UnitFacts, Verdict};
 
 /// What the kernel answered to `pidfd_send_signal(fd, 0)`: LSMs and namespaces included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,6 +78,9 @@ pub struct OwnerFacts {
     /// A service that provost supervises: what is known of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<Box<ServiceFacts>>,
+    /// What the privileged helper says, where it was asked and answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub helper: Option<Box<HelperFacts>>,
 }
 
 /// What is known of a service that provost supervises.
@@ -89,6 +93,9 @@ pub struct ServiceFacts {
     /// It is a service of the system's instance, not of the caller's own.
     #[serde(default)]
     pub system: bool,
+    /// Of the system's: what its daemon, which asks polkit, says of the caller.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub verdicts: BTreeMap<Action, Verdict>,
 }
 
 /// Who says what is known of a service.
@@ -125,6 +132,7 @@ impl OwnerFacts {
             availability: None,
             notes: Vec::new(),
             service: None,
+            helper: None,
         }
     }
 

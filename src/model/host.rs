@@ -14,6 +14,16 @@ pub enum Reach {
     No(String),
 }
 
+impl Reach {
+    pub(crate) fn not_asked() -> Self {
+        Self::NotAsked
+    }
+
+    fn was_not_asked(&self) -> bool {
+        *self == Self::NotAsked
+    }
+}
+
 /// What is known of polkit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -61,6 +71,10 @@ pub struct Host {
     pub admin_group: Option<String>,
     /// `pkttyagent` is in the PATH.
     pub pkttyagent: bool,
+    /// The privileged helper, on the system bus: it is asked only where the caller's own rights do
+    /// not suffice.
+    #[serde(default = "Reach::not_asked", skip_serializing_if = "Reach::was_not_asked")]
+    pub helper: Reach,
 }
 
 impl Host {

@@ -132,6 +132,38 @@ pub enum Step {
         /// The signals and waits.
         ladder: Ladder,
     },
+    /// One signal to some processes, through the privileged helper.
+    HelperSignal {
+        /// To whom.
+        processes: Vec<Aim>,
+        /// What is sent.
+        signal: Signal,
+        /// A password may be asked for.
+        interactive: bool,
+    },
+    /// [`Self::End`], by the privileged helper.
+    HelperEnd {
+        /// The roots of the trees.
+        processes: Vec<Aim>,
+        /// The signals and waits.
+        ladder: Ladder,
+        /// A password may be asked for.
+        interactive: bool,
+    },
+    /// A job of a unit of another user's manager, or a signal to its main process, through the
+    /// privileged helper.
+    HelperUnit {
+        /// Whose manager.
+        uid: u32,
+        /// The unit.
+        unit: UnitName,
+        /// What the manager is asked for.
+        action: Action,
+        /// The signal of kill.
+        signal: Signal,
+        /// A password may be asked for.
+        interactive: bool,
+    },
     /// A request to the supervisor of our own services.
     Service {
         /// The service.
@@ -146,6 +178,9 @@ pub enum Step {
         whom: Whom,
         /// The daemon of the system's instance is asked, not the caller's own.
         system: bool,
+        /// Whether a password may be asked for.
+        #[serde(default)]
+        interactive: bool,
         /// No daemon runs: one is started, and takes over what the registry knows.
         start_daemon: bool,
         /// It has never been started: this config, which describes it, is loaded first.
@@ -186,7 +221,15 @@ impl Plan {
     /// Whether carrying it out may ask for a password on the terminal.
     pub fn asks_password(&self) -> bool {
         let interactive = |step: &Step| {
-            matches!(step, Step::Job { interactive: true, .. } | Step::KillUnit { interactive: true, .. })
+            matches!(
+                step,
+                Step::Job { interactive: true, .. }
+                    | Step::KillUnit { interactive: true, .. }
+                    | Step::Service { interactive: true, .. }
+                    | Step::HelperSignal { interactive: true, .. }
+                    | Step::HelperEnd { interactive: true, .. }
+                    | Step::HelperUnit { interactive: true, .. }
+            )
         };
         self.steps.iter().any(interactive)
     }

@@ -131,6 +131,16 @@ impl Ladder {
     pub fn force() -> Self {
         Self(vec![Rung { signal: Signal::KILL, wait: Self::WAIT }])
     }
+
+    /// As it is written in a config or an option, with every wait: `TERM:5s,KILL:5s`.
+    pub fn written(&self) -> String {
+        let rung = |rung: &Rung| {
+            let signal = rung.signal.to_string();
+            let signal = signal.strip_prefix("SIG").unwrap_or(&signal).to_owned();
+            format!("{signal}:{}", humantime::format_duration(rung.wait))
+        };
+        self.0.iter().map(rung).collect::<Vec<_>>().join(",")
+    }
 }
 
 impl Default for Ladder {
@@ -216,5 +226,8 @@ mod tests {
         assert!("TERM:x".parse::<Ladder>().is_err());
         assert!("".parse::<Ladder>().is_err());
         assert_eq!(Ladder::default().to_string(), "SIGTERM, 5s, SIGKILL");
+        for ladder in [ladder, Ladder::default(), "RTMIN+3:1m 30s,KILL:1500ms".parse().unwrap()] {
+            assert_eq!(ladder.written().parse::<Ladder>().unwrap(), ladder);
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Mutex, OnceCell};
 
+use crate::control::helper::Helper;
 use crate::model::{Manager as Whose, Reach};
 use crate::systemd::{self, CallError, Manager};
 
@@ -41,6 +42,8 @@ pub(crate) struct Bus {
     early: Mutex<Option<Early>>,
     system: OnceCell<Attempt>,
     users: Mutex<HashMap<u32, Arc<OnceCell<Attempt>>>>,
+    /// What is known of the helper, by its answers.
+    helper: std::sync::Mutex<Reach>,
 }
 
 impl Bus {
@@ -54,6 +57,7 @@ impl Bus {
             init: init.to_owned(),
             system: OnceCell::new(),
             users: Mutex::default(),
+            helper: std::sync::Mutex::new(Reach::NotAsked),
         }
     }
 
@@ -99,6 +103,30 @@ impl Bus {
         }
     }
 
+    /// The privileged helper. Whether it is there shows when it is called.
+    pub(crate) async fn helper(&self) -> Result<Helper, String> {
+        if let Reach::No(why) = self.helper_reach() {
+            return Err(why);
+        }
+        let manager = self.system().await?;
+        Helper::new(manager.connection()).await.map_err(|e| e.to_string())
+    }
+
+    /// What came of a question to the helper: it is not asked again where it is not there.
+    pub(crate) fn heard_of_helper<T>(&self, answer: &Result<T, CallError>) {
+        let reach = match answer {
+            Err(error) if is_absent(error) => Reach::No(error.to_string()),
+            Err(CallError::Timeout | CallError::Lost(_)) => return,
+            _ => Reach::Yes,
+        };
+        *self.helper.lock().unwrap_or_else(|e| e.into_inner()) = reach;
+    }
+
+    /// The helper as a fact.
+    pub(crate) fn helper_reach(&self) -> Reach {
+        self.helper.lock().unwrap_or_else(|e| e.into_inner()).clone()
+    }
+
     /// Whether the system manager was reached, as a fact.
     pub(crate) fn system_reach(&self) -> Reach {
         reach(self.system.get())
@@ -109,6 +137,14 @@ impl Bus {
         let cell = self.users.lock().await.get(&self.caller_uid).cloned();
         reach(cell.as_ref().and_then(|cell| cell.get()))
     }
+}
+
+/// The bus knows nobody by the name and nothing to start, could not start it, or who bears it is no
+/// helper (an older daemon).
+fn is_absent(error: &CallError) -> bool {
+    let CallError::Remote { name, .. } = error else { return false };
+    let unknown = ["ServiceUnknown", "NameHasNoOwner", "UnknownMethod", "UnknownInterface", "UnknownObject"];
+    unknown.contains(&error.short_name()) || name.starts_with("org.freedesktop.systemd1.") || name.contains(".Spawn.")
 }
 
 fn reach(attempt: Option<&Attempt>) -> Reach {

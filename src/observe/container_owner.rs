@@ -2,7 +2,7 @@
 
 use super::cgroup::Place;
 use super::observer::{Observer, Want};
-use super::{listening, owners, tree, user_name};
+use super::{helper, listening, owners, tree, user_name};
 use crate::model::{Container, Manager, Owner, OwnerFacts, Process, Runtime, UnitName};
 
 /// Describes a container in which processes matched.
@@ -34,7 +34,9 @@ pub(super) async fn owner(
         ..OwnerFacts::new(Owner::Container { container, manager, unit }, exact)
     };
     listening::fill(observer, &mut facts, group.as_deref());
-    facts.availability = observer.availability(&facts, want).await;
+    let (availability, said) = tokio::join!(observer.availability(&facts, want), helper::ask(observer, &facts, want));
+    facts.availability = availability;
+    helper::keep(&mut facts, said);
     facts
 }
 

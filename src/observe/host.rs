@@ -20,6 +20,7 @@ pub(crate) fn host() -> Host {
         polkit: Polkit::NotAsked,
         admin_group: admin_group(),
         pkttyagent: crate::sys::find_program("pkttyagent").is_some(),
+        helper: Reach::NotAsked,
     }
 }
 

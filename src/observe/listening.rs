@@ -20,6 +20,10 @@ pub(super) fn fill(observer: &Observer, owner: &mut OwnerFacts, group: Option<&s
     let pids: Vec<u32> = owner.processes.iter().map(crate::model::Process::pid).collect();
     owner.listening = sockets::listening_of(observer.proc(), &all, &pids, &ids);
     if owner.listening.is_none() {
+        let told = observer.told_of(&pids);
+        owner.listening = (!told.is_empty()).then_some(told);
+    }
+    if owner.listening.is_none() {
         owner.notes.push("which ports it listens on cannot be read: its open files are hidden from you".to_owned());
     }
 }

@@ -12,6 +12,7 @@ pub(crate) mod cgroup;
 mod container_owner;
 pub(crate) mod containers;
 pub(crate) mod find;
+mod helper;
 mod host;
 pub(crate) mod interpreter;
 mod listening;

@@ -1,5 +1,6 @@
 //! The observer: what reads the host for one run of provost, with its connections.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use super::{ProcFs, caller, host, owners, resolve, sockets};
 use crate::error::Error;
 use crate::model::{
     Action, Answer, Availability, AvailabilityState, Caller, Facts, Host, Manager, Owner, OwnerFacts, Polkit, Process,
-    Target,
+    Request, Target,
 };
 use crate::probe::{self, Known};
 
@@ -36,12 +37,20 @@ pub struct Want {
     pub sudo: bool,
     /// If nothing is found: what is near it.
     pub suggest: bool,
+    /// How the actions are wanted, where that is known: whom a signal is meant for, and which.
+    pub like: Option<Request>,
 }
 
 impl Want {
     /// For one action.
     pub fn action(action: Action) -> Self {
         Self { actions: vec![action], ..Self::default() }
+    }
+
+    /// For one request.
+    pub fn request(request: &Request) -> Self {
+        let actions = if request.force { vec![request.action, Action::Kill] } else { vec![request.action] };
+        Self { actions, sudo: request.sudo, like: Some(request.clone()), ..Self::default() }
     }
 }
 
@@ -57,6 +66,8 @@ pub struct Observer {
     units: Units,
     known: std::sync::OnceLock<Known>,
     polkit: tokio::sync::OnceCell<Polkit>,
+    /// Who listens where, as the helper told it of processes whose files are hidden from us.
+    told: std::sync::Mutex<Vec<(u32, SocketAddr)>>,
 }
 
 impl Observer {
@@ -80,6 +91,7 @@ impl Observer {
             units,
             known: std::sync::OnceLock::new(),
             polkit: tokio::sync::OnceCell::new(),
+            told: std::sync::Mutex::default(),
         })
     }
 
@@ -107,6 +119,7 @@ impl Observer {
         let mut host = self.host.clone();
         host.system_bus = self.bus.system_reach();
         host.user_manager = self.bus.user_reach().await;
+        host.helper = self.bus.helper_reach();
         if !self.caller.is_root() {
             host.polkit = self.polkit(&owners).await;
         }
@@ -195,6 +208,20 @@ impl Observer {
             return None;
         }
         client.version().await.ok()
+    }
+
+    /// The helper said that this process listens there.
+    pub(super) fn was_told(&self, pid: u32, address: SocketAddr) {
+        let mut told = self.told.lock().unwrap_or_else(|e| e.into_inner());
+        if !told.contains(&(pid, address)) {
+            told.push((pid, address));
+        }
+    }
+
+    /// Where these processes listen, as far as the helper said it.
+    pub(super) fn told_of(&self, pids: &[u32]) -> Vec<SocketAddr> {
+        let told = self.told.lock().unwrap_or_else(|e| e.into_inner());
+        told.iter().filter(|(pid, _)| pids.contains(pid)).map(|(_, address)| *address).collect()
     }
 
     pub(crate) fn proc(&self) -> &ProcFs {

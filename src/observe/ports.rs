@@ -3,23 +3,24 @@
 
 use super::cgroup::Place;
 use super::containers;
-use super::observer::Observer;
+use super::helper;
+use super::observer::{Observer, Want};
 use super::resolve::Found;
 use super::sockets::{self, Listener};
 use super::verdicts::Asking;
 use crate::act::ActError;
 use crate::error::Error;
-use crate::model::{Manager, UnitName};
+use crate::model::{Manager, Process, Reach, UnitName};
 use crate::systemd;
 
 /// What is behind the port; empty if nobody listens.
-pub(super) async fn owners(observer: &Observer, port: u16) -> Result<Vec<Found>, Error> {
+pub(super) async fn owners(observer: &Observer, port: u16, want: &Want) -> Result<Vec<Found>, Error> {
     let listeners = sockets::listeners(Some(port))
         .map_err(|source| Error::Io { what: "the kernel's list of sockets".to_owned(), source })?;
     let mut found: Vec<Found> = Vec::new();
     let mut pids: Vec<u32> = Vec::new();
     for listener in &listeners {
-        match behind(observer, listener, port).await? {
+        match behind(observer, listener, port, want).await? {
             Found::Processes(more) => pids.extend(more),
             one => {
                 if !found.iter().any(|f| same(f, &one)) {
@@ -44,7 +45,7 @@ fn same(a: &Found, b: &Found) -> bool {
     }
 }
 
-async fn behind(observer: &Observer, listener: &Listener, port: u16) -> Result<Found, Error> {
+async fn behind(observer: &Observer, listener: &Listener, port: u16, want: &Want) -> Result<Found, Error> {
     let path = listener.cgroup_id.and_then(|id| observer.cgroups()?.path_of_id(id));
     let place = path.as_deref().map(|p| observer.place_of_path(p));
     let mut holders = holders(observer, listener, path.as_deref());
@@ -71,23 +72,52 @@ async fn behind(observer: &Observer, listener: &Listener, port: u16) -> Result<F
     if !holders.is_empty() {
         return Ok(Found::Processes(holders));
     }
+    let near = near(observer, path.as_deref());
+    // A manager of others does not say which processes a unit has; of one there is no doubt.
+    if let ([only], Some(Place::UserUnit { uid, .. })) = (near.as_slice(), &place)
+        && *uid != observer.caller().uid
+    {
+        return Ok(Found::Processes(vec![*only]));
+    }
+    let in_unit = place.as_ref().is_some_and(|place| *place != Place::Root);
+    // Who only asks again and again does without.
+    if (near.len() != 1 || !in_unit) && (want.suggest || !want.actions.is_empty()) {
+        let told = observer.proc().processes(&helper::on_port(observer, port).await);
+        // Whoever has the pid by now is looked at: it must fit the socket.
+        let fits = |p: &Process| p.uid() == Some(listener.uid) || (path.is_some() && p.cgroup == path);
+        let told: Vec<u32> = told.iter().filter(|process| fits(process)).map(Process::pid).collect();
+        if !told.is_empty() {
+            return Ok(Found::Processes(told));
+        }
+    }
     match place {
         Some(place) if place != Place::Root => Ok(Found::Within {
             place,
             pid: None,
             note: format!("which of its processes listens on {} cannot be read without privilege", listener.addr),
         }),
-        _ => Err(Error::Act(ActError::NotPermitted(format!(
-            "{} is held by a process of {} in no unit; only that user and root can see which",
-            listener.addr,
-            super::user_name(listener.uid)
-        )))),
+        _ => {
+            let also = match observer.bus().helper_reach() {
+                Reach::No(_) => "; with provost installed for the system it would be told",
+                _ => "",
+            };
+            Err(Error::Act(ActError::NotPermitted(format!(
+                "{} is held by a process of {} in no unit; only that user and root can see which{also}",
+                listener.addr,
+                super::user_name(listener.uid)
+            ))))
+        }
     }
+}
+
+/// The processes in the cgroup of a socket, unless that is the one of nobody.
+fn near(observer: &Observer, path: Option<&str>) -> Vec<u32> {
+    path.filter(|p| *p != "/").and_then(|p| Some(observer.cgroups()?.pids_in(p))).unwrap_or_default()
 }
 
 /// Who holds the socket open: looked for in its cgroup first, then everywhere.
 fn holders(observer: &Observer, listener: &Listener, path: Option<&str>) -> Vec<u32> {
-    let near = path.filter(|p| *p != "/").and_then(|p| Some(observer.cgroups()?.pids_in(p))).unwrap_or_default();
+    let near = near(observer, path);
     let found = sockets::holders(observer.proc(), &[listener.inode], &near).pids;
     if found.is_empty() {
         sockets::holders(observer.proc(), &[listener.inode], &observer.proc().pids().unwrap_or_default()).pids

@@ -50,7 +50,7 @@ pub(super) async fn resolve(observer: &Observer, target: &Target, want: &Want) -
         Target::Unit(pattern) => by_pattern(observer, Manager::System, pattern, want).await?,
         Target::UserUnit(pattern) => by_pattern(observer, Manager::User(observer.caller().uid), pattern, want).await?,
         Target::Service(id) => own(observer, id).await,
-        Target::Port(port) => ports::owners(observer, *port).await?,
+        Target::Port(port) => ports::owners(observer, *port, want).await?,
         Target::Pid(pid) => by_pid(observer, *pid).await?,
         Target::Word(word) => by_word(observer, word).await,
         Target::Name(_) | Target::Exe(_) | Target::Cmd(_) => by_match(observer, target),

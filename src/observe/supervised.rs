@@ -1,6 +1,9 @@
 //! The services that provost supervises, as far as they are targets of other verbs: from the daemon
 //! where one runs, from the registry where none does, and from the config that counts here.
 
+use std::collections::BTreeMap;
+
+use super::Units;
 use super::cgroup::Place;
 use super::observer::Observer;
 use crate::control::Control;
@@ -19,20 +22,53 @@ pub(super) async fn matching(observer: &Observer, id: &ServiceId) -> Vec<Service
             new.filter(|service| all.iter().all(|known| known.report.id != service.report.id)).collect();
         all.extend(new);
     }
+    // The caller's own come first.
+    if all.is_empty() {
+        all = of_system(observer, std::slice::from_ref(id)).await;
+        all.retain(|service| services::means(id, &service.report));
+    }
     all
 }
 
 /// All that the daemon or the registry knows.
 pub(super) async fn all(observer: &Observer) -> Vec<ServiceFacts> {
-    known(observer, &[]).await
+    let mut all = known(observer, &[]).await;
+    all.extend(of_system(observer, &[]).await);
+    all
 }
 
 /// What the daemon or the registry knows; all of it if no id is given.
 async fn known(observer: &Observer, ids: &[ServiceId]) -> Vec<ServiceFacts> {
+    let instance = services::instance_of(observer.units(), observer.caller().uid);
+    of_instance(observer, instance, ids).await
+}
+
+/// The services of the system's instance, for who means their own first, as far as its daemon runs.
+async fn of_system(observer: &Observer, ids: &[ServiceId]) -> Vec<ServiceFacts> {
+    if observer.units() != Units::Both || observer.caller().is_root() {
+        return Vec::new();
+    }
+    let Ok(manager) = observer.bus().system().await else { return Vec::new() };
+    let listed = match Control::on_bus(manager.connection()).await {
+        Ok(Some(control)) => control.list(ids, None, false).await,
+        Ok(None) => return Vec::new(),
+        Err(error) => Err(error),
+    };
+    let with = |report| ServiceFacts { report, said_by: SaidBy::Daemon, system: true, verdicts: BTreeMap::new() };
+    match listed {
+        Ok(reports) => reports.into_iter().map(with).collect(),
+        Err(crate::Error::NotFound { .. }) => Vec::new(),
+        Err(error) => {
+            tracing::info!("the system's daemon: {error}");
+            Vec::new()
+        }
+    }
+}
+
+async fn of_instance(observer: &Observer, instance: Instance, ids: &[ServiceId]) -> Vec<ServiceFacts> {
     let caller = observer.caller();
-    let instance = services::instance_of(observer.units(), caller.uid);
     let system = instance == Instance::System;
-    let with = |said_by| move |report| ServiceFacts { report, said_by, system };
+    let with = |said_by| move |report| ServiceFacts { report, said_by, system, verdicts: BTreeMap::new() };
     match Control::connect(instance).await {
         Ok(Some(control)) => match control.list(ids, None, false).await {
             Ok(reports) => return reports.into_iter().map(with(SaidBy::Daemon)).collect(),
@@ -65,7 +101,14 @@ fn described(observer: &Observer) -> Vec<ServiceFacts> {
     };
     let system = instance == Instance::System;
     let specs = project.into_iter().flat_map(|project| project.services);
-    specs.map(|spec| ServiceFacts { report: services::of_spec(&spec), said_by: SaidBy::Config, system }).collect()
+    specs
+        .map(|spec| ServiceFacts {
+            report: services::of_spec(&spec),
+            said_by: SaidBy::Config,
+            system,
+            verdicts: BTreeMap::new(),
+        })
+        .collect()
 }
 
 /// A service with what tells its processes apart.
@@ -75,7 +118,7 @@ pub(super) struct Running {
 
 /// The services that run, each with an empty list for the processes of it that are found.
 pub(super) async fn by_process(observer: &Observer) -> Vec<(Running, Vec<u32>)> {
-    let running = known(observer, &[]).await.into_iter().filter(|service| service.report.state.is_alive());
+    let running = self::all(observer).await.into_iter().filter(|service| service.report.state.is_alive());
     running.map(|facts| (Running { facts }, Vec::new())).collect()
 }
 
@@ -84,8 +127,12 @@ impl Running {
     pub(super) fn has(&self, observer: &Observer, process: &Process, place: &Place) -> bool {
         let report = &self.facts.report;
         let of_unit = match (place, &report.unit) {
-            (Place::SystemUnit { unit, .. }, Some(own)) => observer.caller().is_root() && unit.as_str() == own,
-            (Place::UserUnit { uid, unit, .. }, Some(own)) => *uid == observer.caller().uid && unit.as_str() == own,
+            (Place::SystemUnit { unit, .. }, Some(own)) => {
+                (self.facts.system || observer.caller().is_root()) && unit.as_str() == own
+            }
+            (Place::UserUnit { uid, unit, .. }, Some(own)) => {
+                !self.facts.system && *uid == observer.caller().uid && unit.as_str() == own
+            }
             _ => false,
         };
         of_unit || report.pid.is_some_and(|main| is_below(observer, process, main))

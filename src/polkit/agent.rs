@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -39,17 +40,29 @@ impl Agent {
     /// `in_session`: the caller is in a login session. There `--fallback` leaves a desktop's own
     /// agent the precedence; outside of one polkit ignores a fallback agent.
     pub(crate) async fn start(in_session: bool) -> Result<Self, AgentError> {
+        let program = crate::sys::find_program("pkttyagent").unwrap_or_else(|| "pkttyagent".into());
+        #[expect(clippy::disallowed_methods, reason = "the agent is a program of its own")]
+        let mut command = Command::new(program);
+        if in_session {
+            command.arg("--fallback");
+        }
+        Self::run(command).await
+    }
+
+    /// The same of this very program, with these variables and no others.
+    pub(crate) async fn start_alone(program: &Path, variables: &[(&str, String)]) -> Result<Self, AgentError> {
+        #[expect(clippy::disallowed_methods, reason = "the agent is a program of its own")]
+        let mut command = Command::new(program);
+        command.env_clear().envs(variables.iter().map(|(name, value)| (name, value)));
+        Self::run(command).await
+    }
+
+    async fn run(mut command: Command) -> Result<Self, AgentError> {
         let (reader, writer) =
             rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(|e| AgentError::Start(e.into()))?;
         // The agent inherits its end and closes it once it is registered.
         fcntl_setfd(&writer, FdFlags::empty()).map_err(|e| AgentError::Start(e.into()))?;
-        let program = crate::sys::find_program("pkttyagent").unwrap_or_else(|| "pkttyagent".into());
-        #[expect(clippy::disallowed_methods, reason = "the agent is a program of its own")]
-        let mut command = Command::new(program);
         command.arg("--notify-fd").arg(writer.as_raw_fd().to_string());
-        if in_session {
-            command.arg("--fallback");
-        }
         // It reads and writes the controlling terminal itself.
         command.stdin(Stdio::null()).kill_on_drop(true);
         let child = command.spawn().map_err(AgentError::Start)?;

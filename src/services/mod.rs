@@ -10,6 +10,7 @@ mod offline;
 mod others;
 mod output;
 mod project;
+mod remote;
 mod reports;
 mod unwanted;
 
@@ -17,8 +18,9 @@ pub(crate) use environment::{PID_DIR, sent_along};
 pub(crate) use follow::{Ended, Follow, Goal};
 pub(crate) use offline::verified;
 pub(crate) use others::belongs_elsewhere;
-pub(crate) use output::{Output, Piece, Query, Source, read_output, written_since};
+pub(crate) use output::{Lines, Output, Piece, Query, Source, read_output, written_since};
 pub(crate) use project::{Choice, choose, load, selected};
+pub(crate) use remote::MOST as MOST_OF_DAEMON;
 pub(crate) use reports::{matches, means, of_spec, offline_reports};
 pub(crate) use unwanted::unwanted;
 

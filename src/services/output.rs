@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
+use super::remote::Remote;
 use crate::act::ActError;
 use crate::error::Error;
 use crate::logs::journal::{self, Journal, JournalError};
@@ -55,6 +56,9 @@ pub(crate) enum Source {
     Service(ServiceId, Option<BackendKind>),
     /// A unit of others: the journal.
     Unit(Manager, UnitName),
+    /// A service of the system, which its daemon reads for the caller; whether a password may be
+    /// asked for.
+    System(ServiceId, bool),
 }
 
 impl Source {
@@ -63,10 +67,14 @@ impl Source {
         Self::Service(report.id.clone(), report.backend)
     }
 
+    fn of_system(&self) -> Option<ServiceId> {
+        if let Self::System(id, _) = self { Some(id.clone()) } else { None }
+    }
+
     /// Its name before its lines.
     pub(crate) fn whose(&self) -> &str {
         match self {
-            Self::Service(id, _) => id.as_str(),
+            Self::Service(id, _) | Self::System(id, _) => id.as_str(),
             Self::Unit(_, unit) => unit.as_str(),
         }
     }
@@ -81,6 +89,7 @@ const QUIET: Duration = Duration::from_millis(600);
 pub(crate) struct Output {
     files: Option<Follow>,
     journals: Vec<(String, Journal)>,
+    remote: Option<Remote>,
 }
 
 impl Output {
@@ -89,6 +98,12 @@ impl Output {
         let places = places(observer)?;
         let mut files = None;
         let mut journals = Vec::new();
+        let of_system: Vec<ServiceId> = sources.iter().filter_map(Source::of_system).collect();
+        let ask = sources.iter().any(|source| matches!(source, Source::System(_, true)));
+        let remote = match of_system.is_empty() {
+            true => None,
+            false => Some(Remote::open(observer, &of_system, ask, query, true).await?),
+        };
         for source in sources {
             if let Source::Service(id, backend) = source
                 && *backend != Some(BackendKind::Sim)
@@ -107,7 +122,7 @@ impl Output {
                     .map(|journal| (source.whose().to_owned(), journal)),
             );
         }
-        Ok(Self { files, journals })
+        Ok(Self { files, journals, remote })
     }
 
     /// The next one; it may never come. It can be dropped and called again.
@@ -119,6 +134,13 @@ impl Output {
                 News::File(Err(error)) => {
                     tracing::warn!("captured output cannot be followed: {error}");
                     self.files = None;
+                }
+                News::Remote(Ok(Some(piece))) => return piece,
+                News::Remote(end) => {
+                    if let Err(error) = end {
+                        tracing::warn!("the log from the system's daemon: {error}");
+                    }
+                    self.remote = None;
                 }
                 News::Journal(at, Ok(Some(line))) => return Piece { whose: self.journals[at].0.clone(), line },
                 News::Journal(at, end) => {
@@ -133,7 +155,7 @@ impl Output {
 
     /// What is left when nobody writes any more, one after the other.
     pub(crate) async fn rest(&mut self) -> Option<Piece> {
-        let wait = if self.journals.is_empty() { Duration::ZERO } else { QUIET };
+        let wait = if self.journals.is_empty() && self.remote.is_none() { Duration::ZERO } else { QUIET };
         tokio::time::timeout(wait, self.next()).await.ok()
     }
 
@@ -144,8 +166,15 @@ impl Output {
                 None => std::future::pending().await,
             }
         };
+        let remote = async {
+            match &mut self.remote {
+                Some(remote) => remote.next().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             next = files => News::File(next),
+            next = remote => News::Remote(next),
             (at, next) = first(&mut self.journals) => News::Journal(at, next),
         }
     }
@@ -154,6 +183,7 @@ impl Output {
 /// What came from where.
 enum News {
     File(io::Result<(ServiceId, Line)>),
+    Remote(io::Result<Option<Piece>>),
     Journal(usize, Result<Option<Line>, JournalError>),
 }
 
@@ -173,29 +203,72 @@ async fn first(journals: &mut [(String, Journal)]) -> (usize, Result<Option<Line
 
 /// What was written.
 pub(crate) async fn read_output(observer: &Observer, source: &Source, query: &Query) -> Result<Vec<Line>, Error> {
-    let places = places(observer)?;
+    let mut all = Lines::of(observer, source, query)?;
     let mut lines = Vec::new();
-    if let Source::Service(id, _) = source {
-        let reader = read::read_all(&places, id, query).map_err(|error| unreadable(source, error))?;
-        if let Some(mut reader) = reader {
-            while let Some(line) = reader.next().map_err(|error| unreadable(source, error))? {
-                lines.push(line);
-            }
-        }
+    while let Some(line) = all.next().await? {
+        lines.push(line);
     }
-    if let Some(mut journal) = journal(observer, &places, source, query, false).await? {
-        let captured = !lines.is_empty();
-        while let Some(line) = journal.next().await.map_err(|error| of_journal(source, error))? {
-            lines.push(line);
-        }
-        if captured {
-            lines.sort_by_key(|line| line.at);
-        }
+    // One source alone is in order, also where a clock was set back.
+    if all.captured && matches!(all.journal, Some(Some(_))) {
+        lines.sort_by_key(|line| line.at);
     }
     if let Some(most) = query.lines {
         drop(lines.drain(..lines.len().saturating_sub(most)));
     }
     Ok(lines)
+}
+
+/// The same, a line at a time: those of the files, then those of the journal.
+#[derive(Debug)]
+pub(crate) struct Lines<'a> {
+    observer: &'a Observer,
+    places: Places,
+    source: &'a Source,
+    query: &'a Query,
+    files: Option<read::Reader>,
+    /// Some were in files.
+    captured: bool,
+    /// Once it is its turn.
+    journal: Option<Option<Journal>>,
+    remote: Option<Remote>,
+}
+
+impl<'a> Lines<'a> {
+    pub(crate) fn of(observer: &'a Observer, source: &'a Source, query: &'a Query) -> Result<Self, Error> {
+        let places = places(observer)?;
+        let files = match source {
+            Source::Service(id, _) => read::read_all(&places, id, query).map_err(|error| unreadable(source, error))?,
+            Source::Unit(..) | Source::System(..) => None,
+        };
+        Ok(Self { observer, places, source, query, files, captured: false, journal: None, remote: None })
+    }
+
+    /// The next one; `None`: that was all.
+    pub(crate) async fn next(&mut self) -> Result<Option<Line>, Error> {
+        if let Some(files) = &mut self.files {
+            if let Some(line) = files.next().map_err(|error| unreadable(self.source, error))? {
+                self.captured = true;
+                return Ok(Some(line));
+            }
+            self.files = None;
+        }
+        if let Source::System(id, ask) = self.source {
+            if self.remote.is_none() {
+                let ids = std::slice::from_ref(id);
+                self.remote = Some(Remote::open(self.observer, ids, *ask, self.query, false).await?);
+            }
+            let Some(remote) = &mut self.remote else { return Ok(None) };
+            let piece = remote.next().await.map_err(|error| unreadable(self.source, error))?;
+            return Ok(piece.map(|piece| piece.line));
+        }
+        if self.journal.is_none() {
+            self.journal = Some(journal(self.observer, &self.places, self.source, self.query, false).await?);
+        }
+        match &mut self.journal {
+            Some(Some(journal)) => journal.next().await.map_err(|error| of_journal(self.source, error)),
+            _ => Ok(None),
+        }
+    }
 }
 
 /// The journal of a source, where it can have one.
@@ -208,6 +281,7 @@ async fn journal(
 ) -> Result<Option<Journal>, Error> {
     let (manager, unit, service, sure) = match source {
         Source::Unit(manager, unit) => (*manager, unit.clone(), None, true),
+        Source::System(..) => return Ok(None),
         Source::Service(_, Some(BackendKind::Direct | BackendKind::Sim)) => return Ok(None),
         Source::Service(id, backend) => {
             let manager = match places.instance {

@@ -1,9 +1,11 @@
 //! Pid files: for programs that look for a service's pid in a file, as they always did.
 
 use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
 
 /// Writes the pid: whole to a temporary file, and renamed. The folder is made if there is none.
 ///
@@ -44,7 +46,12 @@ fn temporary(path: &Path) -> Option<PathBuf> {
 
 /// The pid in the file; `None` where there is none.
 pub(crate) fn read(path: &Path) -> Option<u32> {
-    fs::read_to_string(path).ok()?.trim().parse().ok()
+    // The folder may be the service's own: no link is followed, and nothing is waited for.
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).ok()?;
+    let mut text = String::new();
+    file.metadata().ok()?.is_file().then(|| file.take(64).read_to_string(&mut text))?.ok()?;
+    text.trim().parse().ok()
 }
 
 /// Removes the file if it still names this pid: another may have written it since.

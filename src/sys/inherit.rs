@@ -1,4 +1,4 @@
-//! A descriptor that the program before this one, in the same process, has left for it.
+//! Descriptors that the program before this one, in the same process, has left for it.
 
 use std::os::fd::{BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 use std::os::unix::net::UnixListener;
@@ -7,19 +7,30 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// Takes a listening socket by its number; once, and `None` if there is no such thing.
 pub(crate) fn listener(number: RawFd) -> Option<UnixListener> {
     static TAKEN: AtomicBool = AtomicBool::new(false);
+    take(number, &TAKEN, true).map(UnixListener::from)
+}
+
+/// Takes a connection by its number; once, and `None` if there is no such thing.
+pub(crate) fn connection(number: RawFd) -> Option<OwnedFd> {
+    static TAKEN: AtomicBool = AtomicBool::new(false);
+    take(number, &TAKEN, false)
+}
+
+/// A socket, which listens or does not: so that one number is not taken as both.
+fn take(number: RawFd, taken: &AtomicBool, listens: bool) -> Option<OwnedFd> {
     // 0 to 2 are somebody's already.
-    if number < 3 || TAKEN.swap(true, Ordering::Relaxed) {
+    if number < 3 || taken.swap(true, Ordering::Relaxed) {
         return None;
     }
     // SAFETY: only looked at, by calls that fail for a number that is no open descriptor.
     let fd = unsafe { BorrowedFd::borrow_raw(number) };
     // Those that this program has opened itself close when it executes another.
     let left = !rustix::io::fcntl_getfd(fd).ok()?.contains(rustix::io::FdFlags::CLOEXEC);
-    if !left || !rustix::net::sockopt::socket_acceptconn(fd).ok()? {
+    if !left || rustix::net::sockopt::socket_acceptconn(fd).ok()? != listens {
         return None;
     }
     rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::CLOEXEC).ok()?;
     // SAFETY: it is open, and was before this program began; nothing in this program knows its
     // number but this function, which takes it once.
-    Some(UnixListener::from(unsafe { OwnedFd::from_raw_fd(number) }))
+    Some(unsafe { OwnedFd::from_raw_fd(number) })
 }

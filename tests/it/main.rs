@@ -8,6 +8,8 @@
 
 #[macro_use]
 mod trial;
+mod helper;
+mod install;
 #[path = "../rig/mod.rs"]
 #[allow(dead_code, reason = "a helper is there for the trials to come, too")]
 mod rig;
@@ -23,6 +25,9 @@ fn main() -> ExitCode {
     if std::env::var_os(verbs::reuse::ROLE).is_some() {
         return verbs::reuse::driver();
     }
+    if std::env::var_os(helper::attacker::ROLE).is_some() {
+        return helper::attacker::main();
+    }
     if let Some(code) = soak::main() {
         return code;
     }
@@ -37,6 +42,8 @@ fn main() -> ExitCode {
     rig_itself::register(&mut trials);
     verbs::register(&mut trials);
     services::register(&mut trials);
+    install::register(&mut trials);
+    helper::register(&mut trials);
     soak::register(&mut trials);
     truth::register(&mut trials);
     services::register_last(&mut trials);

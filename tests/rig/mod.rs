@@ -19,6 +19,7 @@ mod enter;
 mod exec;
 pub mod fakes;
 mod files;
+mod helper;
 mod host;
 mod identity;
 mod image;

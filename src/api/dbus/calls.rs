@@ -3,21 +3,22 @@
 use zbus::message::{Flags, Message};
 
 use super::Dict;
+use super::access::{HELPER, MANAGER, SERVICE};
 use super::error::Fault;
+use super::helper;
 use super::introspect;
 use super::manager::{self, arguments, reply};
 use super::path::{self, Object};
 use super::properties;
 use super::serve::Api;
 use super::service;
+use super::system::{Asking, Permit, shown};
 use crate::supervise::{Command, Selection};
 
-const MANAGER: &str = "org.provost.Provost1.Manager";
-const SERVICE: &str = "org.provost.Provost1.Service";
-
-/// The answer to a call; `None` if none is wanted.
-pub(super) async fn answer(api: &Api, call: &Message) -> Option<Message> {
-    let answer = match dispatch(api, call).await {
+/// The answer to a call; `None` if none is wanted. `asking`: over the system bus, who calls; the
+/// owner's own ways in have nobody to ask.
+pub(super) async fn answer(api: &Api, asking: Option<&Asking>, call: &Message) -> Option<Message> {
+    let answer = match dispatch(api, asking, call).await {
         Ok(answer) => Some(answer),
         Err(fault) => fault.reply(call),
     };
@@ -25,7 +26,8 @@ pub(super) async fn answer(api: &Api, call: &Message) -> Option<Message> {
     answer.filter(|_| wanted)
 }
 
-async fn dispatch(api: &Api, call: &Message) -> Result<Message, Fault> {
+async fn dispatch(api: &Api, asking: Option<&Asking>, call: &Message) -> Result<Message, Fault> {
+    let arrived = api.restarts.arrived();
     let header = call.header();
     let (path, member) = match (header.path(), header.member()) {
         (Some(path), Some(member)) => (path.as_str(), member.as_str()),
@@ -38,23 +40,49 @@ async fn dispatch(api: &Api, call: &Message) -> Result<Message, Fault> {
     }
     let unknown = || Fault::standard("UnknownObject", format!("there is no object '{}'", crate::text::clip(path)));
     let object = Object::of(path).ok_or_else(unknown)?;
-    match interface.as_deref() {
-        Some("org.freedesktop.DBus.Introspectable") if member == "Introspect" => {
-            reply(call, &introspect(api, &object).await?)
+    // Without an interface, those of the object itself are meant.
+    let interface = match (interface, &object) {
+        (Some(interface), _) => interface,
+        (None, Object::Manager) => MANAGER.to_owned(),
+        (None, Object::Service(_)) => SERVICE.to_owned(),
+        (None, _) => return Err(no_interface("", path)),
+    };
+    match (interface.as_str(), &object) {
+        ("org.freedesktop.DBus.Introspectable", _) if member == "Introspect" => {
+            reply(call, &introspect(api, asking, &object).await?)
         }
-        Some("org.freedesktop.DBus.Properties") => properties(api, &object, member, call).await,
-        Some(MANAGER) if object == Object::Manager => manager::call(api, member, call).await,
-        // Without an interface, those of the object itself are meant.
-        None if object == Object::Manager => manager::call(api, member, call).await,
-        Some(SERVICE) | None => match &object {
-            Object::Service(id) => {
-                // What `instances` makes has one path each, and the id of all has none.
-                service::report(api, id, false).await?;
-                service::call(api, id, member, call).await
-            }
-            _ => Err(no_interface(interface.as_deref().unwrap_or_default(), path)),
-        },
-        Some(other) => Err(no_interface(other, path)),
+        ("org.freedesktop.DBus.Properties", _) => properties(api, asking, &object, member, call).await,
+        (MANAGER, Object::Manager) => {
+            let permit = permit(api, asking, &object, MANAGER, call).await?;
+            manager::call(api, (arrived, asking), &permit, member, call).await
+        }
+        (SERVICE, Object::Service(id)) => {
+            // What `instances` makes has one path each, and the id of all has none.
+            service::report(api, id, false).await?;
+            permit(api, asking, &object, SERVICE, call).await?;
+            service::call(api, arrived, id, member, call).await
+        }
+        (HELPER, Object::Manager) => {
+            let Some(asking) = asking else { return Err(no_interface(HELPER, path)) };
+            permit(api, Some(asking), &object, HELPER, call).await?;
+            helper::call(asking, member, call).await
+        }
+        (other, _) => Err(no_interface(other, path)),
+    }
+}
+
+/// What the call may touch: all that it names, if the owner makes it.
+async fn permit(
+    api: &Api,
+    asking: Option<&Asking>,
+    object: &Object,
+    interface: &str,
+    call: &Message,
+) -> Result<Permit, Fault> {
+    let header = call.header();
+    match (asking, header.member()) {
+        (Some(asking), Some(member)) => asking.permit(api, object, interface, member.as_str(), call).await,
+        _ => Ok(Permit::Everything),
     }
 }
 
@@ -75,10 +103,13 @@ fn peer(call: &Message, member: &str) -> Result<Message, Fault> {
     }
 }
 
-async fn introspect(api: &Api, object: &Object) -> Result<String, Fault> {
+async fn introspect(api: &Api, asking: Option<&Asking>, object: &Object) -> Result<String, Fault> {
     Ok(match object {
         Object::Above(child) => introspect::object("", &[(*child).to_owned()]),
-        Object::Manager => introspect::object(introspect::MANAGER, &["service".to_owned()]),
+        Object::Manager => {
+            let helper = if asking.is_some() { introspect::HELPER } else { "" };
+            introspect::object(&format!("{}{helper}", introspect::MANAGER), &["service".to_owned()])
+        }
         Object::Services => {
             let which = Selection::default();
             let all = api.handle.ask(|answer| Command::Report { which, resources: false, answer }).await?;
@@ -91,7 +122,13 @@ async fn introspect(api: &Api, object: &Object) -> Result<String, Fault> {
     })
 }
 
-async fn properties(api: &Api, object: &Object, member: &str, call: &Message) -> Result<Message, Fault> {
+async fn properties(
+    api: &Api,
+    asking: Option<&Asking>,
+    object: &Object,
+    member: &str,
+    call: &Message,
+) -> Result<Message, Fault> {
     let unknown =
         |name: &str| Fault::standard("UnknownProperty", format!("there is no property '{}'", crate::text::clip(name)));
     match member {
@@ -103,6 +140,7 @@ async fn properties(api: &Api, object: &Object, member: &str, call: &Message) ->
                 }
                 Object::Service(id) if interface == SERVICE || interface.is_empty() => {
                     let report = service::report(api, id, properties::is_measured(&name)).await?;
+                    let report = shown(asking, report);
                     let found = properties::of(&report, |property, _| property == name);
                     reply(call, found.get(&name).ok_or_else(|| unknown(&name))?)
                 }
@@ -119,7 +157,7 @@ async fn properties(api: &Api, object: &Object, member: &str, call: &Message) ->
                     values.collect()
                 }
                 Object::Service(id) if interface == SERVICE || interface.is_empty() => {
-                    properties::of(&service::report(api, id, true).await?, |_, _| true)
+                    properties::of(&shown(asking, service::report(api, id, true).await?), |_, _| true)
                 }
                 // The standard interfaces have none.
                 _ => Dict::new(),

@@ -37,6 +37,11 @@ impl Fault {
         Self { name: format!("org.freedesktop.DBus.Error.{short}").into(), message: message.into(), nearest: None }
     }
 
+    /// One of ours: `NotAuthorized`, `LimitsExceeded`.
+    pub(super) fn ours(short: &str, message: impl Into<String>) -> Self {
+        Self { name: format!("{PREFIX}{short}").into(), message: message.into(), nearest: None }
+    }
+
     /// The arguments are not what they must be.
     pub(super) fn arguments(why: impl std::fmt::Display) -> Self {
         Self::standard("InvalidArgs", why.to_string())
@@ -92,12 +97,16 @@ pub(crate) fn from_call(doing: &str, error: zbus::Error) -> Error {
             }
             "Config" => Error::Config(what),
             "Ending" => Error::Unreachable(what),
+            "NotAuthorized" | "NotPermitted" | "AuthCancelled" => Error::Act(ActError::NotPermitted(what)),
             _ => Error::Act(ActError::Failed(what)),
         };
     }
     let error = crate::systemd::CallError::from(error);
     if error.is_denied() {
         return Error::Act(ActError::NotPermitted(format!("{doing}: {error}")));
+    }
+    if error.needs_interaction() {
+        return Error::Act(ActError::NotPermitted(error.to_string()));
     }
     match error.short_name() {
         "UnknownMethod" | "UnknownInterface" | "UnknownObject" => Error::Act(ActError::Failed(format!(

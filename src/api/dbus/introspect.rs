@@ -6,6 +6,8 @@ use super::properties::{PROPERTIES, Told};
 
 /// The interface of the manager.
 pub(super) const MANAGER: &str = include_str!("xml/org.provost.Provost1.Manager.xml");
+/// The interface of the privileged helper, on the system bus.
+pub(super) const HELPER: &str = include_str!("xml/org.provost.Provost1.Helper.xml");
 const STANDARD: &str = include_str!("xml/standard.xml");
 const DOCTYPE: &str = "<!DOCTYPE node PUBLIC \"-//freedesktop//DTD D-BUS Object Introspection 1.0//EN\"\n\
     \x20\"http://www.freedesktop.org/standards/dbus/1.0/introspect.dtd\">\n";

@@ -10,7 +10,9 @@ use zbus::message::Message;
 use super::Dict;
 use super::dict::{from_dict, to_dict};
 use super::error::Fault;
+use super::restarts::restart;
 use super::serve::{Api, Request};
+use super::system::{Asking, Permit, explain, logs, shown, shown_orphans};
 use crate::model::service::ServiceSpec;
 use crate::model::{ServiceId, Signal, Whom};
 use crate::supervise::{Command, OrphanQuery, Selection, Stop};
@@ -19,41 +21,57 @@ type Environment = BTreeMap<String, String>;
 type Answer = Result<Message, Fault>;
 
 /// Answers one call.
-pub(super) async fn call(api: &Api, method: &str, call: &Message) -> Answer {
+///
+/// `arrived`: its number among all calls; `asking`: who calls over the system bus; what polkit was
+/// asked about already is the `permit`.
+pub(super) async fn call(
+    api: &Api,
+    (arrived, asking): (u64, Option<&Asking>),
+    permit: &Permit,
+    method: &str,
+    call: &Message,
+) -> Answer {
     let handle = &api.handle;
+    let which = |ids: &[String], project: &str| Ok::<_, Fault>(permit.narrow(selection(ids, project)?));
+    // What somebody else has set must not steer what runs as root.
+    let sent = |environment: Environment| match asking {
+        Some(asking) if !asking.caller.is_root() => Environment::new(),
+        _ => environment,
+    };
     match method {
         "Load" => {
             let (config, environment): (String, Environment) = arguments(call)?;
-            let config = absolute(&config)?;
+            let (config, environment) = (absolute(&config)?, sent(environment));
             ids(call, handle.ask(|answer| Command::Load { config, environment, answer }).await?)
         }
         "Define" => {
             let (services, environment): (Vec<Dict>, Environment) = arguments(call)?;
             let specs = services.iter().map(spec).collect::<Result<Vec<_>, _>>()?;
+            let environment = sent(environment);
             ids(call, handle.ask(|answer| Command::Define { specs, environment, answer }).await?)
         }
         "Start" => {
             let (ids, project, environment): (Vec<String>, String, Environment) = arguments(call)?;
-            let which = selection(&ids, &project)?;
+            let (which, environment) = (which(&ids, &project)?, sent(environment));
             touched(call, handle.ask(|answer| Command::Start { which, environment, answer }).await?)
         }
         "Stop" => {
             let (ids, project, force): (Vec<String>, String, bool) = arguments(call)?;
-            let which = selection(&ids, &project)?;
+            let which = which(&ids, &project)?;
             touched(call, handle.ask(|answer| Command::Stop { which, force, answer }).await?)
         }
         "Restart" => {
             let (ids, project): (Vec<String>, String) = arguments(call)?;
-            let which = selection(&ids, &project)?;
-            touched(call, handle.ask(|answer| Command::Restart { which, answer }).await?)
+            let which = which(&ids, &project)?;
+            touched(call, restart(api, arrived, which).await?)
         }
         "Reload" => {
-            let which = selection(&arguments::<Vec<String>>(call)?, "")?;
+            let which = which(&arguments::<Vec<String>>(call)?, "")?;
             touched(call, handle.ask(|answer| Command::Reload { which, answer }).await?)
         }
         "Kill" => {
             let (ids, whom, number): (Vec<String>, String, i32) = arguments(call)?;
-            let (which, whom, signal) = (selection(&ids, "")?, self::whom(&whom)?, self::signal(number)?);
+            let (which, whom, signal) = (which(&ids, "")?, self::whom(&whom)?, self::signal(number)?);
             touched(call, handle.ask(|answer| Command::Kill { which, signal, whom, answer }).await?)
         }
         "Enable" => {
@@ -69,12 +87,18 @@ pub(super) async fn call(api: &Api, method: &str, call: &Message) -> Answer {
             let (ids, project, resources): (Vec<String>, String, bool) = arguments(call)?;
             let which = selection(&ids, &project)?;
             let all = handle.ask(|answer| Command::Report { which, resources, answer }).await?;
-            reply(call, &all.iter().map(to_dict).collect::<Vec<Dict>>())
+            let all = all.into_iter().map(|report| to_dict(&shown(asking, report)));
+            reply(call, &all.collect::<Vec<Dict>>())
         }
+        "Explain" => {
+            let (ids, verbs): (Vec<String>, Vec<String>) = arguments(call)?;
+            reply(call, &explain(api, asking, selection(&ids, "")?, &verbs).await?)
+        }
+        "Logs" => logs(api, asking, permit, call).await,
         "Orphans" => {
             let query = OrphanQuery { names: arguments(call)? };
             let all = handle.ask(|answer| Command::Orphans { query, answer }).await?;
-            reply(call, &all.iter().map(to_dict).collect::<Vec<Dict>>())
+            reply(call, &shown_orphans(asking, all).iter().map(to_dict).collect::<Vec<Dict>>())
         }
         "CleanOrphans" => {
             let (names, force): (Vec<String>, bool) = arguments(call)?;

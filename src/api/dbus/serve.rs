@@ -13,6 +13,7 @@ use super::error::Fault;
 use super::manager::{arguments, reply};
 use super::peer::Ticket;
 use super::recent::Recent;
+use super::restarts::Restarts;
 use super::signals::{Scope, Signals};
 use super::{NAME, calls};
 use crate::supervise::{Handle, Refusal, Stop};
@@ -37,6 +38,12 @@ pub(crate) struct Api {
     pub(crate) requests: mpsc::UnboundedSender<Request>,
     /// How many clients the control socket has.
     pub(crate) clients: tokio::sync::watch::Sender<usize>,
+    /// How many calls over the system bus are under way.
+    pub(crate) calls: tokio::sync::watch::Sender<usize>,
+    /// Whether the system bus has the daemon under its name.
+    pub(crate) named: tokio::sync::watch::Sender<bool>,
+    /// Restarts that several asked for.
+    pub(crate) restarts: Restarts,
     /// What happened last.
     pub(crate) recent: Recent,
     /// It is hosted by a verb, and cannot be executed anew by itself.
@@ -121,7 +128,7 @@ pub(super) async fn serve(mut messages: MessageStream, api: Arc<Api>, mut peers:
                 }
                 let (api, connection, sender) = (Arc::clone(&api), connection.clone(), sender.clone());
                 calls.spawn(async move {
-                    let sent = match calls::answer(&api, &message).await {
+                    let sent = match calls::answer(&api, None, &message).await {
                         Some(answer) => connection.send(&from(sender.as_ref(), answer)).await,
                         None => Ok(()),
                     };

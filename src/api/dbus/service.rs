@@ -7,13 +7,20 @@ use zbus::message::Message;
 
 use super::error::Fault;
 use super::manager::{arguments, reply, signal, whom};
+use super::restarts::restart;
 use super::serve::Api;
 use crate::model::ServiceId;
 use crate::model::service::ServiceReport;
 use crate::supervise::{Command, Selection};
 
 /// Answers one call.
-pub(super) async fn call(api: &Api, id: &ServiceId, method: &str, call: &Message) -> Result<Message, Fault> {
+pub(super) async fn call(
+    api: &Api,
+    arrived: u64,
+    id: &ServiceId,
+    method: &str,
+    call: &Message,
+) -> Result<Message, Fault> {
     let handle = &api.handle;
     let which = Selection { ids: vec![id.clone()], project: None };
     let touched = match method {
@@ -22,7 +29,7 @@ pub(super) async fn call(api: &Api, id: &ServiceId, method: &str, call: &Message
             let force: bool = arguments(call)?;
             handle.ask(|answer| Command::Stop { which, force, answer }).await?
         }
-        "Restart" => handle.ask(|answer| Command::Restart { which, answer }).await?,
+        "Restart" => restart(api, arrived, which).await?,
         "Reload" => handle.ask(|answer| Command::Reload { which, answer }).await?,
         "Kill" => {
             let (word, number): (String, i32) = arguments(call)?;

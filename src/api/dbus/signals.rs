@@ -12,6 +12,7 @@ use super::dict::to_dict;
 use super::path::of_service;
 use super::properties::{self, Told};
 use super::serve::Api;
+use super::system::shown_to_all;
 use super::{Dict, PATH};
 use crate::model::ServiceId;
 use crate::model::service::{Event, EventKind, ServiceReport};
@@ -34,11 +35,18 @@ pub(super) enum Scope {
 pub(super) struct Signals {
     events: broadcast::Receiver<Event>,
     pub(super) scope: Scope,
+    /// Everybody on the host gets them.
+    public: bool,
 }
 
 impl Signals {
     pub(super) fn new(api: &Api, scope: Scope) -> Self {
-        Self { events: api.handle.events(), scope }
+        Self { events: api.handle.events(), scope, public: false }
+    }
+
+    /// All of them, for everybody on the host.
+    pub(super) fn public(api: &Api) -> Self {
+        Self { events: api.handle.events(), scope: Scope::All, public: true }
     }
 
     /// Waits for something to send. The error: the reader is too slow, or the supervisor has ended.
@@ -68,6 +76,7 @@ impl Signals {
             let changed: BTreeSet<&ServiceId> =
                 batch.0.iter().filter(|e| e.kind != EventKind::Removed).map(|e| &e.id).collect();
             for report in reports(api, changed).await {
+                let report = if self.public { shown_to_all(report) } else { report };
                 messages.extend(changed_properties(&report));
             }
         }

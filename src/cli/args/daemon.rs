@@ -20,15 +20,22 @@ pub struct Daemon {
     /// The config whose services it starts, instead of your own
     #[arg(short, long, value_hint = ValueHint::FilePath, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// End after the last service has ended
+    /// End after the last service has ended; the system's, where the bus starts it: when nothing
+    /// runs and nothing was asked of it for half a minute
     #[arg(long)]
     pub exit_when_idle: bool,
+    /// How long that is instead
+    #[arg(long, hide = true, value_parser = humantime::parse_duration, value_name = "TIME")]
+    pub unused: Option<std::time::Duration>,
     /// Where to say that it is ready, as by sd_notify(3)
     #[arg(long, hide = true, value_name = "SOCKET")]
     pub notify: Option<PathBuf>,
     /// The control socket of the program before this one
     #[arg(long, hide = true, value_name = "FD")]
     pub control_fd: Option<i32>,
+    /// Its connection to the system bus
+    #[arg(long, hide = true, value_name = "FD")]
+    pub bus_fd: Option<i32>,
 }
 
 /// How services are run.

@@ -2,12 +2,14 @@
 
 mod any_process;
 mod daemon;
+mod install;
 mod orphans;
 mod program;
 mod services;
 
 pub(super) use any_process::{Change, Changing, Ensure, Inspect, Kill, Probe, Stop, Wait, WaitFor};
 pub(super) use daemon::{AskDaemon, BackendFlag, Daemon, ServicesFlag};
+pub(super) use install::{Install, Uninstall};
 pub(super) use orphans::Orphans;
 pub(super) use program::{Completions, Config, Man};
 pub(super) use services::{Down, Events, Ids, List, Logs, Run, Status, Up};
@@ -146,6 +148,12 @@ pub enum Verb {
     Config(Config),
     /// Run the daemon that supervises services, or ask something of it
     Daemon(Daemon),
+    /// Install this program with its units and all, for you or for the system
+    Install(Install),
+    /// Take back what install did
+    Uninstall(Uninstall),
+    /// Look for what is missing here, and say how it is mended
+    Doctor,
     /// Print a completion script for a shell
     Completions(Completions),
     /// Write the man pages into a folder, or print the main one

@@ -2,7 +2,7 @@
 
 use super::inspect::sentence;
 use super::{Block, STRONG, WARN, verdict};
-use crate::model::{Action, Manager, Plan, Step};
+use crate::model::{Action, Aim, Manager, Plan, Step};
 use crate::text::{clip_to, escape};
 
 /// The plan as text.
@@ -23,6 +23,10 @@ pub(in crate::cli) fn plan(target: &str, plan: &Plan) -> String {
     format!("{STRONG}{} {}{STRONG:#}\n{}", plan.action, clip_to(target, 60), block.finish())
 }
 
+fn pids(processes: &[Aim]) -> String {
+    processes.iter().map(|aim| aim.identity.pid.to_string()).collect::<Vec<_>>().join(", ")
+}
+
 /// One step in words.
 pub(in crate::cli) fn describe(step: &Step) -> String {
     let whose = |manager: &Manager| match manager {
@@ -38,12 +42,23 @@ pub(in crate::cli) fn describe(step: &Step) -> String {
             format!("ask {} to send {signal} to {} of {unit}", whose(manager), whom.as_str())
         }
         Step::Signal { processes, signal } => {
-            let pids: Vec<String> = processes.iter().map(|aim| aim.identity.pid.to_string()).collect();
-            format!("send {signal} to {}", pids.join(", "))
+            format!("send {signal} to {}", pids(processes))
         }
         Step::End { processes, ladder } => {
-            let pids: Vec<String> = processes.iter().map(|aim| aim.identity.pid.to_string()).collect();
-            format!("end {} and all that it started: {ladder}", pids.join(", "))
+            format!("end {} and all that it started: {ladder}", pids(processes))
+        }
+        Step::HelperSignal { processes, signal, .. } => {
+            format!("have provost's helper send {signal} to {}", pids(processes))
+        }
+        Step::HelperEnd { processes, ladder, .. } => {
+            format!("have provost's helper end {} and all that it started: {ladder}", pids(processes))
+        }
+        Step::HelperUnit { uid, unit, action, signal, .. } => {
+            let manager = whose(&Manager::User(*uid));
+            match action {
+                Action::Kill => format!("have provost's helper ask {manager} to send {signal} to main of {unit}"),
+                action => format!("have provost's helper ask {manager} to {action} {unit}"),
+            }
         }
         Step::Service { id, action, force, signal, start_daemon, load, .. } => {
             let load = load.as_ref().map(|path| format!(" load {},", escape(&path.to_string_lossy())));

@@ -8,11 +8,12 @@ use serde_json::json;
 use crate::cli::args::{AskDaemon, BackendFlag, Daemon, ServicesFlag};
 use crate::cli::exit::Exit;
 use crate::cli::say::Say;
-use crate::control::{Control, DaemonFacts};
+use crate::control::{Asks, Control, DaemonFacts};
 use crate::daemon::{self, Options};
 use crate::error::Error;
 use crate::model::Instance;
 use crate::model::service::BackendChoice;
+use crate::observe::{Observer, Units};
 use crate::supervise::Stop;
 use crate::sys::pidfd::PidFd;
 
@@ -20,10 +21,10 @@ use crate::sys::pidfd::PidFd;
 const LEAVE: Duration = Duration::from_secs(5);
 
 /// Runs the verb.
-pub(in crate::cli) async fn run(say: Say, instance: Instance, args: &Daemon) -> ExitCode {
+pub(in crate::cli) async fn run(say: Say, instance: Instance, args: &Daemon, password: bool) -> ExitCode {
     let done = match &args.ask {
         None => here(instance, args).await,
-        Some(ask) => self::ask(say, instance, ask).await,
+        Some(ask) => self::ask(say, instance, ask, password).await,
     };
     done.unwrap_or_else(|error| say.error(&error))
 }
@@ -42,14 +43,25 @@ async fn here(instance: Instance, args: &Daemon) -> Result<ExitCode, Error> {
         options.config = Some(absolute.map_err(|source| Error::Io { what: config.display().to_string(), source })?);
     }
     options.exit_when_idle = args.exit_when_idle;
+    options.unused = args.unused.unwrap_or(options.unused);
     options.notify.clone_from(&args.notify);
     options.control = args.control_fd.and_then(crate::sys::inherit::listener);
+    options.bus = args.bus_fd.and_then(crate::sys::inherit::connection);
     // Backends and the supervisor keep to one thread.
     tokio::task::LocalSet::new().run_until(daemon::run(options)).await.map(|()| Exit::Done.into())
 }
 
-async fn ask(say: Say, instance: Instance, ask: &AskDaemon) -> Result<ExitCode, Error> {
-    let Some(control) = Control::connect(instance).await? else {
+async fn ask(say: Say, instance: Instance, ask: &AskDaemon, password: bool) -> Result<ExitCode, Error> {
+    let asks = match instance {
+        Instance::System if password && !rustix::process::geteuid().is_root() => {
+            let observer = Observer::new(Units::System).await?;
+            let caller = observer.caller();
+            Some(Asks { terminal: caller.interactive, session: caller.session.is_some() })
+        }
+        _ => None,
+    };
+    let connected = Control::connect(instance).await?.map(|control| control.asking(asks));
+    let Some(control) = connected else {
         if say.json {
             say.json(&json!({"running": false}));
         } else {

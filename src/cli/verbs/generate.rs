@@ -10,6 +10,7 @@ use super::super::args::{Cli, Completions, Man};
 use super::super::exit::Exit;
 use super::Context;
 use crate::error::Error;
+use crate::install::Generated;
 
 pub(in crate::cli) fn completions(args: &Completions) -> ExitCode {
     let mut script = Vec::new();
@@ -34,4 +35,29 @@ pub(in crate::cli) fn man(ctx: &Context<'_>, args: &Man) -> ExitCode {
         Ok(()) => Exit::Done.into(),
         Err(source) => ctx.say.error(&Error::Io { what: folder.display().to_string(), source }),
     }
+}
+
+/// What an install writes: completions for the usual shells, and the pages of all verbs.
+pub(super) fn all() -> Generated {
+    use clap_complete::Shell;
+    let script = |shell: Shell| {
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut Cli::command(), "provost", &mut script);
+        script
+    };
+    let mut command = Cli::command().disable_help_subcommand(true);
+    command.build();
+    let mut pages = Vec::new();
+    add_pages(command, &mut pages);
+    Generated { completions: [Shell::Bash, Shell::Zsh, Shell::Fish].map(script), pages }
+}
+
+fn add_pages(command: clap::Command, pages: &mut Vec<(String, Vec<u8>)>) {
+    for below in command.get_subcommands().filter(|below| !below.is_hide_set()) {
+        add_pages(below.clone(), pages);
+    }
+    let page = clap_mangen::Man::new(command);
+    let mut text = Vec::new();
+    let _never_fails = page.render(&mut text);
+    pages.push((page.get_filename(), text));
 }

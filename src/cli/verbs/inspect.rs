@@ -6,9 +6,9 @@ use super::super::args::Inspect;
 use super::super::exit::Exit;
 use super::super::{progress, render};
 use super::{Context, candidates, targets};
-use crate::decide::{decide_all, is_protected, polkit_rule, sudoers_line};
+use crate::decide::{decide_all, helper_rule, is_protected, polkit_rule, sudoers_line};
 use crate::error::Error;
-use crate::model::{Action, Facts, InspectReport, Plan, Polkit, Request, Target};
+use crate::model::{Action, Explained, Facts, InspectReport, Manager, OwnerFacts, Plan, Polkit, Request, Target};
 use crate::observe::Want;
 
 pub(in crate::cli) async fn run(ctx: &Context<'_>, args: &Inspect) -> ExitCode {
@@ -68,6 +68,7 @@ async fn one(ctx: &Context<'_>, args: &Inspect, target: &Target) -> Result<(Fact
         probe: !args.no_probe && !args.polkit_rule,
         sudo: args.sudo,
         suggest: true,
+        like: None,
     };
     let words = format!("looking at {target}");
     let facts = progress::while_waiting(ctx.say.quiet, &words, ctx.client.facts(target, &want)).await?;
@@ -76,14 +77,14 @@ async fn one(ctx: &Context<'_>, args: &Inspect, target: &Target) -> Result<(Fact
     Ok((facts, plans))
 }
 
-/// `--polkit-rule`: for each owner that is a unit of the system.
+/// `--polkit-rule`: for each owner that is a unit of the system, or that provost's helper acts on.
 fn rule(ctx: &Context<'_>, facts: &Facts) -> Result<(), Error> {
     let malformed = |words: String| Err(Error::Malformed(crate::model::Malformed::new(words)));
     if facts.caller.is_root() {
         return malformed("root needs no rule; run this as the user who is to be allowed".to_owned());
     }
     let units = facts.owners.iter().filter_map(|owner| match owner.owner.unit() {
-        Some((crate::model::Manager::System, _)) => owner.unit.as_ref(),
+        Some((Manager::System, _)) => owner.unit.as_ref(),
         _ => None,
     });
     let mut rules = Vec::new();
@@ -101,9 +102,16 @@ fn rule(ctx: &Context<'_>, facts: &Facts) -> Result<(), Error> {
         };
         rules.push(serde_json::json!({"unit": unit.id, "kind": kind, "text": text}));
     }
+    for explained in facts.owners.iter().filter_map(by_helper) {
+        if let Some(text) = helper_rule(&facts.caller, explained) {
+            rules.push(serde_json::json!({"unit": explained.details.get("unit"), "kind": "polkit", "text": text}));
+        }
+    }
     if rules.is_empty() {
         let target = crate::text::clip(&facts.target);
-        return malformed(format!("{target} is no unit of the system, and polkit decides about those only"));
+        let why = "polkit decides about units of the system, and with provost installed for it about the units and \
+                   programs of other users";
+        return malformed(format!("there is no rule for {target}: {why}"));
     }
     if ctx.say.json {
         ctx.say.json(&serde_json::json!({ "rules": rules }));
@@ -115,6 +123,17 @@ fn rule(ctx: &Context<'_>, facts: &Facts) -> Result<(), Error> {
         let _ = std::io::stdout().write_all(rule["text"].as_str().unwrap_or_default().as_bytes());
     }
     Ok(())
+}
+
+/// What the helper says of an owner that is no unit of the system: of its unit, else of the process
+/// that was meant.
+fn by_helper(owner: &OwnerFacts) -> Option<&Explained> {
+    let helper = owner.helper.as_ref()?;
+    match owner.owner.unit() {
+        Some((Manager::System, _)) => None,
+        Some((Manager::User(_), _)) => helper.unit.values().next(),
+        None => helper.processes.iter().flat_map(|(_, all)| all.values()).next(),
+    }
 }
 
 fn systemctl() -> &'static str {

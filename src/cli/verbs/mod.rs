@@ -3,14 +3,17 @@
 pub(super) mod change;
 pub(super) mod config;
 pub(super) mod daemon;
+pub(super) mod doctor;
 pub(super) mod ensure;
 pub(super) mod generate;
 pub(super) mod inspect;
+pub(super) mod install;
 pub(super) mod orphans;
 pub(super) mod overview;
 pub(super) mod probe;
 pub(super) mod registry;
 pub(super) mod services;
+pub(super) mod uninstall;
 pub(super) mod wait;
 
 use std::process::ExitCode;

@@ -45,7 +45,7 @@ async fn one(ctx: &Context<'_>, args: &Orphans) -> Result<Exit, Error> {
         return Ok(Exit::Failed);
     } else {
         let ending = end(ctx, args, daemon.as_ref(), &chosen);
-        progress::while_waiting(ctx.say.quiet, "ending orphans", ending).await?
+        progress::while_waiting(ctx.quiet(), "ending orphans", ending).await?
     };
     if ctx.say.json {
         ctx.say.json(&cleaned);

@@ -29,7 +29,7 @@ pub(in crate::cli) async fn run(ctx: &Context<'_>) -> ExitCode {
 
 /// One row for each owner of a known server or own service.
 pub(super) async fn rows(ctx: &Context<'_>) -> Result<Vec<OverviewRow>, Error> {
-    let want = Want { actions: Action::ALL.to_vec(), probe: true, sudo: false, suggest: false };
+    let want = Want { actions: Action::ALL.to_vec(), probe: true, ..Want::default() };
     let found = ctx.client.observer().servers(&want).await?;
     let like = Request { ask_password: ctx.ask_password, ..Request::new(Action::Stop) };
     Ok(found.owners.iter().map(|owner| row(&found, owner, &decide_all(&found, owner, &like))).collect())

@@ -45,7 +45,7 @@ pub(super) fn places(ctx: &Context<'_>) -> Result<Places, Error> {
 
 /// The daemon; where none answers, that is said.
 pub(super) async fn daemon(ctx: &Context<'_>) -> Option<Control> {
-    let why = match Control::connect(ctx.instance()).await {
+    let why = match ctx.connect().await {
         Ok(Some(control)) => return Some(control),
         Ok(None) => "no daemon runs".to_owned(),
         Err(error) => format!("the daemon does not answer ({})", crate::text::escape(&error.to_string())),

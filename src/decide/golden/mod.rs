@@ -3,6 +3,7 @@
 //! The facts come from the samples; the plans are what people read, so each change of one is seen
 //! in review. `PROVOST_BLESS=1 cargo test golden` writes them anew.
 
+mod helped;
 mod others;
 mod processes;
 mod units;
@@ -35,7 +36,7 @@ fn folder() -> PathBuf {
 }
 
 fn cases() -> Vec<Case> {
-    [units::cases(), units::obstacles(), processes::cases(), others::cases()].concat()
+    [units::cases(), units::obstacles(), processes::cases(), others::cases(), helped::cases()].concat()
 }
 
 fn golden(case: &Case) -> Golden {

@@ -1,18 +1,28 @@
 //! A service that provost supervises, as an owner.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use super::super::observer::{Observer, Want};
 use super::super::{tree, user_name};
 use super::trees::of_tree;
 use super::unit::unit_owner;
-use crate::model::{Manager, Owner, OwnerFacts, ServiceFacts, UnitName};
+use crate::control::Control;
+use crate::model::{Action, Manager, Owner, OwnerFacts, ServiceFacts, UnitName, Verdict};
+
+/// How long the system's daemon may take to say what the caller may do.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The service with its processes. `matched`: those that led to it; `None` if it was named itself.
 pub(super) async fn supervised_service(
     observer: &Observer,
-    service: ServiceFacts,
+    mut service: ServiceFacts,
     matched: Option<Vec<u32>>,
     want: &Want,
 ) -> OwnerFacts {
+    if service.system && !observer.caller().is_root() {
+        service.verdicts = verdicts(observer, &service, want).await;
+    }
     let report = &service.report;
     let owner = Owner::OwnService { id: report.id.to_string() };
     let exact = format!("service:{}", report.id);
@@ -44,4 +54,19 @@ pub(super) async fn supervised_service(
     facts.notes.extend(report.warnings.iter().cloned());
     facts.service = Some(Box::new(service));
     facts
+}
+
+/// What the system's daemon says that the caller may do with its service.
+async fn verdicts(observer: &Observer, service: &ServiceFacts, want: &Want) -> BTreeMap<Action, Verdict> {
+    if want.actions.is_empty() {
+        return BTreeMap::new();
+    }
+    let asked = async {
+        let manager = observer.bus().system().await.ok()?;
+        let control = Control::on_bus(manager.connection()).await.ok().flatten()?;
+        let verdicts = control.explain(&service.report.id, &want.actions).await;
+        verdicts.map_err(|error| tracing::info!("the system's daemon: {error}")).ok()
+    };
+    // polkit may be slow; what is not known is asked when it is done.
+    tokio::time::timeout(PATIENCE, asked).await.ok().flatten().unwrap_or_default()
 }

@@ -1,7 +1,7 @@
 //! Owners that are trees of processes: what stands in no unit of its own.
 
 use super::super::observer::{Observer, Want};
-use super::super::{listening, records, resolve, tree, user_name};
+use super::super::{helper, listening, records, resolve, tree, user_name};
 use super::ask_signals;
 use crate::model::{Identity, Owner, OwnerFacts, Process};
 
@@ -48,7 +48,9 @@ pub(super) async fn of_tree(
         ..OwnerFacts::new(owner, exact)
     };
     listening::fill(observer, &mut facts, None);
-    facts.availability = observer.availability(&facts, want).await;
+    let (availability, said) = tokio::join!(observer.availability(&facts, want), helper::ask(observer, &facts, want));
+    facts.availability = availability;
+    helper::keep(&mut facts, said);
     facts
 }
 

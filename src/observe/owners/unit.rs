@@ -2,7 +2,7 @@
 
 use super::super::observer::{Observer, Want};
 use super::super::verdicts::{Asking, Between};
-use super::super::{listening, sudo, units, user_name};
+use super::super::{helper, listening, sudo, units, user_name};
 use super::ask_signals;
 use super::members::Members;
 use crate::model::{Manager, Owner, OwnerFacts, Process, UnitFacts, UnitKind, UnitName};
@@ -109,7 +109,14 @@ async fn gather(
 ) {
     let verdicts = async {
         let (client, facts) = client.zip(owner.unit.as_ref())?;
-        Some(tokio::join!(asking.answers(facts), units::active_triggers(client, facts)))
+        let answers = async {
+            let mut answers = asking.answers(facts).await;
+            if manager == Manager::System {
+                helper::complete(observer, facts, &mut answers).await;
+            }
+            answers
+        };
+        Some(tokio::join!(answers, units::active_triggers(client, facts)))
     };
     let unit = owner.owner.unit().map(|(_, unit)| unit);
     let sudo = async {
@@ -118,8 +125,10 @@ async fn gather(
             None => None,
         }
     };
-    let (verdicts, availability, sudo) = tokio::join!(verdicts, observer.availability(owner, want), sudo);
+    let (verdicts, availability, sudo, said) =
+        tokio::join!(verdicts, observer.availability(owner, want), sudo, helper::ask(observer, owner, want));
     owner.availability = availability;
+    helper::keep(owner, said);
     owner.sudo = sudo;
     if let (Some((answers, triggers)), Some(facts)) = (verdicts, owner.unit.as_mut()) {
         facts.answers = answers;

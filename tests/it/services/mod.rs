@@ -11,6 +11,7 @@ mod input;
 mod kept;
 mod managers;
 mod rubbish;
+mod system;
 mod unit;
 mod verbs;
 
@@ -32,6 +33,7 @@ pub fn register(trials: &mut Trials) {
     kept::register(trials);
     managers::register(trials);
     rubbish::register(trials);
+    system::register(trials);
     unit::register(trials);
     verbs::register(trials);
 }

@@ -1,6 +1,6 @@
 //! Who asks: as whom, on what terminal, with what permission.
 
-use crate::rig::{As, PASSWORD, PolkitRule, Result, Rig};
+use crate::rig::{As, PASSWORD, PolkitRule, Result, Rig, User};
 
 use super::cells::Cell;
 
@@ -12,6 +12,8 @@ pub enum Who {
     Owner,
     /// Somebody with no rights there.
     Eve,
+    /// Somebody of whom the rules on the helper's details speak ([`helper_rules`]).
+    Ruled(&'static str),
 }
 
 /// One caller.
@@ -52,6 +54,9 @@ pub const CALLERS: &[Caller] = &[
     Caller { name: "no-bus", who: Who::Owner, how: |a| a.no_bus(), ..EVE },
     Caller { name: "root-no-bus", who: Who::Root, how: |a| a.no_bus(), ..EVE },
     Caller { name: "hidepid", how: |a| a.hidepid(), ..EVE },
+    Caller { name: "trusted", who: Who::Ruled("rita"), ..EVE },
+    Caller { name: "barred", who: Who::Ruled("nora"), ..EVE },
+    Caller { name: "trusted-right", who: Who::Ruled("rita"), terminal: Some(PASSWORD), ..EVE },
 ];
 
 impl Caller {
@@ -65,7 +70,13 @@ impl Caller {
             Who::Root => "root",
             Who::Owner => owner,
             Who::Eve => "eve",
+            Who::Ruled(name) => name,
         }
+    }
+
+    /// Whether the objects belong to somebody else.
+    pub fn is_stranger(&self) -> bool {
+        matches!(self.who, Who::Eve | Who::Ruled(_))
     }
 
     /// A command of theirs.
@@ -113,6 +124,24 @@ pub fn authorise<'r>(rig: &'r Rig, cells: &[Cell]) -> Result<Authorised<'r>> {
     );
     let _rule = if table.is_empty() { None } else { Some(rig.polkit_rule("truth", &js)?) };
     Ok(Authorised { rig, _rule })
+}
+
+/// What polkit says of rita and of nora: yes and no, to the same programs and verbs and to nothing else.
+pub fn helper_rules(rig: &Rig) -> Result<PolkitRule<'_>> {
+    for (name, uid) in [("rita", 1101), ("nora", 1102)] {
+        rig.add_user(&User::person(name, uid, &[]))?;
+    }
+    let js = "\
+        if (subject.user != \"rita\" && subject.user != \"nora\") return; \
+        var answer = subject.user == \"rita\" ? polkit.Result.YES : polkit.Result.NO; \
+        var is = function(id, details) { \
+        if (action.id != \"org.provost.\" + id) return false; \
+        for (var name in details) { if (action.lookup(name) != details[name]) return false; } return true; }; \
+        if (is(\"signal-process\", {user: \"watson\", exe: \"/usr/local/bin/sleeper\"}) || \
+        is(\"signal-root-process\", {user: \"root\", exe: \"/usr/local/bin/setuid-sleeper\"}) || \
+        is(\"manage-user-units\", {user: \"watson\", verb: \"stop\"}) || \
+        is(\"manage-user-units\", {user: \"watson\", verb: \"kill\"})) return answer;";
+    rig.polkit_rule("helper", js)
 }
 
 impl Drop for Authorised<'_> {

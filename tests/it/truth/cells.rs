@@ -1,6 +1,6 @@
 //! Which cells there are: owners, callers and actions that make sense together.
 
-use super::callers::Caller;
+use super::callers::{Caller, Who};
 use super::owners::{OWNERS, Owner};
 
 /// One cell of the table.
@@ -14,12 +14,32 @@ pub struct Cell {
     pub action: &'static str,
     /// The process in spite of its unit.
     pub only_process: bool,
+    /// The privileged helper is there.
+    pub helper: bool,
 }
 
 impl Cell {
     /// A name that no other cell has.
     pub fn name(&self) -> String {
         format!("{}-{}", self.tag, self.number)
+    }
+
+    /// The means by which it is controlled, where anything is allowed.
+    pub fn means(&self) -> &'static str {
+        let kill = self.action == "kill";
+        let (owner, caller) = (self.owner, &self.caller);
+        let alone = match (self.only_process, caller.name) {
+            (true, _) => "signal",
+            (false, "sudo") if !kill => "sudo",
+            _ => owner.kill.filter(|_| kill).unwrap_or(owner.means),
+        };
+        let denied = caller.is_stranger() && caller.name != "cap-kill";
+        let helped = match alone {
+            "signal" => denied || (owner.name == "seteuid daemon" && caller.who == Who::Owner),
+            "user-unit" => caller.is_stranger(),
+            _ => false,
+        };
+        if self.helper && helped { "helper" } else { alone }
     }
 
     /// The units that it may be about.
@@ -105,6 +125,29 @@ pub const NO_POLKIT: Pairs = &[
     (&["unit of ollama"], "root owner stranger right", "stop restart kill"),
     (&["unit of watson", "inactive unit"], "root owner stranger", "start stop"),
     (&["user unit of watson", "bare of watson"], "root owner stranger", PROCESS),
+    (&["user unit of watson", "bare of root"], "right", PROCESS),
+];
+
+/// What is new where the helper is there: processes of others, units of others' managers, rules on details.
+pub const HELPED: Pairs = &[
+    (
+        &["bare of watson", "bare of ollama", "bare of root"],
+        "root owner stranger no-ask right wrong trusted barred cap-kill no-bus",
+        PROCESS,
+    ),
+    (&["bare of watson"], "stranger right trusted", "start restart reload"),
+    (&["bare of watson", "bare of root"], "login-right login-wrong trusted-right", PROCESS),
+    (&["in the root cgroup", "in init.scope", "below a slice"], "stranger right trusted", PROCESS),
+    (&["session of watson", "child in an editor's scope"], "stranger right trusted cap-kill", PROCESS),
+    (&["an editor's scope"], "stranger right trusted", PROCESS),
+    (&["user unit of watson"], "root owner stranger right wrong trusted barred cap-kill trusted-right no-bus", UNIT),
+    (&["user unit of watson"], "stranger right trusted", "stop+process kill+process start"),
+    (&["unit of ollama", "unit of watson"], "stranger right trusted barred", "stop+process kill+process"),
+    (&["part of a unit"], "stranger right trusted", "stop kill restart stop+process kill+process"),
+    (&["setuid program of watson", "seteuid daemon"], "root owner stranger right trusted barred cap-kill", PROCESS),
+    (&["seteuid daemon"], "owner-right", PROCESS),
+    (&["unit of ollama"], "desktop", UNIT),
+    (&["the bus", "PID 1"], "stranger right trusted", "stop kill"),
 ];
 
 /// All cells of a list.
@@ -117,7 +160,8 @@ pub fn all(tag: &'static str, pairs: Pairs) -> Vec<Cell> {
                 for action in actions.split(' ') {
                     let (action, only) = action.split_once('+').map_or((action, false), |(action, _)| (action, true));
                     let caller = Caller::named(caller);
-                    cells.push(Cell { number: cells.len(), tag, owner, caller, action, only_process: only });
+                    let (number, helper) = (cells.len(), tag.starts_with("help"));
+                    cells.push(Cell { number, tag, owner, caller, action, only_process: only, helper });
                 }
             }
         }

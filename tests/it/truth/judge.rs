@@ -94,19 +94,14 @@ fn judge(cell: &Cell, watched: &Watched<'_>, before: &Look, plan: &Plan, code: i
         ("needs-password", Some("not-permitted")) if !cell.caller.knows_password() => return nothing(4),
         ("needs-password", None) if !cell.caller.knows_password() => return nothing(4),
         ("allowed" | "needs-password", None) => {}
-        ("unknown-until-asked", _) if cell.caller.name != cells::MAY_BE_UNKNOWN => {
+        ("unknown-until-asked", _) if cell.helper || cell.caller.name != cells::MAY_BE_UNKNOWN => {
             return Err("nothing is known, and it should be".into());
         }
         ("unknown-until-asked", None) if code != 0 => return nothing(4).map(|_| true),
         ("unknown-until-asked", None) => {}
         other => return Err(format!("a plan that makes no sense: {other:?}").into()),
     }
-    let kill = cell.action == "kill";
-    let means = match (cell.only_process, cell.caller.name) {
-        (true, _) => "signal",
-        (false, "sudo") if !kill => "sudo",
-        _ => cell.owner.kill.filter(|_| kill).unwrap_or(cell.owner.means),
-    };
+    let means = cell.means();
     expect!(forecast.means == means, "by means of {} in place of {means}", forecast.means);
     expect!(code == 0, "exit {code} in place of 0");
     done(cell, watched, before)?;

@@ -42,6 +42,17 @@ pub fn register(trials: &mut Trials) {
         prepare(rig)?;
         run(rig, "the truth table", cells::all("truth", cells::PAIRS))
     });
+    trials.exclusive("truth::with_helper", |rig| {
+        prepare(rig)?;
+        let (new, again) = (cells::all("helped", cells::HELPED), cells::all("help", cells::PAIRS));
+        let _rules = callers::helper_rules(rig)?;
+        rig.with_helper(|| {
+            run(rig, "with the helper, what is new", new)?;
+            run(rig, "with the helper, the first table", again)?;
+            let none = cells::all("helpnopk", cells::NO_POLKIT);
+            rig.without_polkit(|| run(rig, "with the helper, without polkit", none))
+        })
+    });
     trials.exclusive("truth::without_polkit", |rig| {
         prepare(rig)?;
         let (absent, masked) = (cells::all("nopk", cells::NO_POLKIT), cells::all("mask", cells::NO_POLKIT));

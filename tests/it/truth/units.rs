@@ -180,13 +180,14 @@ pub fn delegated<'r>(rig: &'r Rig, cell: &Cell) -> Result<Subject<'r>> {
     let name = &cell.units()[0];
     let group = format!("/sys/fs/cgroup/system.slice/{name}/inner");
     let script = format!(
-        "mkdir {group} && echo $$$$ >{group}/cgroup.procs && exec setpriv --reuid=ollama --clear-groups \
-         /usr/local/bin/sleeper --log {}",
+        "mkdir {group} && exec setpriv --reuid=ollama --clear-groups /usr/local/bin/sleeper --log {}",
         cell.log()
     );
     let reload = "ExecReload=/bin/kill -HUP $MAINPID\n";
     rig.started(name, &format!("[Service]\nDelegate=yes\n{reload}ExecStart=/bin/sh -c '{script}'\n"))?;
     let pid = wait_for_start(rig, &cell.log())?;
+    // From here, and not by itself: systemd may put it into its cgroup only after it has begun.
+    rig.as_root().run(["sh", "-c", &format!("echo {pid} >{group}/cgroup.procs")])?.ok()?;
     let group = rig.read(&format!("/proc/{pid}/cgroup"))?;
     if !group.trim_end().ends_with("/inner") {
         return Err(format!("it is in {group}").into());

@@ -3,6 +3,7 @@
 mod bad_input;
 mod config;
 mod ensure;
+mod helped;
 mod hidden;
 mod jobs;
 mod orphans;
@@ -28,6 +29,7 @@ pub fn register(trials: &mut Trials) {
     bad_input::register(trials);
     config::register(trials);
     ensure::register(trials);
+    helped::register(trials);
     hidden::register(trials);
     jobs::register(trials);
     orphans::register(trials);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::provost;
-use crate::rig::{PASSWORD, Result, Rig};
+use crate::rig::{PASSWORD, Result, Rig, eventually};
 use crate::trial::Trials;
 
 const SLEEP: &str = "[Service]\nExecStart=/usr/local/bin/sleeper\n";
@@ -11,6 +11,7 @@ const SLEEP: &str = "[Service]\nExecStart=/usr/local/bin/sleeper\n";
 pub fn register(trials: &mut Trials) {
     trials.rig("terminal::ctrl_c_at_the_prompt", ctrl_c_at_the_prompt);
     trials.rig("terminal::several_prompts", several_prompts);
+    trials.exclusive("terminal::the_readme", the_readme);
     trials.rig("terminal::own_unit", own_unit);
     trials.rig("terminal::own_scope", own_scope);
 }
@@ -27,6 +28,63 @@ fn ctrl_c_at_the_prompt(rig: &Rig) -> Result<()> {
     expect!(!text.contains("code 0") && text.contains(" echo "), "{text}");
     expect!(rig.active_state("rights-c.service")? == "active", "{text}");
     Ok(())
+}
+
+const README: &str = include_str!("../../../README.md");
+const RULE: &str = include_str!("../../../polkit/ollama-operator.rules");
+
+/// What the README shows: watson restarts ollama with an administrator's password, and with the example rule without.
+fn the_readme(rig: &Rig) -> Result<()> {
+    let unit = "[Service]\nUser=ollama\nExecStart=/usr/local/bin/ollama serve\n\
+                Environment=OLLAMA_HOST=127.0.0.1:24401\n";
+    rig.started("ollama.service", unit)?;
+    let watson = rig.as_user("watson");
+    let restart = |types: Option<&str>| -> Result<String> {
+        let before = rig.main_pid("ollama.service")?;
+        let mut terminal = watson.pty(["provost", "restart", "ollama"])?;
+        if let Some(password) = types {
+            terminal.expect("Password:", Duration::from_secs(20))?;
+            terminal.type_password(password)?;
+        }
+        let (status, text) = terminal.wait()?;
+        expect!(status.success() && rig.main_pid("ollama.service")? != before, "it was not restarted: {text}");
+        Ok(without_colours(&text))
+    };
+    let typed = restart(Some(PASSWORD))?;
+    expect!(!typed.contains(PASSWORD), "{typed}");
+    let path = "/etc/polkit-1/rules.d/50-ollama-operator.rules";
+    rig.write(path, RULE.replace("\"operator\"", "\"watson\""), 0o644)?;
+    eventually("polkit has read the rule", || {
+        let said = provost(&watson, ["-o", "json", "restart", "ollama", "--dry-run"]);
+        said.is_ok_and(|said| said.stdout.contains("\"allowed\""))
+    })?;
+    let unasked = restart(None)?;
+    let refused = provost(&watson, ["--no-ask-password", "stop", "ollama"])?;
+    rig.remove(path)?;
+    expect!(refused.code() == 4, "the rule is about restart: {refused:?}");
+    rig.systemctl(["stop", "ollama.service"])?;
+    rig.remove("/etc/systemd/system/ollama.service")?;
+    rig.systemctl(["daemon-reload"])?;
+    expect!(!unasked.contains("Password"), "{unasked}");
+    // How pkttyagent words its own lines is up to its version.
+    let own =
+        |text: &str| text.lines().filter(|line| line.starts_with("unit:ollama")).map(str::to_owned).collect::<Vec<_>>();
+    let prompt = "Authentication is required to restart 'ollama.service'.";
+    expect!(typed.contains(prompt) && README.contains(prompt), "{typed}");
+    for text in [&typed, &unasked] {
+        let lines = own(text);
+        expect!(lines.len() == 1 && README.contains(&lines[0]), "the README shows something else: {text}");
+    }
+    let printed = format!("$ provost restart ollama\n{typed}\n$ provost restart ollama\n{unasked}");
+    println!("{printed}");
+    Ok(())
+}
+
+/// Without the sequences by which a terminal shows colours.
+fn without_colours(text: &str) -> String {
+    let mut parts = text.split("\u{1b}[");
+    let first = parts.next().unwrap_or_default().to_owned();
+    first + &parts.map(|part| part.split_once('m').map_or(part, |(_, rest)| rest)).collect::<String>()
 }
 
 /// One password for each unit; what needs none is done without.

@@ -1,5 +1,6 @@
 //! Programs for tests to look at: this test program again, installed under their names, so that their processes look right.
 
+mod flood;
 mod hang;
 mod http;
 mod llama_server;
@@ -22,6 +23,7 @@ const PROGRAMS: &[(&str, Body)] = &[
     ("sleeper", sleeper::main),
     ("setuid-sleeper", sleeper::main),
     ("hang", hang::main),
+    ("flood", flood::main),
 ];
 
 /// Puts all of them into a folder. `setuid-sleeper` is root's and setuid, as sudo is.

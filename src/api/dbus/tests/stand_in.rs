@@ -57,7 +57,12 @@ impl StandIn {
         let (instance_id, backend) = ("abc".to_owned(), "sim".to_owned());
         let recent = super::super::Recent::default();
         tokio::spawn(recent.clone().keep(events.subscribe()));
-        let api = Arc::new(Api { handle, instance_id, backend, requests: ask, clients, recent, foreground: false });
+        let (calls, named) = (tokio::sync::watch::channel(0).0, tokio::sync::watch::channel(false).0);
+        let restarts = super::super::Restarts::default();
+        let foreground = false;
+        let api =
+            Api { handle, instance_id, backend, requests: ask, clients, calls, named, restarts, recent, foreground };
+        let api = Arc::new(api);
         let served = ControlSocket::bind(&socket).unwrap();
         let served_api = Arc::clone(&api);
         tokio::spawn(async move { served.serve(served_api).await });

@@ -17,7 +17,7 @@ use crate::model::service::ServiceReport;
 use crate::services::{self, Ended, Follow, Goal};
 
 pub(in crate::cli) async fn run(ctx: &Context<'_>, args: &Down) -> ExitCode {
-    let stopped = match progress::while_waiting(ctx.say.quiet, "stopping services", down(ctx, args)).await {
+    let stopped = match progress::while_waiting(ctx.quiet(), "stopping services", down(ctx, args)).await {
         Ok(stopped) => stopped,
         Err(error) => return ctx.say.error(&ctx.whose(error, &args.ids).await),
     };
@@ -91,7 +91,7 @@ async fn daemon(
     project: Option<&Path>,
     ids: &[ServiceId],
 ) -> Result<Result<Control, Vec<ServiceReport>>, Error> {
-    if let Some(control) = Control::connect(ctx.instance()).await? {
+    if let Some(control) = ctx.connect().await? {
         return Ok(Ok(control));
     }
     let mut known = ctx.known(ids, false).await?;

@@ -6,7 +6,6 @@ use super::super::super::args::Events;
 use super::super::super::exit::Exit;
 use super::super::super::render;
 use super::super::Context;
-use crate::control::Control;
 use crate::error::Error;
 use crate::model::service::Event;
 use crate::services;
@@ -19,7 +18,7 @@ pub(in crate::cli) async fn run(ctx: &Context<'_>, args: &Events) -> ExitCode {
 }
 
 async fn follow(ctx: &Context<'_>, args: &Events) -> Result<(), Error> {
-    let Some(control) = Control::connect(ctx.instance()).await? else {
+    let Some(control) = ctx.connect().await? else {
         let why = "no daemon runs, so that nothing happens to services; provost up starts one";
         return Err(Error::Unreachable(why.to_owned()));
     };

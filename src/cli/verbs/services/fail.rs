@@ -33,7 +33,12 @@ pub(super) async fn not_ready(
         None => (ActError::Failed(format!("{id} {}{why}", became(report))), 1),
     };
     let query = Query { lines: Some(LINES), ..Query::default() };
-    let lines = services::read_output(ctx.client.observer(), &Source::of(report), &query).await;
+    let source = match ctx.source(report, ctx.is_guest()) {
+        // No password is asked for this.
+        Source::System(id, _) => Source::System(id, false),
+        own => own,
+    };
+    let lines = services::read_output(ctx.client.observer(), &source, &query).await;
     let lines: Vec<String> = match lines {
         Ok(lines) => lines.iter().map(|line| String::from_utf8_lossy(&line.text).into_owned()).collect(),
         Err(error) => {

@@ -23,7 +23,7 @@ pub(in crate::cli) enum What {
 
 pub(in crate::cli) async fn run(ctx: &Context<'_>, args: &Ids, what: What) -> ExitCode {
     let words = if what == What::Remove { "stopping" } else { "asking the daemon" };
-    let touched = match progress::while_waiting(ctx.say.quiet, words, change(ctx, &args.ids, what)).await {
+    let touched = match progress::while_waiting(ctx.quiet(), words, change(ctx, &args.ids, what)).await {
         Ok(touched) => touched,
         Err(error) => return ctx.say.error(&ctx.whose(error, &args.ids).await),
     };

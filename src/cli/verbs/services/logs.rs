@@ -12,6 +12,8 @@ use crate::model::{Malformed, OwnerFacts, ServiceId, Target};
 use crate::observe::Want;
 use crate::services::{self, Output, Piece, Query, Source};
 
+/// So many of each are had of the system's daemon.
+const FROM_DAEMON: usize = crate::services::MOST_OF_DAEMON;
 /// So many lines of each, unless it is said.
 const LINES: usize = 20;
 
@@ -28,6 +30,10 @@ async fn logs(ctx: &Context<'_>, args: &Logs) -> Result<(), Error> {
     let lines = args.lines.or((args.since.is_none()).then_some(LINES));
     let lines = lines.filter(|lines| *lines != usize::MAX);
     let query = Query { lines, since: args.since, stderr: args.stderr };
+    let guest = sources.iter().any(|source| matches!(source, Source::System(..)));
+    if guest && lines.is_none_or(|lines| lines > FROM_DAEMON) {
+        ctx.say.note(&format!("the system's provost gives {FROM_DAEMON} lines of each at most, the last ones"));
+    }
     let width = match sources.as_slice() {
         [_] => 0,
         several => several.iter().map(|source| source.whose().len()).max().unwrap_or(0),
@@ -65,7 +71,7 @@ async fn sources(ctx: &Context<'_>, args: &Logs) -> Result<Vec<Source>, Error> {
             let why = "there is no service whose log could be read; of a unit: provost logs UNIT";
             return Err(Error::NotFound { what: why.to_owned(), nearest: Vec::new() });
         }
-        return Ok(all.iter().map(Source::of).collect());
+        return Ok(all.iter().map(|report| ctx.source(report, ctx.is_guest())).collect());
     }
     let mut found = Vec::new();
     for target in targets(&args.targets)? {
@@ -86,7 +92,9 @@ async fn of_target(ctx: &Context<'_>, target: &Target) -> Result<Vec<Source>, Er
     };
     if let Some(id) = &id {
         match ctx.known(std::slice::from_ref(id), false).await {
-            Ok(known) if !known.is_empty() => return Ok(known.iter().map(Source::of).collect()),
+            Ok(known) if !known.is_empty() => {
+                return Ok(known.iter().map(|report| ctx.source(report, ctx.is_guest())).collect());
+            }
             Err(error) if matches!(target, Target::Service(_)) => return Err(error),
             _ => {}
         }
@@ -95,7 +103,7 @@ async fn of_target(ctx: &Context<'_>, target: &Target) -> Result<Vec<Source>, Er
         Ok(facts) => facts,
         Err(error) => return Err(ctx.whose(error, id.as_slice()).await),
     };
-    let all: Vec<Source> = facts.owners.iter().filter_map(of_owner).collect();
+    let all: Vec<Source> = facts.owners.iter().filter_map(|owner| of_owner(ctx, owner)).collect();
     if all.is_empty() {
         let target = crate::text::clip(&facts.target);
         let why = format!("{target} is neither a service nor in a unit of its own: nobody here keeps what it writes");
@@ -104,9 +112,9 @@ async fn of_target(ctx: &Context<'_>, target: &Target) -> Result<Vec<Source>, Er
     Ok(all)
 }
 
-fn of_owner(owner: &OwnerFacts) -> Option<Source> {
+fn of_owner(ctx: &Context<'_>, owner: &OwnerFacts) -> Option<Source> {
     if let Some(service) = &owner.service {
-        return Some(Source::of(&service.report));
+        return Some(ctx.source(&service.report, service.system));
     }
     owner.owner.unit().map(|(manager, unit)| Source::Unit(manager, unit.clone()))
 }

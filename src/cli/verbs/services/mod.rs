@@ -13,12 +13,12 @@ pub(in crate::cli) mod up;
 mod watch;
 
 use super::Context;
-use crate::control::Control;
+use crate::control::{Asks, Control};
 use crate::error::Error;
 use crate::model::Instance;
 use crate::model::ServiceId;
 use crate::model::service::ServiceReport;
-use crate::services::{self, Choice};
+use crate::services::{self, Choice, Source};
 
 impl Context<'_> {
     /// Whose services.
@@ -32,22 +32,51 @@ impl Context<'_> {
         Choice { named, instance: self.instance(), uid: self.client.observer().caller().uid }
     }
 
+    /// Whether another one's daemon is asked: the system's, by an ordinary user.
+    pub(super) fn is_guest(&self) -> bool {
+        self.instance() == Instance::System && !self.client.observer().caller().is_root()
+    }
+
+    /// Whether nothing may be written while it is waited: a password may be asked for.
+    pub(super) fn quiet(&self) -> bool {
+        self.say.quiet || self.is_guest()
+    }
+
+    /// Who may be asked for a password.
+    pub(super) fn asks(&self) -> Option<Asks> {
+        let caller = self.client.observer().caller();
+        self.ask_password.then_some(Asks { terminal: caller.interactive, session: caller.session.is_some() })
+    }
+
+    /// The daemon, if one runs.
+    pub(super) async fn connect(&self) -> Result<Option<Control>, Error> {
+        Ok(Control::connect(self.instance()).await?.map(|control| control.asking(self.asks())))
+    }
+
     /// The daemon, started where none runs.
     pub(super) async fn daemon(&self, linger: bool) -> Result<Control, Error> {
         let tell = |warning: &str| self.say.note(&format!("provost: {warning}"));
-        services::daemon(self.instance(), linger, tell).await
+        Ok(services::daemon(self.instance(), linger, tell).await?.asking(self.asks()))
+    }
+
+    /// Where the lines of a service are read; `system`: of one of the system's instance.
+    pub(super) fn source(&self, report: &ServiceReport, system: bool) -> Source {
+        match system && !self.client.observer().caller().is_root() {
+            true => Source::System(report.id.clone(), self.ask_password),
+            false => Source::of(report),
+        }
     }
 
     /// What is known of these services, or of all. Where no daemon runs, the registry is read,
     /// each record is verified, and that is said.
     pub(super) async fn known(&self, ids: &[ServiceId], resources: bool) -> Result<Vec<ServiceReport>, Error> {
-        if let Some(control) = Control::connect(self.instance()).await? {
+        if let Some(control) = self.connect().await? {
             return match control.list(ids, None, resources).await {
                 Ok(reports) => Ok(reports),
                 Err(error) => Err(self.whose(error, ids).await),
             };
         }
-        if self.instance() == Instance::System && !self.client.observer().caller().is_root() {
+        if self.is_guest() {
             let why = "the system's provost does not run: nothing is known of its services";
             return Err(Error::Unreachable(why.to_owned()));
         }

@@ -44,7 +44,7 @@ async fn start(ctx: &Context<'_>, args: &Run) -> Result<ExitCode, Error> {
         }
         return exit_of(ctx, &ended);
     }
-    let line = Line::new(ctx.say.quiet);
+    let line = Line::new(ctx.quiet());
     match line.while_waiting(follow.until(&ids, Goal::Ready, None, |event| line.say(event.message.clone()))).await? {
         Ended::Reached(reports) => {
             up::said(ctx, &reports);

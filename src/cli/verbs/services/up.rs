@@ -40,7 +40,7 @@ async fn up(ctx: &Context<'_>, args: &Up) -> Result<ExitCode, Error> {
         ctx.say.text(&format!("nothing to do: {path} describes no enabled service\n"));
         return Ok(Exit::Done.into());
     }
-    if let Some(control) = Control::connect(ctx.instance()).await? {
+    if let Some(control) = ctx.connect().await? {
         if args.linger {
             ctx.daemon(true).await?;
         }
@@ -152,7 +152,7 @@ async fn replace(ctx: &Context<'_>, wanted: &Wanted, control: &Control) -> Resul
 
 /// `--detach`: returns when all are ready, or with the first that is not.
 async fn detached(ctx: &Context<'_>, args: &Up, wanted: &Wanted, control: &Control) -> Result<ExitCode, Error> {
-    let line = Line::new(ctx.say.quiet);
+    let line = Line::new(ctx.quiet());
     let (mut follow, _) = start(ctx, args, wanted, control).await?;
     let mut ready = 0;
     let count = wanted.ids.len();

@@ -34,7 +34,7 @@ pub(super) async fn watch(
 ) -> Result<ExitCode, Error> {
     let width = ids.iter().map(|id| id.as_str().len()).max().unwrap_or(0);
     let reports = control.list(ids, None, false).await?;
-    let sources: Vec<Source> = reports.iter().map(Source::of).collect();
+    let sources: Vec<Source> = reports.iter().map(|report| ctx.source(report, ctx.is_guest())).collect();
     // What runs already does nothing that could be seen.
     for report in reports.iter().filter(|report| report.state == ServiceState::Running && !ctx.say.json) {
         ctx.say.text(&format!("{}\n", render::services::status_line(report)));

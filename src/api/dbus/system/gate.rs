@@ -1,0 +1,245 @@
+//! Whether a caller may do what it asks for: the table of [`access`](super::super::access) and
+//! polkit. Everything that a call may touch is known before polkit is asked, and nothing else is
+//! touched afterwards.
+
+use zbus::message::Message;
+use zbus::names::UniqueName;
+use zbus::wire::Structure;
+
+use super::super::access::{self, Access, SERVICE};
+use super::super::error::Fault;
+use super::super::path::Object;
+use super::super::serve::Api;
+use super::Caller;
+use super::logs::Streams;
+use crate::model::ServiceId;
+use crate::polkit::{Answer, Authority};
+use crate::supervise::{Command, Selection};
+use crate::systemd::CallError;
+
+/// Who calls, and who says what they may do.
+#[derive(Debug, Clone)]
+pub(crate) struct Asking {
+    /// The client.
+    pub(crate) caller: Caller,
+    /// polkit.
+    pub(crate) authority: Authority,
+    /// Whether it may be asked for a password.
+    pub(crate) interactive: bool,
+    /// The logs that are being read.
+    pub(crate) streams: Streams,
+    /// Closed when the client leaves the bus.
+    pub(crate) client: tokio::sync::watch::Receiver<()>,
+}
+
+/// What a call may touch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Permit {
+    /// All that it names: the owner calls, or the method touches no services by their names.
+    Everything,
+    /// These services, however they were named.
+    Only(Vec<ServiceId>),
+}
+
+impl Permit {
+    /// What is meant, as far as it may be touched.
+    pub(crate) fn narrow(&self, which: Selection) -> Selection {
+        match self {
+            Self::Everything => which,
+            Self::Only(ids) => Selection { ids: ids.clone(), project: None },
+        }
+    }
+}
+
+impl Asking {
+    /// Whether this call may be made, and what it may touch then.
+    pub(crate) async fn permit(
+        &self,
+        api: &Api,
+        object: &Object,
+        interface: &str,
+        method: &str,
+        call: &Message,
+    ) -> Result<Permit, Fault> {
+        let Some(access) = access::of(interface, method) else {
+            let method = crate::text::clip(method);
+            return Err(Fault::standard("UnknownMethod", format!("there is no method '{method}'")));
+        };
+        let by_name = matches!(access, Access::Services(_) | Access::Logs);
+        if matches!(access, Access::Open | Access::Itself) || self.caller.is_root() && access != Access::Logs {
+            return Ok(Permit::Everything);
+        }
+        match access {
+            Access::Configure(verb) => {
+                let what = named(object, call).unwrap_or_default();
+                self.may("org.provost.configure", &[("id", what), ("verb", verb.to_owned())], verb).await?;
+            }
+            Access::CleanOrphans => {
+                let what = named(object, call).unwrap_or_default();
+                self.may("org.provost.clean-orphans", &[("id", what)], "end processes").await?;
+            }
+            _ => {}
+        }
+        if !by_name {
+            return Ok(Permit::Everything);
+        }
+        let ids = meant(api, object, interface, call, access == Access::Services("start")).await?;
+        for id in &ids {
+            let of = || ("id", id.to_string());
+            match access {
+                Access::Services(verb) => {
+                    let details = [of(), ("verb", verb.to_owned())];
+                    self.may("org.provost.manage-services", &details, &format!("{verb} {id}")).await?;
+                }
+                _ => self.may("org.provost.read-logs", &[of()], &format!("read the log of {id}")).await?,
+            }
+        }
+        Ok(Permit::Only(ids))
+    }
+
+    /// What polkit says of a verb for a service, without a prompt.
+    pub(crate) async fn verdict(&self, action: &str, details: &[(&str, String)]) -> Result<Answer, CallError> {
+        let name = UniqueName::try_from(self.caller.name.as_str()).map_err(CallError::from)?;
+        match self.caller.is_root() {
+            true => Ok(Answer::Allowed),
+            false => self.authority.check(&name, action, details, false).await,
+        }
+    }
+
+    /// Whether polkit lets the caller do this, with a password if one may be asked for. `what`: in
+    /// words, after "you may not".
+    ///
+    /// # Errors
+    /// It does not, or nobody says so, which is the same.
+    pub(crate) async fn may(&self, action: &str, details: &[(&str, String)], what: &str) -> Result<(), Fault> {
+        if self.caller.is_root() {
+            return Ok(());
+        }
+        let name = UniqueName::try_from(self.caller.name.as_str()).map_err(Fault::arguments)?;
+        let answer = self.authority.check(&name, action, details, self.interactive).await;
+        match answer {
+            Ok(Answer::Allowed) => {
+                tracing::info!("uid {} may {what} ({action})", self.caller.uid);
+                Ok(())
+            }
+            Ok(Answer::NeedsPassword) => {
+                let asked = match self.interactive {
+                    true => "nobody was there who could have been asked for it",
+                    false => "the call allows no question",
+                };
+                let why = format!("a password is needed to {what} ({action}), and {asked}");
+                Err(Fault::standard("InteractiveAuthorizationRequired", why))
+            }
+            Ok(Answer::Denied) => {
+                tracing::info!("uid {} may not {what} ({action})", self.caller.uid);
+                Err(Fault::ours("NotAuthorized", format!("you may not {what}: polkit denies it ({action})")))
+            }
+            Err(error) if error.short_name() == "LimitsExceeded" => {
+                Err(Fault::ours("LimitsExceeded", error.to_string()))
+            }
+            Err(error) => {
+                tracing::warn!("uid {} asked to {what}, and polkit did not answer: {error}", self.caller.uid);
+                let why =
+                    format!("you may not {what}: polkit, which would have to allow it, does not answer ({error})");
+                Err(Fault::ours("NotAuthorized", why))
+            }
+        }
+    }
+}
+
+/// What a call names, in words for a person.
+fn named(object: &Object, call: &Message) -> Option<String> {
+    if let Object::Service(id) = object {
+        return Some(id.to_string());
+    }
+    let first = first(call)?;
+    let words = match &first {
+        zbus::Variant::Str(text) => text.as_str().to_owned(),
+        zbus::Variant::Array(_) => texts(&first)?.join(" "),
+        _ => return None,
+    };
+    Some(crate::text::clip(&words))
+}
+
+/// The services that a call is about, each by its own id.
+async fn meant(
+    api: &Api,
+    object: &Object,
+    interface: &str,
+    call: &Message,
+    start: bool,
+) -> Result<Vec<ServiceId>, Fault> {
+    if let (Object::Service(id), true) = (object, interface == SERVICE) {
+        return Ok(vec![id.clone()]);
+    }
+    let wrong = || Fault::arguments("the ids come first");
+    let names = first(call).as_ref().and_then(texts).ok_or_else(wrong)?;
+    let ids = names.iter().map(|id| id.parse().map_err(Fault::arguments)).collect::<Result<Vec<ServiceId>, Fault>>()?;
+    let project = second(call).filter(|text| text.starts_with('/')).map(Into::into);
+    let all = ids.is_empty();
+    let which = Selection { ids, project };
+    let mut found = api.handle.ask(|answer| Command::Report { which, resources: false, answer }).await?;
+    // Of a whole project those that are enabled are started.
+    found.retain(|report| !(all && start) || report.enabled);
+    Ok(found.into_iter().map(|report| report.id).collect())
+}
+
+fn argument(call: &Message, at: usize) -> Option<zbus::Variant<'static>> {
+    let body = call.body();
+    let all: Structure<'_> = body.deserialize().ok()?;
+    let field = all.fields().get(at)?.try_clone().ok()?;
+    field.try_into_owned().ok().map(Into::into)
+}
+
+fn first(call: &Message) -> Option<zbus::Variant<'static>> {
+    argument(call, 0)
+}
+
+fn second(call: &Message) -> Option<String> {
+    match argument(call, 1)? {
+        zbus::Variant::Str(text) => Some(text.as_str().to_owned()),
+        _ => None,
+    }
+}
+
+fn texts(value: &zbus::Variant<'_>) -> Option<Vec<String>> {
+    let zbus::Variant::Array(all) = value else { return None };
+    let text = |one: &zbus::Variant<'_>| match one {
+        zbus::Variant::Str(text) => Some(text.as_str().to_owned()),
+        _ => None,
+    };
+    all.inner().iter().map(text).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    fn built<B: serde::Serialize + zbus::DynamicType>(body: &B) -> Message {
+        Message::method_call("/x", "M").build(body).unwrap()
+    }
+
+    #[test]
+    fn the_first_arguments_are_read_whatever_follows() {
+        let ids = ["a", "b"].as_slice();
+        let environment: BTreeMap<String, String> = BTreeMap::from([("A".to_owned(), "b".to_owned())]);
+        for call in [
+            built(&(ids,)),
+            built(&ids),
+            built(&(ids, "/p")),
+            built(&(ids, "/p", false)),
+            built(&(ids, "main", 9)),
+            built(&(ids, "", &environment)),
+        ] {
+            assert_eq!(first(&call).as_ref().and_then(texts).unwrap(), ["a", "b"]);
+        }
+        assert_eq!(second(&built(&(ids, "/p", false))).as_deref(), Some("/p"));
+        assert_eq!(second(&built(&ids)), None);
+        let load = built(&("/etc/x.toml", &environment));
+        assert_eq!(named(&Object::Manager, &load).as_deref(), Some("/etc/x.toml"));
+        for call in [built(&()), built(&7u32), built(&(7u32, ids))] {
+            assert!(first(&call).as_ref().and_then(texts).is_none());
+        }
+    }
+}

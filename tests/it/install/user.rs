@@ -1,0 +1,110 @@
+//! A user's own: without root, and upgraded while services run, those of the direct backend too.
+
+use super::{PROGRAM, download};
+use crate::rig::{As, Result, Rig, User, eventually};
+use crate::trial::Trials;
+
+pub fn register(trials: &mut Trials) {
+    trials.rig("install::user", user);
+    trials.rig("install::user_without_manager", without_manager);
+}
+
+const CONFIG: &str = "[service.unit]\ncommand = [\"sleep\", \"1000\"]\n\
+    [service.child]\ncommand = [\"sleep\", \"1000\"]\nbackend = \"direct\"\n";
+
+fn pids(who: &As<'_>) -> Result<Vec<u64>> {
+    let listed: serde_json::Value = serde_json::from_str(&who.run(["provost", "list", "-o", "json"])?.ok()?)?;
+    Ok(listed["services"].as_array().into_iter().flatten().filter_map(|service| service["pid"].as_u64()).collect())
+}
+
+fn user(rig: &Rig) -> Result<()> {
+    rig.add_user(&User::person("ines", 1120, &[]))?;
+    rig.linger("ines")?;
+    let ines = rig.as_user("ines").folder("/home/ines");
+    download(rig, "ines", "/home/ines/new/provost", 'a')?;
+    rig.write_as("ines", "/home/ines/.config/provost/provost.toml", CONFIG, 0o600)?;
+    rig.as_root().run(["chown", "-R", "ines:", "/home/ines/.config"])?.ok()?;
+    let done = ines.run(["new/provost", "install", "--user", "--now", "--linger"])?.ok()?;
+    for words in ["created    /home/ines/.local/bin/provost", "enabled    unit provost.service", "answers"] {
+        expect!(done.contains(words), "{words}: {done}");
+    }
+    let of = |property: &str| ines.run(["systemctl", "--user", "show", "-P", property, "provost.service"])?.ok();
+    for (property, value) in [
+        ("FragmentPath", "/home/ines/.config/systemd/user/provost.service"),
+        ("ActiveState", "active"),
+        ("Type", "notify"),
+        ("Restart", "on-failure"),
+        ("KillMode", "process"),
+        ("OOMPolicy", "continue"),
+        ("Delegate", "yes"),
+        ("UnitFileState", "enabled"),
+    ] {
+        let is = of(property)?;
+        expect!(is.trim() == value, "{property} is {is}");
+    }
+    // Whoever has the program in the PATH has its pages.
+    let path = "/home/ines/.local/bin:/usr/bin:/bin";
+    let verified = ines.clone().env("PATH", path).run([
+        "systemd-analyze",
+        "--user",
+        super::man(rig),
+        "verify",
+        ".config/systemd/user/provost.service",
+    ])?;
+    expect!(verified.status.success() && verified.stderr.trim().is_empty(), "{verified:?}");
+    eventually("the services run", || pids(&ines).is_ok_and(|pids| pids.len() == 2))?;
+    let running = pids(&ines)?;
+    let daemon = of("MainPID")?;
+
+    download(rig, "ines", "/home/ines/newer/provost", 'b')?;
+    let upgraded = ines.run(["newer/provost", "install", "--user"])?.ok()?;
+    expect!(upgraded.contains("updated    /home/ines/.local/bin/provost"), "{upgraded}");
+    expect!(upgraded.contains("restarted  daemon") && upgraded.contains("answers"), "{upgraded}");
+    expect!(of("MainPID")? == daemon, "the daemon executes its program anew");
+    let exe = ines.run(["cmp", &format!("/proc/{}/exe", daemon.trim()), "newer/provost"])?;
+    expect!(exe.status.success(), "{exe:?}");
+    expect!(pids(&ines)? == running, "{running:?} before, {:?} now", pids(&ines));
+    let idle = ines.run([".local/bin/provost", "install", "--user"])?.ok()?;
+    expect!(!idle.contains("created") && !idle.contains("updated") && !idle.contains("restarted"), "{idle}");
+
+    // The bus starts it when it is asked for something.
+    ines.run(["systemctl", "--user", "stop", "provost.service"])?.ok()?;
+    let (name, path) = ("org.provost.Provost1", "/org/provost/Provost1");
+    let property = [name, path, "org.provost.Provost1.Manager", "Version"];
+    ines.run(["busctl", "--user", "get-property"].iter().chain(&property))?.ok()?;
+    expect!(of("ActiveState")?.trim() == "active", "{:?}", of("StatusText"));
+
+    let away = ines.run([".local/bin/provost", "uninstall"])?.ok()?;
+    expect!(
+        away.contains("stopped    services all") && away.contains("removed    /home/ines/.local/bin/provost"),
+        "{away}"
+    );
+    expect!(of("LoadState")?.trim() == "not-found", "{away}");
+    let left = rig
+        .as_root()
+        .run(["find", "/home/ines", "-name", "*provost*", "-not", "-path", "*/new*", "-type", "f"])?
+        .ok()?;
+    expect!(left.trim() == "/home/ines/.config/provost/provost.toml", "{left}");
+    for pid in running {
+        expect!(!rig.is_running(pid.try_into()?), "{pid} runs still");
+    }
+    Ok(())
+}
+
+/// Where no manager runs the files are there all the same, and it is said that nothing starts them.
+fn without_manager(rig: &Rig) -> Result<()> {
+    rig.add_user(&User::person("nora", 1121, &[]))?;
+    let nora = rig.as_user("nora").no_user_manager().folder("/home/nora");
+    let done = nora.run([PROGRAM, "install", "--user", "--now"])?.ok()?;
+    expect!(done.contains("skipped    unit provost.service"), "{done}");
+    let listed = nora.run(["sh", "-c", "ls .config/systemd/user/provost.service .local/bin/provost"])?;
+    expect!(
+        !listed.status.success() && listed.stdout.contains("provost.service"),
+        "the program stays where it is: {listed:?}"
+    );
+    let away = nora.run([PROGRAM, "uninstall", "--user"])?.ok()?;
+    expect!(away.contains("removed"), "{away}");
+    let left = nora.run(["find", "/home/nora", "-mindepth", "1", "-type", "f"])?.ok()?;
+    expect!(left.trim().is_empty(), "{left}");
+    Ok(())
+}

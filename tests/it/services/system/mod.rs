@@ -1,0 +1,64 @@
+//! The system's daemon on the system bus: what everybody may see, what polkit lets whom do, and that nobody takes it
+//! from the others.
+
+mod asked;
+mod flood;
+mod idle;
+mod trust;
+
+use crate::rig::{PolkitRule, Result, Rig, eventually};
+use crate::trial::Trials;
+
+const NAME: &str = "org.provost.Provost1";
+const PATH: &str = "/org/provost/Provost1";
+const MANAGER: &str = "org.provost.Provost1.Manager";
+const CONFIG: &str = "/etc/provost/provost.toml";
+
+pub fn register(trials: &mut Trials) {
+    asked::register(trials);
+    flood::register(trials);
+    idle::register(trials);
+    trust::register(trials);
+}
+
+/// Runs `body` with the system's daemon there, and this config.
+fn with_config(rig: &Rig, config: &str, body: impl FnOnce() -> Result<()>) -> Result<()> {
+    rig.as_root().run(["mkdir", "-p", "-m", "755", "/etc/provost"])?.ok()?;
+    rig.write(CONFIG, config, 0o644)?;
+    let done = rig.with_helper(|| {
+        let done = body();
+        // Services are units of their own, which would stay.
+        let _ = rig.as_root().run(["provost", "--system", "down", "--all", "--force"]);
+        done
+    });
+    if done.is_err() {
+        let log = rig.as_root().run(["journalctl", "-u", "provost.service", "-n", "40", "--no-pager", "-o", "cat"]);
+        eprintln!("the daemon's log:\n{}", log.map(|log| log.stdout).unwrap_or_default());
+    }
+    let _ = rig.as_root().run(["rm", "-rf", "/etc/provost", "/var/lib/provost", "/run/provost", "/var/log/provost"]);
+    done
+}
+
+/// A rule of manage-services: this user, these verbs of this service.
+fn allow<'r>(rig: &'r Rig, user: &str, id: &str, verbs: &[&str]) -> Result<PolkitRule<'r>> {
+    let js = format!(
+        "if (action.id == \"org.provost.manage-services\" && subject.user == {user:?} && \
+         action.lookup(\"id\") == {id:?} && {verbs:?}.indexOf(action.lookup(\"verb\")) >= 0) \
+         return polkit.Result.YES;"
+    );
+    rig.polkit_rule(&format!("provost-{user}-{id}"), &js)
+}
+
+/// The main process of a service of the system, as everybody sees it.
+fn pid_of(rig: &Rig, id: &str) -> Result<u32> {
+    let path = format!("{PATH}/service/{id}");
+    let eve = rig.as_user("eve");
+    let said = eve.run(["busctl", "--system", "get-property", NAME, &path, "org.provost.Provost1.Service", "Pid"])?;
+    Ok(said.ok()?.trim_start_matches("u ").trim().parse()?)
+}
+
+/// Starts the services of the config, as root.
+fn up(rig: &Rig, id: &str) -> Result<u32> {
+    eventually(&format!("{id} runs"), || pid_of(rig, id).is_ok_and(|pid| pid != 0))?;
+    pid_of(rig, id)
+}
