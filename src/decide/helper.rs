@@ -39,6 +39,11 @@ pub(super) fn processes(ctx: &Ctx<'_>, reached: &[&Process], denied: &[&Process]
         Step::Signal { processes, signal } => {
             let is_denied = |aim: &&Aim| denied.iter().any(|process| process.identity == aim.identity);
             let (theirs, own): (Vec<&Aim>, Vec<&Aim>) = processes.iter().partition(is_denied);
+            // Of many processes the kernel was not asked about each.
+            let allowed = |aim: &&Aim| ctx.owner.signal_answer(aim.identity.pid) == Some(SignalAnswer::Allowed);
+            if !own.iter().all(allowed) {
+                return None;
+            }
             let cloned = |all: Vec<&Aim>| all.into_iter().cloned().collect::<Vec<Aim>>();
             let signal = *signal;
             let helped = Step::HelperSignal { processes: cloned(theirs), signal, interactive };

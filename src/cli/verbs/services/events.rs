@@ -22,13 +22,18 @@ async fn follow(ctx: &Context<'_>, args: &Events) -> Result<(), Error> {
         let why = "no daemon runs, so that nothing happens to services; provost up starts one";
         return Err(Error::Unreachable(why.to_owned()));
     };
-    // An id that nobody has would never say anything.
-    if !args.ids.is_empty()
-        && let Err(error) = control.list(&args.ids, None, false).await
-    {
-        return Err(ctx.whose(error, &args.ids).await);
+    // An id that nobody has would never say anything; that of a group stands for its instances.
+    let mut named = Vec::new();
+    if !args.ids.is_empty() {
+        match control.list(&args.ids, None, false).await {
+            Ok(reports) => named.extend(reports.into_iter().map(|report| report.id)),
+            Err(error) => return Err(ctx.whose(error, &args.ids).await),
+        }
     }
-    let wanted = |event: &Event| args.ids.is_empty() || args.ids.iter().any(|id| services::matches(id, &event.id));
+    let wanted = |event: &Event| {
+        let is = |id| services::matches(id, &event.id);
+        args.ids.is_empty() || named.contains(&event.id) || args.ids.iter().any(is)
+    };
     let mut events = control.events().await?;
     let mut last = 0;
     for event in control.recent_events().await? {

@@ -169,6 +169,12 @@ fn events(stage: &Stage<'_>) -> Result<()> {
     following.expect("gateway: it is ready", limit)?;
     stage.ok(&["stop", "gateway"])?;
     following.expect("gateway: it is stopped", limit)?;
+    // The id of a group stands for its instances.
+    stage.config("[service.twin]\ncommand = [\"sleep\", \"1000\"]\ninstances = 2\n")?;
+    stage.ok(&["up", "-d"])?;
+    let text = stage.ok(&["events", "twin"])?;
+    let of = |id: &str| text.contains(&format!("{id}: it is ready"));
+    expect!(of("twin-1") && of("twin-2") && !text.contains("gateway"), "{text}");
     Ok(())
 }
 
