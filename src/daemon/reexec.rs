@@ -1,10 +1,12 @@
 //! The daemon executes its program anew, after an upgrade say: same process, same children, same
 //! control socket.
 
-use std::ffi::{CString, OsString};
+use std::ffi::{CStr, CString, OsString};
 use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::time::Duration;
 
+use nix::errno::Errno;
 use rustix::io::{FdFlags, fcntl_setfd};
 
 use crate::error::Error;
@@ -13,8 +15,15 @@ use crate::error::Error;
 /// to the system bus are.
 pub(crate) const FLAGS: [&str; 2] = ["--control-fd", "--bus-fd"];
 
-/// Executes the file that has this program's path now, with the same words. Returns only if that
-/// fails. All other descriptors are closed by it, and with them the lock is given up.
+/// The program that runs, whatever became of its file.
+const RUNNING: &CStr = c"/proc/self/exe";
+/// How often a file that is being written is tried, and how long it is waited each time.
+const TRIES: u32 = 200;
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Executes the file that has this program's path now, with the same words; where that cannot be
+/// executed, what runs is: services are not to be without a daemon because of an upgrade that went
+/// wrong. Returns only if both fail. All other descriptors are closed by it, and with them the lock is given up.
 pub(super) fn now(listening: &OwnedFd, bus: Option<&OwnedFd>) -> Error {
     let failed = |source| Error::Io { what: "the daemon cannot execute its program anew".to_owned(), source };
     let path = match crate::control::own_program() {
@@ -33,9 +42,20 @@ pub(super) fn now(listening: &OwnedFd, bus: Option<&OwnedFd>) -> Error {
         return failed(std::io::ErrorKind::InvalidInput.into());
     };
     super::nofile::restore();
-    match nix::unistd::execv(&program, &words) {
+    let mut left = TRIES;
+    let error = loop {
+        match nix::unistd::execv(&program, &words) {
+            Ok(never) => match never {},
+            // Whoever wrote the file has it open still, or a child of theirs has.
+            Err(Errno::ETXTBSY) if left > 0 => left -= 1,
+            Err(error) => break error,
+        }
+        std::thread::sleep(PAUSE);
+    };
+    tracing::warn!("{} cannot be executed ({error}): the program that runs is, once more", program.to_string_lossy());
+    match nix::unistd::execv(RUNNING, &words) {
         Ok(never) => match never {},
-        Err(error) => failed(error.into()),
+        Err(_) => failed(error.into()),
     }
 }
 

@@ -1,10 +1,11 @@
 //! The life of the daemon itself: one at a time, its signals, its program executed anew.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use super::hosted::Hosted;
+use super::hosted::{Hosted, PROVOST};
 use crate::rig::{Result, eventually};
 use crate::trial::Trials;
 
@@ -12,6 +13,7 @@ pub fn register(trials: &mut Trials) {
     trials.plain("daemon::second", second);
     trials.plain("daemon::signals", signals);
     trials.plain("daemon::restart", restart);
+    trials.plain("daemon::restart_without_its_file", restart_without_its_file);
     trials.plain("daemon::rest", rest);
     trials.plain("daemon::children", children);
 }
@@ -84,6 +86,24 @@ fn restart() -> Result<()> {
     expect!(asked > 10, "{asked}");
     let words = std::fs::read_to_string(format!("/proc/{pid}/cmdline"))?;
     expect!(words.matches("--control-fd").count() == 1, "{words}");
+    Ok(())
+}
+
+/// An upgrade that went wrong leaves no service without a daemon.
+fn restart_without_its_file() -> Result<()> {
+    let own = |dir: &Path| dir.join("provost");
+    let put = |dir: &Path| std::fs::copy(PROVOST, own(dir)).map(drop);
+    let daemon = Hosted::with_env(&["--sim"], "", |dir| {
+        put(dir)?;
+        Ok(Vec::new())
+    })?;
+    let runs = || std::fs::read_link(format!("/proc/{}/exe", daemon.pid()));
+    std::fs::remove_file(own(daemon.dir()))?;
+    daemon.ok(&["daemon", "restart"])?;
+    expect!(runs()?.to_string_lossy().ends_with(" (deleted)") && daemon.log().contains("once more"), "{:?}", runs());
+    put(daemon.dir())?;
+    daemon.ok(&["daemon", "restart"])?;
+    expect!(runs()? == own(daemon.dir()), "{:?}", runs());
     Ok(())
 }
 

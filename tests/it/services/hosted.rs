@@ -9,6 +9,9 @@ use std::time::Duration;
 
 use crate::rig::{Result, eventually};
 
+/// The program.
+pub const PROVOST: &str = env!("CARGO_BIN_EXE_provost");
+
 /// Further variables, of the daemon and of the verbs.
 type Env = Vec<(String, String)>;
 
@@ -170,7 +173,9 @@ fn spawn(dir: &tempfile::TempDir, args: &[String], env: &Env) -> Result<Child> {
 }
 
 fn in_dir<'a>(dir: &tempfile::TempDir, env: &Env, args: impl Iterator<Item = &'a &'a str>) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_provost"));
+    // A trial may have put a program of its own there.
+    let own = Some(dir.path().join("provost")).filter(|own| own.exists());
+    let mut command = Command::new(own.unwrap_or_else(|| PROVOST.into()));
     for (name, folder) in [("XDG_STATE_HOME", "state"), ("XDG_CONFIG_HOME", "config"), ("XDG_RUNTIME_DIR", "run")] {
         command.env(name, dir.path().join(folder));
     }

@@ -58,7 +58,7 @@ pub fn once(soak: &Soak) -> Result<()> {
 }
 
 /// What the daemons said last.
-fn said(soak: &Soak) -> String {
+pub fn said(soak: &Soak) -> String {
     let log = fs::read_to_string(soak.dir.join("daemon.log")).unwrap_or_default();
     let tail: Vec<&str> = log.lines().rev().take(60).collect();
     format!("the daemons said (last first): {tail:#?}")

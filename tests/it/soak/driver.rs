@@ -199,7 +199,7 @@ impl Soak {
             Some(0) => {}
             // It is not that far yet.
             Some(3) => return Ok(0),
-            _ => return Err(format!("daemon restart: {done:?}").into()),
+            _ => return Err(format!("daemon restart: {done:?}; {}", check::said(self)).into()),
         }
         let after = check::workers(self);
         match before.iter().find(|(id, pids)| after.get(*id) != Some(pids)) {
