@@ -93,18 +93,18 @@ fn user(rig: &Rig) -> Result<()> {
 
 /// Where no manager runs the files are there all the same, and it is said that nothing starts them.
 fn without_manager(rig: &Rig) -> Result<()> {
-    rig.add_user(&User::person("nora", 1121, &[]))?;
-    let nora = rig.as_user("nora").no_user_manager().folder("/home/nora");
-    let done = nora.run([PROGRAM, "install", "--user", "--now"])?.ok()?;
+    rig.add_user(&User::person("nell", 1121, &[]))?;
+    let nell = rig.as_user("nell").no_user_manager().folder("/home/nell");
+    let done = nell.run([PROGRAM, "install", "--user", "--now"])?.ok()?;
     expect!(done.contains("skipped    unit provost.service"), "{done}");
-    let listed = nora.run(["sh", "-c", "ls .config/systemd/user/provost.service .local/bin/provost"])?;
+    let listed = nell.run(["sh", "-c", "ls .config/systemd/user/provost.service .local/bin/provost"])?;
     expect!(
         !listed.status.success() && listed.stdout.contains("provost.service"),
         "the program stays where it is: {listed:?}"
     );
-    let away = nora.run([PROGRAM, "uninstall", "--user"])?.ok()?;
+    let away = nell.run([PROGRAM, "uninstall", "--user"])?.ok()?;
     expect!(away.contains("removed"), "{away}");
-    let left = nora.run(["find", "/home/nora", "-mindepth", "1", "-type", "f"])?.ok()?;
+    let left = nell.run(["find", "/home/nell", "-mindepth", "1", "-type", "f"])?.ok()?;
     expect!(left.trim().is_empty(), "{left}");
     Ok(())
 }
