@@ -21,6 +21,16 @@ pub(super) fn with_program(text: &str, program: &str) -> String {
     text.replace(&format!("{PROGRAM} "), &format!("{quoted} "))
 }
 
+/// The unit with the variables that say where things are, so that the daemon keeps them where its caller looks: the
+/// manager may have been started without.
+pub(super) fn with_places(unit: &str, places: &[(&str, Option<String>)]) -> String {
+    let quoted = |value: &str| value.replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%");
+    let usable = |value: &&String| value.starts_with('/') && !value.contains(char::is_control);
+    let named = places.iter().filter_map(|(name, value)| Some((name, value.as_ref().filter(usable)?)));
+    let lines: String = named.map(|(name, value)| format!("Environment=\"{name}={}\"\n", quoted(value))).collect();
+    unit.replacen("[Service]\n", &format!("[Service]\n{lines}"), 1)
+}
+
 /// As a unit file takes a path: systemd.service(5), "Command lines".
 fn in_unit(path: &str) -> String {
     let escaped = path.replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%").replace('$', "$$");
@@ -44,6 +54,14 @@ mod tests {
         assert!(odd.contains("ExecStart=\"/home/a b/100%%/$$x/provost\" daemon --user"), "{odd}");
         let bus = with_program(SESSION_ACTIVATION, "/home/a b/provost");
         assert!(bus.contains("Exec='/home/a b/provost' daemon --user"), "{bus}");
+    }
+
+    #[test]
+    fn the_places_of_the_caller_are_those_of_the_daemon() {
+        assert_eq!(with_places(USER_UNIT, &[("XDG_STATE_HOME", None), ("X", Some("not/absolute".into()))]), USER_UNIT);
+        assert_eq!(with_places(USER_UNIT, &[("X", Some("/a\nExecStart=/b".into()))]), USER_UNIT);
+        let unit = with_places(USER_UNIT, &[("XDG_STATE_HOME", Some("/a b/100%".into()))]);
+        assert!(unit.contains("\n[Service]\nEnvironment=\"XDG_STATE_HOME=/a b/100%%\"\nType="), "{unit}");
     }
 
     #[test]

@@ -42,18 +42,19 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// `own` is where this program is.
+    /// `own` is where this program is; `searched` is where the user's manager looks for units, if one runs.
     pub(super) fn new(
         instance: Instance,
         uid: u32,
         own: &Path,
         polkit: Option<&Polkit>,
+        searched: &[PathBuf],
         generated: Generated,
     ) -> Result<Self, Error> {
         let mut layout = Self::default();
         match instance {
             Instance::System => layout.system(own, polkit)?,
-            Instance::User => layout.user(uid, own)?,
+            Instance::User => layout.user(uid, own, searched)?,
         }
         let data = match instance {
             Instance::System => PathBuf::from("/usr/local/share"),
@@ -111,7 +112,7 @@ impl Layout {
         Ok(())
     }
 
-    fn user(&mut self, uid: u32, own: &Path) -> Result<(), Error> {
+    fn user(&mut self, uid: u32, own: &Path, searched: &[PathBuf]) -> Result<(), Error> {
         let (config, data, home) = folders(uid)?;
         // One of the distribution or of `cargo install` is kept up to date where it is.
         let elsewhere = trusted(own, 0).is_ok() || own.starts_with(home.join(".cargo/bin"));
@@ -120,12 +121,14 @@ impl Layout {
             self.program(own)?;
         }
         let program = text(&self.binary)?.to_owned();
-        let with = |text: &str| with_program(text, &program).into_bytes();
-        let units = config.join("systemd/user");
-        self.add(units.join(super::UNIT), with(files::USER_UNIT), 0o644, true);
+        let with = |text: &str| with_program(text, &program);
+        let units = unit_folder(config.join("systemd/user"), searched);
+        let places = ["XDG_CONFIG_HOME", "XDG_STATE_HOME"].map(|name| (name, crate::observe::env(name)));
+        let unit = files::with_places(&with(files::USER_UNIT), &places);
+        self.add(units.join(super::UNIT), unit.into_bytes(), 0o644, true);
         self.add(units.join("app-provost.slice"), files::USER_SLICE.into(), 0o644, true);
         let activation = data.join("dbus-1/services/org.provost.Provost1.service");
-        self.add(activation, with(files::SESSION_ACTIVATION), 0o644, false);
+        self.add(activation, with(files::SESSION_ACTIVATION).into_bytes(), 0o644, false);
         Ok(())
     }
 
@@ -140,6 +143,18 @@ impl Layout {
     fn add(&mut self, path: PathBuf, content: Vec<u8>, mode: u32, required: bool) {
         self.files.push(File { path, content, mode, required });
     }
+}
+
+/// Where the user's manager finds a unit: `usual`, unless it was started with another `XDG_CONFIG_HOME` or `HOME` than
+/// the caller has, as where a shell's own file sets one.
+fn unit_folder(usual: PathBuf, searched: &[PathBuf]) -> PathBuf {
+    if searched.contains(&usual) {
+        return usual;
+    }
+    // The first of all is that of `systemctl --user set-property`, beside the one for the user's own units.
+    let own = searched.iter().find(|folder| folder.ends_with("systemd/user.control"));
+    let own = own.map(|folder| folder.with_file_name("user")).filter(|folder| searched.contains(folder));
+    own.unwrap_or(usual)
 }
 
 /// A user's folders of configuration and of data, and the home.
@@ -171,4 +186,29 @@ fn is_writable(dir: &Path) -> bool {
 
 fn text(path: &Path) -> Result<&str, Error> {
     path.to_str().ok_or_else(|| Malformed::new(format!("{} is not UTF-8", path.display())).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unit_is_put_where_the_manager_looks() {
+        let usual = || PathBuf::from("/home/x/conf/systemd/user");
+        let with_home = |folder: &str| {
+            [
+                &format!("{folder}/systemd/user.control"),
+                "/run/user/1/systemd/user.control",
+                "/run/user/1/systemd/transient",
+            ]
+            .into_iter()
+            .map(|path: &str| PathBuf::from(path))
+            .chain([format!("{folder}/systemd/user").into(), "/etc/systemd/user".into()])
+            .collect::<Vec<_>>()
+        };
+        assert_eq!(unit_folder(usual(), &[]), usual());
+        assert_eq!(unit_folder(usual(), &with_home("/home/x/conf")), usual());
+        assert_eq!(unit_folder(usual(), &with_home("/home/x/.config")), Path::new("/home/x/.config/systemd/user"));
+        assert_eq!(unit_folder(usual(), &["/etc/systemd/user".into()]), usual());
+    }
 }

@@ -69,6 +69,13 @@ impl Host {
         self.manager.as_ref().err().map_or("", String::as_str)
     }
 
+    /// The folders where the manager looks for units; none if there is no manager.
+    pub(super) async fn unit_path(&self) -> Vec<PathBuf> {
+        let Some(manager) = self.manager() else { return Vec::new() };
+        let path = manager.property("UnitPath").await.ok().and_then(|path| Vec::<String>::try_from(path).ok());
+        path.unwrap_or_default().into_iter().map(PathBuf::from).collect()
+    }
+
     /// polkit's version, as it says it itself.
     pub(super) async fn polkit_version(&self) -> Option<Polkit> {
         let bus = self.bus.as_ref().ok()?;

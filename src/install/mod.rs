@@ -63,7 +63,8 @@ pub(crate) async fn install(
     let uid = rustix::process::geteuid().as_raw();
     let host = Host::connect(options.instance, uid).await;
     let polkit = host.polkit_version().await;
-    let layout = Layout::new(options.instance, uid, &own_file()?, polkit.as_ref(), generated)?;
+    let searched = host.unit_path().await;
+    let layout = Layout::new(options.instance, uid, &own_file()?, polkit.as_ref(), &searched, generated)?;
     for skipped in &layout.skipped {
         log.step("file", &skipped.0.display().to_string(), Outcome::Skipped, &skipped.1);
     }

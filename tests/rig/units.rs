@@ -4,6 +4,25 @@ use std::ffi::OsStr;
 
 use super::{Result, Rig, eventually};
 
+/// A system unit that is stopped, and its file gone, when this is dropped: no other trial finds it.
+#[must_use = "the unit is there for as long as this is"]
+pub struct ForNow<'r> {
+    rig: &'r Rig,
+    name: String,
+}
+
+impl Drop for ForNow<'_> {
+    fn drop(&mut self) {
+        let _ = self.rig.systemctl(["stop", &self.name]);
+        let _ = self.rig.remove(&path_of(&self.name));
+        let _ = self.rig.systemctl(["reset-failed", &self.name]);
+    }
+}
+
+fn path_of(name: &str) -> String {
+    format!("/etc/systemd/system/{name}")
+}
+
 impl Rig {
     /// systemctl as root; its output, or what it complains of.
     pub fn systemctl<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Result<String> {
@@ -17,7 +36,7 @@ impl Rig {
 
     /// Writes a system unit (or, for a name like `x.service.d/y.conf`, a part of one).
     pub fn unit(&self, name: &str, text: &str) -> Result<()> {
-        let path = format!("/etc/systemd/system/{name}");
+        let path = path_of(name);
         let reload = self.exists(&path) || name.contains('/');
         self.write(&path, text, 0o644)?;
         // A unit that nobody has seen is found without.
@@ -31,6 +50,18 @@ impl Rig {
     pub fn started(&self, name: &str, text: &str) -> Result<()> {
         self.unit(name, text)?;
         self.systemctl(["start", name]).map(drop)
+    }
+
+    /// Writes a system unit that others would find, by its program or its user, and takes it away at the end.
+    pub fn unit_for_now(&self, name: &str, text: &str) -> Result<ForNow<'_>> {
+        let unit = ForNow { rig: self, name: name.to_owned() };
+        self.unit(name, text).map(|()| unit)
+    }
+
+    /// The same, started.
+    pub fn started_for_now(&self, name: &str, text: &str) -> Result<ForNow<'_>> {
+        let unit = self.unit_for_now(name, text)?;
+        self.systemctl(["start", name]).map(|_| unit)
     }
 
     /// Writes a unit of a user's own manager.

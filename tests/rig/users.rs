@@ -88,10 +88,19 @@ fn replace(
 }
 
 impl Rig {
-    /// Adds an account while the rig runs.
+    /// Adds an account while the rig runs. Its name and its number are no other trial's: it would meet what is left of
+    /// the other user, such as a manager that runs, with another home.
     pub fn add_user(&self, user: &User<'_>) -> Result<()> {
         static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
         let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(|e| e.into_inner());
+        let id = user.uid.to_string();
+        for line in self.read("/etc/passwd")?.lines() {
+            let mut fields = line.split(':');
+            let (name, number) = (fields.next().unwrap_or_default(), fields.nth(1).unwrap_or_default());
+            if (name == user.name) != (number == id) {
+                return Err(format!("{} ({id}) would be confused with {name} ({number})", user.name).into());
+            }
+        }
         add(Path::new(&format!("/proc/{}/root", self.leader)), user)
     }
 

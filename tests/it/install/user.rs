@@ -7,6 +7,7 @@ use crate::trial::Trials;
 pub fn register(trials: &mut Trials) {
     trials.rig("install::user", user);
     trials.rig("install::user_without_manager", without_manager);
+    trials.rig("install::user_of_another_folder", of_another_folder);
 }
 
 const CONFIG: &str = "[service.unit]\ncommand = [\"sleep\", \"1000\"]\n\
@@ -91,20 +92,45 @@ fn user(rig: &Rig) -> Result<()> {
     Ok(())
 }
 
+/// A shell's own file names folders that the manager, older than the shell, knows nothing of: the unit is where the
+/// manager finds it, and the daemon reads what the shell's user wrote.
+fn of_another_folder(rig: &Rig) -> Result<()> {
+    rig.add_user(&User::person("olga", 1122, &[]))?;
+    rig.linger("olga")?;
+    rig.write_as("olga", "/home/olga/conf/provost/provost.toml", CONFIG, 0o600)?;
+    let olga = rig.as_user("olga").folder("/home/olga");
+    let named = ["XDG_CONFIG_HOME=/home/olga/conf", "XDG_STATE_HOME=/home/olga/state dir/100%"];
+    let shell = |args: &[&str]| olga.run(["env"].iter().chain(&named).chain(&["provost"]).chain(args));
+    let done = shell(&["install", "--user", "--now"])?.ok()?;
+    expect!(done.contains("created    /home/olga/.config/systemd/user/provost.service"), "{done}");
+    expect!(done.contains("enabled    unit provost.service") && done.contains("answers"), "{done}");
+    let listed = || shell(&["list", "-o", "json"]).map(|output| output.stdout).unwrap_or_default();
+    eventually("the services of that config run", || listed().matches("\"pid\":").count() >= 2)?;
+    let kept = olga.run(["find", "/home/olga/.local/state", "-name", "*.json"])?;
+    expect!(kept.stdout.trim().is_empty() && rig.exists("/home/olga/state dir/100%/provost"), "{kept:?}");
+    let again = shell(&["install", "--user"])?.ok()?;
+    expect!(!again.contains("created") && !again.contains("updated") && !again.contains("restarted"), "{again}");
+    let away = shell(&["uninstall", "--user"])?.ok()?;
+    expect!(away.contains("removed    /home/olga/.config/systemd/user/provost.service"), "{away}");
+    let loaded = olga.run(["systemctl", "--user", "show", "-P", "LoadState", "provost.service"])?.ok()?;
+    expect!(loaded.trim() == "not-found", "{away}");
+    Ok(())
+}
+
 /// Where no manager runs the files are there all the same, and it is said that nothing starts them.
 fn without_manager(rig: &Rig) -> Result<()> {
-    rig.add_user(&User::person("nora", 1121, &[]))?;
-    let nora = rig.as_user("nora").no_user_manager().folder("/home/nora");
-    let done = nora.run([PROGRAM, "install", "--user", "--now"])?.ok()?;
+    rig.add_user(&User::person("nell", 1121, &[]))?;
+    let nell = rig.as_user("nell").no_user_manager().folder("/home/nell");
+    let done = nell.run([PROGRAM, "install", "--user", "--now"])?.ok()?;
     expect!(done.contains("skipped    unit provost.service"), "{done}");
-    let listed = nora.run(["sh", "-c", "ls .config/systemd/user/provost.service .local/bin/provost"])?;
+    let listed = nell.run(["sh", "-c", "ls .config/systemd/user/provost.service .local/bin/provost"])?;
     expect!(
         !listed.status.success() && listed.stdout.contains("provost.service"),
         "the program stays where it is: {listed:?}"
     );
-    let away = nora.run([PROGRAM, "uninstall", "--user"])?.ok()?;
+    let away = nell.run([PROGRAM, "uninstall", "--user"])?.ok()?;
     expect!(away.contains("removed"), "{away}");
-    let left = nora.run(["find", "/home/nora", "-mindepth", "1", "-type", "f"])?.ok()?;
+    let left = nell.run(["find", "/home/nell", "-mindepth", "1", "-type", "f"])?.ok()?;
     expect!(left.trim().is_empty(), "{left}");
     Ok(())
 }

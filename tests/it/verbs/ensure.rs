@@ -30,7 +30,7 @@ fn ensure(who: &As<'_>, args: &[&str]) -> Result<(Value, i32)> {
 }
 
 fn available_already(rig: &Rig) -> Result<()> {
-    rig.started("ens-there.service", &ollama(22_001))?;
+    let _unit = rig.started_for_now("ens-there.service", &ollama(22_001))?;
     eventually("it answers", || {
         ensure(&rig.as_user("eve"), &["unit:ens-there.service", "--timeout", "1s"]).is_ok_and(|(_, c)| c == 0)
     })?;
@@ -46,7 +46,7 @@ fn available_already(rig: &Rig) -> Result<()> {
 }
 
 fn idle_unit(rig: &Rig) -> Result<()> {
-    rig.unit("ens-idle.service", &ollama(22_002))?;
+    let _unit = rig.unit_for_now("ens-idle.service", &ollama(22_002))?;
     let (answer, code) = ensure(&rig.as_root(), &["unit:ens-idle.service"])?;
     expect!(code == 0 && answer["state"] == "available" && answer["started"] == true, "{answer}");
     expect!(answer["means"] == "system-unit" && answer["url"] == "http://127.0.0.1:22002", "{answer}");
@@ -56,7 +56,7 @@ fn idle_unit(rig: &Rig) -> Result<()> {
 
 /// Who may not start it waits, and says what would unlock more; somebody else may start it meanwhile.
 fn idle_unit_of_others(rig: &Rig) -> Result<()> {
-    rig.unit("ens-others.service", &ollama(22_003))?;
+    let _unit = rig.unit_for_now("ens-others.service", &ollama(22_003))?;
     let eve = rig.as_user("eve");
     let (answer, code) = ensure(&eve, &["unit:ens-others.service", "--timeout", "500ms"])?;
     expect!(code == 4 && answer["started"] == false, "{answer}");
@@ -125,7 +125,7 @@ fn two_at_once(rig: &Rig) -> Result<()> {
 }
 
 fn port_taken(rig: &Rig) -> Result<()> {
-    rig.started("ens-taken.service", &ollama(22_006))?;
+    let _unit = rig.started_for_now("ens-taken.service", &ollama(22_006))?;
     eventually("it listens", || ensure(&rig.as_user("eve"), &[":22006"]).is_ok_and(|(_, c)| c == 0))?;
     let args = [&["ens-late"][..], &SERVER, &["22006"]].concat();
     let (answer, code) = ensure(&rig.as_user("eve"), &args)?;
@@ -176,7 +176,7 @@ fn hanging(rig: &Rig) -> Result<()> {
 }
 
 fn dry_run(rig: &Rig) -> Result<()> {
-    rig.unit("ens-dry.service", &ollama(22_009))?;
+    let _unit = rig.unit_for_now("ens-dry.service", &ollama(22_009))?;
     let (answer, code) = ensure(&rig.as_root(), &["unit:ens-dry.service", "--dry-run"])?;
     expect!(code == 0 && answer["started"] == false && answer["means"] == "system-unit", "{answer}");
     expect!(rig.active_state("ens-dry.service")? == "inactive", "{answer}");

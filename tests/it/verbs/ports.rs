@@ -40,7 +40,8 @@ fn system_unit(rig: &Rig) -> Result<()> {
     ] {
         let at = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
         let service = "[Service]\nUser=ollama\nExecStart=/usr/local/bin/ollama serve\n";
-        rig.started(&format!("{name}.service"), &format!("{service}Environment=OLLAMA_HOST={at}\n"))?;
+        let _unit =
+            rig.started_for_now(&format!("{name}.service"), &format!("{service}Environment=OLLAMA_HOST={at}\n"))?;
         for user in ["eve", "root"] {
             let found = owner(rig, user, port)?;
             expect!(found["kind"] == "system-unit" && found["unit"] == format!("{name}.service"), "{user}: {found}");

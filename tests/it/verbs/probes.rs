@@ -16,7 +16,7 @@ pub fn register(trials: &mut Trials) {
 fn ollama(rig: &Rig) -> Result<()> {
     let text =
         "[Service]\nUser=ollama\nExecStart=/usr/local/bin/ollama serve\nEnvironment=OLLAMA_HOST=127.0.0.1:23001\n";
-    rig.started("probe-ollama.service", text)?;
+    let _unit = rig.started_for_now("probe-ollama.service", text)?;
     let eve = rig.as_user("eve");
     eventually("it answers", || json(&eve, ["probe", "unit:probe-ollama.service"]).is_ok_and(|(_, c)| c == 0))?;
     for target in ["unit:probe-ollama.service", "probe-ollama", ":23001", "port:23001"] {

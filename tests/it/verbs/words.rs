@@ -44,7 +44,7 @@ fn ambiguous(rig: &Rig) -> Result<()> {
 fn one_owner(rig: &Rig) -> Result<()> {
     let text =
         "[Service]\nUser=ollama\nExecStart=/usr/local/bin/ollama serve\nEnvironment=OLLAMA_HOST=127.0.0.1:25001\n";
-    rig.started("words-one.service", text)?;
+    let _unit = rig.started_for_now("words-one.service", text)?;
     eventually("both are there", || rig.pids_of("words-one.service").is_ok_and(|p| p.len() == 2))?;
     let main = rig.main_pid("words-one.service")?;
     let child = rig.pids_of("words-one.service")?.into_iter().find(|p| *p != main).ok_or("no runner")?;

@@ -32,7 +32,7 @@ pub fn register(trials: &mut Trials) {
             .concat();
     for (number, (name, body)) in bodies.into_iter().enumerate() {
         for (word, offset, backend) in BACKENDS {
-            let uid = 1100 + 2 * u32::try_from(number).unwrap_or_default() + offset;
+            let uid = 1200 + 2 * u32::try_from(number).unwrap_or_default() + offset;
             trials.rig(&format!("services::{word}::{name}"), move |rig| body(&Stage::new(rig, uid, backend)?));
         }
     }
