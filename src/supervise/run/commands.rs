@@ -198,6 +198,7 @@ impl Supervisor {
         let failed = |why: String| Refusal::Failed(format!("{id} cannot be reloaded: {why}"));
         let Some(service) = self.services.get(id) else { return Err(failed("it is gone".to_owned())) };
         let record = service.record();
+        self.check_commands(&record).map_err(failed)?;
         let resolved = self.resolve(&record).map_err(failed)?;
         let Some(how) = resolved.reload else {
             return Err(failed("its config does not say how (reload = { signal = \"HUP\" }); restart it".to_owned()));

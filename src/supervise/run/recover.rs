@@ -154,6 +154,7 @@ impl Supervisor {
     pub(super) fn check_of(&self, id: &ServiceId) -> Result<Checked, String> {
         let Some(service) = self.services.get(id) else { return Err("it is gone".to_owned()) };
         let record = service.record();
+        self.check_commands(&record)?;
         let resolved = self.resolve(&record)?;
         let ready = resolved.ready.ok_or("it has no check any more")?;
         Ok(Checked { ready, env: self.environment(&record, resolved.env), cwd: resolved.cwd })
