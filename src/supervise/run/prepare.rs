@@ -110,7 +110,7 @@ impl Supervisor {
         self.check_commands(&service.record()).map_err(permanent)?;
         let resolved = self.resolve(&service.record()).map_err(permanent)?;
         let record = service.record();
-        let Resolved { argv, env, cwd, socket, pid_file, ready, .. } = resolved;
+        let Resolved { argv, env, cwd, socket, pid_file, ready, ready_shown, .. } = resolved;
         let env = self.environment(&record, env);
         if !cwd.is_dir() {
             return Err(permanent(format!("the folder {} is not there", cwd.display())));
@@ -137,7 +137,9 @@ impl Supervisor {
             env,
         };
         drop(record);
-        let checked = ready.map(|ready| Box::new(Checked { ready, env: launch.env.clone(), cwd: launch.cwd.clone() }));
+        let checked = ready
+            .zip(ready_shown)
+            .map(|(ready, shown)| Box::new(Checked { ready, shown, env: launch.env.clone(), cwd: launch.cwd.clone() }));
         let pid_files = self.pid_files(id, pid_file);
         let Some(service) = self.services.get_mut(id) else { return Ok(()) };
         {

@@ -157,7 +157,8 @@ impl Supervisor {
         self.check_commands(&record)?;
         let resolved = self.resolve(&record)?;
         let ready = resolved.ready.ok_or("it has no check any more")?;
-        Ok(Checked { ready, env: self.environment(&record, resolved.env), cwd: resolved.cwd })
+        let shown = resolved.ready_shown.ok_or("it has no check any more")?;
+        Ok(Checked { ready, shown, env: self.environment(&record, resolved.env), cwd: resolved.cwd })
     }
 }
 
