@@ -1,7 +1,6 @@
 //! A file of `NAME=VALUE` lines, as `env_file` names it: comments, quotes, `export`; no variables.
 
 use crate::model::Malformed;
-use crate::text::clip;
 
 /// The variables of such a text, in its order; a later one of the same name wins.
 ///
@@ -13,7 +12,8 @@ pub(super) fn parse(text: &str) -> Result<Vec<(String, String)>, Malformed> {
     let mut at = 0;
     while at < text.len() {
         let line = text[at..].lines().next().unwrap_or_default();
-        let wrong = |what: String| {
+        // Never the text: it may be part of a secret, and everybody may be told of it.
+        let wrong = |what: &str| {
             let number = text[..at].matches('\n').count() + 1;
             Malformed::new(format!("line {number}: {what}"))
         };
@@ -26,17 +26,17 @@ pub(super) fn parse(text: &str) -> Result<Vec<(String, String)>, Malformed> {
         let words = trimmed.strip_prefix("export").filter(|rest| rest.starts_with([' ', '\t']));
         let assignment = words.map_or(trimmed, str::trim_start);
         let Some((name, _)) = assignment.split_once('=') else {
-            return Err(wrong(format!("'{}' is no NAME=VALUE", clip(line))));
+            return Err(wrong("it is no NAME=VALUE"));
         };
         let name = name.trim_end();
         let head = |b: u8| b.is_ascii_alphabetic() || b == b'_';
         if !name.bytes().next().is_some_and(head) || !name.bytes().all(|b| head(b) || b.is_ascii_digit()) {
-            return Err(wrong(format!("'{}' is no name of a variable", clip(name))));
+            return Err(wrong("what stands before the '=' is no name of a variable"));
         }
         let begin = at + line.find('=').map_or(line.len(), |place| place + 1);
-        let (value, length) = value(&text[begin..]).map_err(|what| wrong(what.to_owned()))?;
+        let (value, length) = value(&text[begin..]).map_err(wrong)?;
         if value.contains('\0') {
-            return Err(wrong(format!("the value of {name} holds a NUL byte")));
+            return Err(wrong("the value holds a NUL byte"));
         }
         all.push((name.to_owned(), value));
         at = begin + length;
@@ -100,15 +100,15 @@ mod tests {
         ];
         assert_eq!(read, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
         for (text, part) in [
-            ("A=1\nB", "line 2: 'B'"),
-            ("1A=x", "'1A'"),
-            ("A='x", "no end"),
+            ("A=1\nhush", "line 2: it is no NAME=VALUE"),
+            ("hush-=hush", "line 1: what stands before the '='"),
+            ("A='hush", "no end"),
             ("\nA=\"x\" y", "line 2: something"),
-            ("=x", "''"),
-            ("A=\0", "NUL"),
+            ("=hush", "no name"),
+            ("A=hush\0", "NUL"),
         ] {
             let error = parse(text).unwrap_err().to_string();
-            assert!(error.contains(part), "{error}");
+            assert!(error.contains(part) && !error.contains("hush"), "{error}");
         }
     }
 }

@@ -13,23 +13,38 @@ const MOST: u64 = 4 << 20;
 
 /// The text of a file, without a byte order mark; `system`: which must be root's alone.
 pub(super) fn read(path: &Path, system: bool) -> Result<String, Errors> {
-    let wrong = |message: String| Errors::from(Problem::of_file(path, message));
-    let io = |error: std::io::Error| wrong(format!("it cannot be read: {error}"));
+    text(path, bytes(path, system).map_err(|message| Problem::of_file(path, message))?)
+}
+
+/// The text of an `env_file`; of the system instance it must be root's alone, as its config: who can
+/// write it, or lead it elsewhere, says what root reads and programs are started with.
+///
+/// # Errors
+/// Why not, without a word of the file: secrets are in it.
+pub(crate) fn read_env_file(path: &Path, system: bool) -> Result<String, String> {
+    String::from_utf8(bytes(path, system)?).map_err(|error| {
+        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        format!("line {} is not UTF-8", before.split(|byte| *byte == b'\n').count())
+    })
+}
+
+fn bytes(path: &Path, system: bool) -> Result<Vec<u8>, String> {
+    let io = |error: std::io::Error| format!("it cannot be read: {error}");
     // A FIFO without a writer would be waited for.
     let nonblock = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
     let file = OpenOptions::new().read(true).custom_flags(nonblock).open(path).map_err(io)?;
     if !file.metadata().map_err(io)?.is_file() {
-        return Err(wrong("it is no regular file".to_owned()));
+        return Err("it is no regular file".to_owned());
     }
     if system && let Some(why) = distrust(&file, path, 0) {
-        return Err(wrong(format!("it {why}").replacen("it its", "its", 1)));
+        return Err(format!("it {why}").replacen("it its", "its", 1));
     }
     let mut bytes = Vec::new();
     file.take(MOST + 1).read_to_end(&mut bytes).map_err(io)?;
-    if bytes.len() as u64 > MOST {
-        return Err(wrong(format!("it is larger than {} MiB, the most that is read", MOST >> 20)));
+    match bytes.len() as u64 > MOST {
+        true => Err(format!("it is larger than {} MiB, the most that is read", MOST >> 20)),
+        false => Ok(bytes),
     }
-    text(path, bytes)
 }
 
 fn text(path: &Path, bytes: Vec<u8>) -> Result<String, Errors> {
@@ -81,5 +96,27 @@ mod tests {
             assert!(error.contains(part), "{error}");
         }
         assert_eq!(read(&write("bom.toml", "\u{feff}a = 1".as_bytes()), false).unwrap(), "a = 1");
+    }
+
+    #[test]
+    fn an_env_file_is_read_as_carefully() {
+        use std::os::unix::fs::{PermissionsExt as _, symlink};
+        let folder = tempfile::tempdir().unwrap();
+        let of = |name: &str| folder.path().join(name);
+        fs::write(of("good"), "A=1\n").unwrap();
+        fs::write(of("bytes"), b"A=1\nB=hush\xff\n").unwrap();
+        fs::write(of("large"), vec![b'#'; 5 << 20]).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, of("fifo"), rustix::fs::Mode::RUSR).unwrap();
+        symlink("/dev/zero", of("zero")).unwrap();
+        assert_eq!(read_env_file(&of("good"), false).as_deref(), Ok("A=1\n"));
+        assert_eq!(read_env_file(&of("bytes"), false).unwrap_err(), "line 2 is not UTF-8");
+        for (name, part) in [("large", "larger than"), ("fifo", "no regular"), ("zero", "no regular")] {
+            assert!(read_env_file(&of(name), false).unwrap_err().contains(part), "{name}");
+        }
+        // Others can write it: it is theirs to choose what root reads.
+        fs::set_permissions(of("good"), fs::Permissions::from_mode(0o666)).unwrap();
+        assert!(read_env_file(&of("good"), false).is_ok());
+        let why = read_env_file(&of("good"), true).unwrap_err();
+        assert!(why.contains("by others") || why.contains("belongs to"), "{why}");
     }
 }

@@ -45,8 +45,12 @@ pub struct Resolved {
     pub pid_file: Option<PathBuf>,
     /// When it counts as ready.
     pub ready: Option<Ready>,
+    /// What that is in messages: variables of the environment stay as they are written.
+    pub ready_shown: Option<Check>,
     /// How it reads its configuration again.
     pub reload: Option<Reload>,
+    /// What that is in messages.
+    pub reload_shown: Option<Reload>,
 }
 
 /// Replaces the variables of a service.
@@ -60,10 +64,13 @@ pub fn resolve(spec: &ServiceSpec, around: &Surroundings<'_>) -> Result<Resolved
         let path = spec.env_file.as_deref().unwrap_or(Path::new(""));
         at("env_file", Malformed::new(format!("{}: {error}", path.display())))
     })?;
-    let mut words = Words { spec, around, own: BTreeMap::new(), socket: None, config_file: None };
+    let mut words = Words { spec, around, own: BTreeMap::new(), socket: None, config_file: None, shown: false };
     let cwd = words.path("cwd", &spec.cwd)?;
     if !cwd.is_absolute() {
-        return Err(Malformed::new(format!("cwd: {} is no absolute path", cwd.display())));
+        return Err(Malformed::new(format!(
+            "cwd: '{}' with its variables replaced is no absolute path",
+            spec.cwd.display()
+        )));
     }
     let absolute = |text: String| if text.starts_with('@') { text } else { cwd.join(&text).display().to_string() };
     words.socket = words.some("socket", spec.socket.as_deref())?.map(absolute);
@@ -78,10 +85,11 @@ pub fn resolve(spec: &ServiceSpec, around: &Surroundings<'_>) -> Result<Resolved
     let argv = argv(spec, &words, &cwd)?;
     let gpus = words.list("gpus", &spec.gpus)?;
     let ready = spec.ready.as_ref().map(|ready| words.ready(ready, &cwd)).transpose()?;
-    let reload = match &spec.reload {
-        Some(Reload::Exec(command)) => Some(Reload::Exec(words.list("reload.exec", command)?)),
-        other => other.clone(),
-    };
+    let reload = spec.reload.as_ref().map(|reload| words.reload(reload)).transpose()?;
+    words.shown = true;
+    let ready_shown = spec.ready.as_ref().map(|ready| words.check(&ready.check, &cwd)).transpose()?;
+    let reload_shown = spec.reload.as_ref().map(|reload| words.reload(reload)).transpose()?;
+    words.shown = false;
     let pid_file = spec.pid_file.as_deref().map(|path| words.path("pid_file", path)).transpose()?;
     let Words { socket, config_file, own: mut env, .. } = words;
     for (name, value) in exported(spec, around.port, socket.as_deref(), &gpus) {
@@ -90,7 +98,7 @@ pub fn resolve(spec: &ServiceSpec, around: &Surroundings<'_>) -> Result<Resolved
             env.insert(name.to_owned(), value);
         }
     }
-    Ok(Resolved { argv, env, cwd, socket, config_file, pid_file, ready, reload })
+    Ok(Resolved { argv, env, cwd, socket, config_file, pid_file, ready, ready_shown, reload, reload_shown })
 }
 
 fn at(key: &str, error: impl std::fmt::Display) -> Malformed {
@@ -147,6 +155,8 @@ struct Words<'a> {
     own: BTreeMap<String, String>,
     socket: Option<String>,
     config_file: Option<String>,
+    /// For messages, which everybody may read: what the environment holds may be secret.
+    shown: bool,
 }
 
 impl Words<'_> {
@@ -159,6 +169,7 @@ impl Words<'_> {
             Name::ConfigFile => self.config_file.clone(),
             Name::OtherPort(id) => Some(other(id)?.0?.to_string()),
             Name::OtherSocket(id) => other(id)?.1,
+            Name::Environment if self.shown => Some(format!("${{{word}}}")),
             Name::Environment => self.own.get(word).or_else(|| self.around.environment.get(word)).cloned(),
             Name::Wrong => None,
         }
@@ -202,31 +213,49 @@ impl Words<'_> {
 
     fn ready(&self, ready: &Ready, cwd: &Path) -> Result<Ready, Malformed> {
         use crate::probe::{HttpUrl, ProbeSpec};
-        let check = match &ready.check {
-            Check::Http(text) => {
-                let url = self.text("ready.http", text)?;
-                url.parse::<HttpUrl>().map_err(|error| at("ready.http", error))?;
-                Check::Http(url)
+        let check = self.check(&ready.check, cwd)?;
+        // Said of the text as it is written: what it became may hold a secret.
+        let wrong = |key, written: &str, what| {
+            let written = crate::text::clip(written);
+            Err(at(key, format!("'{written}' with its variables replaced is no {what}")))
+        };
+        match (&check, &ready.check) {
+            (Check::Http(url), Check::Http(written)) if url.parse::<HttpUrl>().is_err() => {
+                wrong("ready.http", written, "URL of http")
             }
-            Check::Tcp(text) => {
-                let address = self.text("ready.tcp", text)?;
-                format!("tcp:{address}").parse::<ProbeSpec>().map_err(|error| at("ready.tcp", error))?;
-                Check::Tcp(address)
+            (Check::Tcp(address), Check::Tcp(written)) if format!("tcp:{address}").parse::<ProbeSpec>().is_err() => {
+                wrong("ready.tcp", written, "HOST:PORT")
             }
+            (Check::Unix(path), Check::Unix(written)) if format!("unix:{path}").parse::<ProbeSpec>().is_err() => {
+                wrong("ready.unix", written, "address of a socket, of at most 107 bytes")
+            }
+            (Check::Log(pattern), Check::Log(written)) if regex_lite::Regex::new(pattern).is_err() => {
+                wrong("ready.log", written, "regular expression")
+            }
+            _ => Ok(Ready { check, ..ready.clone() }),
+        }
+    }
+
+    fn check(&self, check: &Check, cwd: &Path) -> Result<Check, Malformed> {
+        Ok(match check {
+            Check::Http(text) => Check::Http(self.text("ready.http", text)?),
+            Check::Tcp(text) => Check::Tcp(self.text("ready.tcp", text)?),
             Check::Unix(text) => {
                 let path = self.text("ready.unix", text)?;
-                Check::Unix(if path.starts_with('@') { path } else { cwd.join(path).display().to_string() })
+                let inside = !path.starts_with('@') && !(self.shown && path.starts_with("${"));
+                Check::Unix(if inside { cwd.join(path).display().to_string() } else { path })
             }
-            Check::Log(text) => {
-                let pattern = self.text("ready.log", text)?;
-                let compiled = regex_lite::Regex::new(&pattern);
-                compiled.map_err(|error| at("ready.log", error))?;
-                Check::Log(pattern)
-            }
+            Check::Log(text) => Check::Log(self.text("ready.log", text)?),
             Check::Exec(command) => Check::Exec(self.list("ready.exec", command)?),
             Check::Notify(yes) => Check::Notify(*yes),
-        };
-        Ok(Ready { check, ..ready.clone() })
+        })
+    }
+
+    fn reload(&self, reload: &Reload) -> Result<Reload, Malformed> {
+        Ok(match reload {
+            Reload::Exec(command) => Reload::Exec(self.list("reload.exec", command)?),
+            Reload::Signal(signal) => Reload::Signal(*signal),
+        })
     }
 }
 

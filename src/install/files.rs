@@ -94,4 +94,11 @@ mod tests {
             assert_eq!(english, message("<message xml:lang=\"zh_CN\">"), "{id}");
         }
     }
+
+    #[test]
+    fn what_the_kernel_spares_has_bounds() {
+        let has = |key: &str| SYSTEM_UNIT.lines().any(|line| line.starts_with(key));
+        assert!(has("OOMScoreAdjust=-"));
+        assert!(["MemoryMax=", "TasksMax=", "LimitNOFILE="].into_iter().all(has));
+    }
 }

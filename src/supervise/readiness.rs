@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::model::service::Check;
 use crate::model::{Availability, AvailabilityState, Malformed};
 use crate::probe::{self, ProbeSpec};
+use crate::text::clip;
 
 /// The longest time for one question over the network: one that hangs is asked again.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -19,13 +20,15 @@ const ANSWER: Duration = Duration::from_secs(5);
 /// Asks every `interval` until the answer is yes. The texts of the check are expanded already;
 /// a command runs in this environment (the whole of it) and folder.
 ///
-/// It can be cancelled by dropping it: a command that runs is killed.
+/// It can be cancelled by dropping it: a command that runs is killed. `shown` is the check as
+/// messages name it: its text may hold a secret.
 ///
 /// # Errors
 /// It was not ready within `timeout`: the last answer, as `no answer in 60s: http GET
 /// http://127.0.0.1:8080/health: 503`.
 pub(crate) async fn wait_ready(
     check: &Check,
+    shown: &Check,
     timeout: Duration,
     interval: Duration,
     env: &BTreeMap<String, String>,
@@ -33,8 +36,8 @@ pub(crate) async fn wait_ready(
 ) -> Result<(), String> {
     let within = humantime::format_duration(timeout);
     let end = Instant::now() + timeout;
-    let untold = match check {
-        Check::Log(pattern) => Some(format!("no line of its output matched '{}'", crate::text::clip(pattern))),
+    let untold = match shown {
+        Check::Log(pattern) => Some(format!("no line of its output matched '{}'", clip(pattern))),
         Check::Notify(_) => Some("it did not say READY=1".to_owned()),
         _ => None,
     };
@@ -54,7 +57,7 @@ pub(crate) async fn wait_ready(
         }
         // A question that the end cut short says less than the one before it.
         if Instant::now() < end || last == "no answer" {
-            last = said(&answer);
+            last = said(&answer, shown);
         }
         let next = (asked + interval).max(Instant::now());
         if next >= end {
@@ -65,25 +68,39 @@ pub(crate) async fn wait_ready(
     }
 }
 
-/// Runs a command once, in this environment (the whole of it) and folder.
+/// Runs a command once, in this environment (the whole of it) and folder; `shown` as messages name it.
 ///
 /// # Errors
 /// It did not exit with 0 in time: how it ended, and the first line of what it said.
 pub(crate) async fn run(
     argv: Vec<String>,
+    shown: Vec<String>,
     limit: Duration,
     env: &BTreeMap<String, String>,
     cwd: &Path,
 ) -> Result<(), String> {
     let spec = ProbeSpec::exec(argv).map_err(|error| error.to_string())?;
     let answer = probe::ask(&spec, limit, Some((env, cwd))).await;
-    if answer.state == AvailabilityState::Available { Ok(()) } else { Err(said(&answer)) }
+    if answer.state == AvailabilityState::Available { Ok(()) } else { Err(said(&answer, &Check::Exec(shown))) }
 }
 
-fn said(answer: &Availability) -> String {
-    match &answer.by {
-        Some(by) => format!("{by}: {}", answer.detail),
-        None => answer.detail.clone(),
+fn said(answer: &Availability, shown: &Check) -> String {
+    // A host that has no address is named with what its variables became.
+    let detail = match spec(shown) {
+        Err(_) if answer.detail.starts_with("host '") => "the host cannot be resolved",
+        _ => &answer.detail,
+    };
+    format!("{}: {detail}", by(shown))
+}
+
+/// As [`ProbeSpec`] says it, of what is one and of what still has variables.
+fn by(shown: &Check) -> String {
+    match (spec(shown), shown) {
+        (Ok(spec), _) => spec.to_string(),
+        (Err(_), Check::Http(text)) => format!("http GET {}", clip(text)),
+        (Err(_), Check::Tcp(text)) => format!("tcp {}", clip(text)),
+        (Err(_), Check::Unix(text)) => format!("unix {}", clip(text)),
+        (Err(_), _) => "its check".to_owned(),
     }
 }
 
@@ -112,7 +129,7 @@ mod tests {
     fn wait(check: &Check, timeout: Duration, env: &[(&str, &str)]) -> Result<(), String> {
         let env = env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(wait_ready(check, timeout, OFTEN, &env, Path::new("/usr")))
+        runtime.block_on(wait_ready(check, check, timeout, OFTEN, &env, Path::new("/usr")))
     }
 
     fn exec(script: &str) -> Check {
@@ -172,5 +189,25 @@ mod tests {
     fn what_is_told_is_waited_for() {
         let error = wait(&Check::Notify(true), Duration::from_millis(10), &[]).unwrap_err();
         assert_eq!(error, "not ready within 10ms: it did not say READY=1");
+    }
+
+    #[test]
+    fn no_message_holds_what_a_variable_stands_for() {
+        let within = (Duration::from_millis(20), OFTEN);
+        let path = ("PATH", "/usr/bin:/bin");
+        for (check, shown) in [
+            (Check::Http("http://127.0.0.1:1/?hush".into()), Check::Http("http://127.0.0.1:1/?${KEY}".into())),
+            (Check::Tcp("127.0.0.1:1".into()), Check::Tcp("${KEY}:1".into())),
+            (Check::Tcp("hush.invalid:1".into()), Check::Tcp("${KEY}.invalid:1".into())),
+            (Check::Unix("/hush".into()), Check::Unix("/${KEY}".into())),
+            (Check::Log("hush".into()), Check::Log("${KEY}".into())),
+            (exec("exit 1 # hush"), exec("exit 1 # ${KEY}")),
+        ] {
+            let env = [path].map(|(k, v)| (k.to_owned(), v.to_owned())).into();
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let wait = wait_ready(&check, &shown, within.0, within.1, &env, Path::new("/usr"));
+            let why = runtime.block_on(wait).unwrap_err();
+            assert!(why.contains("KEY") && !why.contains("hush"), "{why}");
+        }
     }
 }

@@ -75,11 +75,26 @@ fn what_is_missing_is_named() {
         ("command = 'x'\nenv = { A = '${A}' }", None, "env.A: ${A} is not set and has no default (the"),
         ("command = '${EMPTY}'", None, "command: the name of the program is empty"),
         ("command = 'x ${service.other.socket}'", None, "that service was not started yet"),
-        ("command = 'x'\ncwd = '${EMPTY}y'", None, "cwd: y is no absolute path"),
-        ("command = 'x'\nready.http = '${PATH}'", None, "ready.http: URL '/bin'"),
-        ("command = 'x'\nenv_file = 'e'", Some("A"), "env_file: /p/e: line 1: 'A' is no NAME=VALUE"),
+        ("command = 'x'\ncwd = '${EMPTY}y'", None, "cwd: '${EMPTY}y' with"),
+        ("command = 'x'\nready.http = '${PATH}'", None, "ready.http: '${PATH}' with its variables replaced is no URL"),
+        ("command = 'x'\nready.tcp = '${PATH}'", None, "ready.tcp: '${PATH}' with"),
+        ("command = 'x'\nready.unix = '${F}'", Some("F=@"), "ready.unix: '${F}' with"),
+        ("command = 'x'\nready.log = '${F}'", Some("F=(hush"), "ready.log: '${F}' with"),
+        ("command = 'x'\nenv_file = 'e'", Some("A"), "env_file: /p/e: line 1: it is no NAME=VALUE"),
     ] {
         let error = resolved(keys, file).unwrap_err().to_string();
-        assert!(error.contains(expected), "{error}");
+        assert!(error.contains(expected) && !error.contains("hush"), "{error}");
     }
+}
+
+#[test]
+fn messages_have_checks_as_they_are_written() {
+    let all = resolved(
+        "command = 'x'\nport = 4711\nready.http = 'http://127.0.0.1:${PORT}/?key=${KEY}&${NO:-d}'\nreload.exec = ['r', '${KEY}', '${PORT}']",
+        Some("KEY=hush"),
+    )
+    .unwrap();
+    assert_eq!(all.ready.unwrap().check, Check::Http("http://127.0.0.1:4711/?key=hush&d".into()));
+    assert_eq!(all.ready_shown, Some(Check::Http("http://127.0.0.1:4711/?key=${KEY}&${NO}".into())));
+    assert_eq!(all.reload_shown, Some(Reload::Exec(["r", "${KEY}", "4711"].map(str::to_owned).to_vec())));
 }

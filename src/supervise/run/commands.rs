@@ -171,7 +171,7 @@ impl Supervisor {
         let tell = self.tell.clone();
         tokio::task::spawn_local(async move {
             let mut outcomes = Outcomes::new();
-            for ((how, env, cwd), backend, id) in work {
+            for ((how, shown, env, cwd), backend, id) in work {
                 let Some(backend) = backend else {
                     outcomes.push((id, false));
                     continue;
@@ -180,7 +180,7 @@ impl Supervisor {
                     Reload::Signal(signal) => {
                         backend.signal(&id, signal, Whom::Main).await.map_err(|error| error.to_string())
                     }
-                    Reload::Exec(argv) => readiness::run(argv, RELOAD, &env, &cwd).await,
+                    Reload::Exec(argv) => readiness::run(argv, shown, RELOAD, &env, &cwd).await,
                 };
                 if let Err(why) = result {
                     return reply(answer, Err(Refusal::Failed(format!("{id} cannot be reloaded: {why}"))));
@@ -193,16 +193,21 @@ impl Supervisor {
         });
     }
 
-    /// How it reads its configuration again, and where a command for it runs.
-    fn reload_of(&self, id: &ServiceId) -> Result<(Reload, BTreeMap<String, String>, std::path::PathBuf), Refusal> {
+    /// How it reads its configuration again, a command for it as messages name it, and where that runs.
+    fn reload_of(&self, id: &ServiceId) -> Result<HowReload, Refusal> {
         let failed = |why: String| Refusal::Failed(format!("{id} cannot be reloaded: {why}"));
         let Some(service) = self.services.get(id) else { return Err(failed("it is gone".to_owned())) };
         let record = service.record();
+        self.check_commands(&record).map_err(failed)?;
         let resolved = self.resolve(&record).map_err(failed)?;
         let Some(how) = resolved.reload else {
             return Err(failed("its config does not say how (reload = { signal = \"HUP\" }); restart it".to_owned()));
         };
-        Ok((how, self.environment(&record, resolved.env), resolved.cwd))
+        let shown = match resolved.reload_shown {
+            Some(Reload::Exec(words)) => words,
+            _ => Vec::new(),
+        };
+        Ok((how, shown, self.environment(&record, resolved.env), resolved.cwd))
     }
 
     /// Whether it is to run, as far as anybody asked.
@@ -210,6 +215,9 @@ impl Supervisor {
         self.services.get(id).is_some_and(|service| service.machine.counts().desired == Desired::Up)
     }
 }
+
+/// A reload, its command as messages name it, and its environment and folder.
+type HowReload = (Reload, Vec<String>, BTreeMap<String, String>, std::path::PathBuf);
 
 /// Whoever asked may have gone.
 pub(super) fn reply<T>(answer: Answer<T>, result: Result<T, Refusal>) {

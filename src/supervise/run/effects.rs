@@ -95,7 +95,8 @@ impl Supervisor {
         let record = service.record().clone();
         let wait = tokio::task::spawn_local(async move {
             let (ready, env, cwd) = (checked.ready, checked.env, checked.cwd);
-            let asked = readiness::wait_ready(&ready.check, ready.timeout.0, ready.interval.0, &env, &cwd);
+            let shown = &checked.shown;
+            let asked = readiness::wait_ready(&ready.check, shown, ready.timeout.0, ready.interval.0, &env, &cwd);
             let result = match &ready.check {
                 Check::Log(pattern) => {
                     let told = async {

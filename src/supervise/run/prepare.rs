@@ -10,8 +10,8 @@ use super::service::{Checked, Prepared};
 use super::{Done, Supervisor, stale_socket};
 use crate::backend::{Launch, StartError};
 use crate::config::{Resolved, Surroundings};
-use crate::model::ServiceId;
 use crate::model::service::{BackendKind, Check, EventKind, PortSpec};
+use crate::model::{Instance, ServiceId};
 use crate::registry::Record;
 use crate::supervise::machine::{Event, PORT_WAIT};
 use crate::supervise::ports;
@@ -107,9 +107,10 @@ impl Supervisor {
     fn prepared(&mut self, id: &ServiceId) -> Result<(), StartError> {
         let Some(service) = self.services.get(id) else { return Ok(()) };
         let backend = self.choose_backend(id)?;
+        self.check_commands(&service.record()).map_err(permanent)?;
         let resolved = self.resolve(&service.record()).map_err(permanent)?;
         let record = service.record();
-        let Resolved { argv, env, cwd, socket, pid_file, ready, .. } = resolved;
+        let Resolved { argv, env, cwd, socket, pid_file, ready, ready_shown, .. } = resolved;
         let env = self.environment(&record, env);
         if !cwd.is_dir() {
             return Err(permanent(format!("the folder {} is not there", cwd.display())));
@@ -136,7 +137,9 @@ impl Supervisor {
             env,
         };
         drop(record);
-        let checked = ready.map(|ready| Box::new(Checked { ready, env: launch.env.clone(), cwd: launch.cwd.clone() }));
+        let checked = ready
+            .zip(ready_shown)
+            .map(|(ready, shown)| Box::new(Checked { ready, shown, env: launch.env.clone(), cwd: launch.cwd.clone() }));
         let pid_files = self.pid_files(id, pid_file);
         let Some(service) = self.services.get_mut(id) else { return Ok(()) };
         {
@@ -161,13 +164,21 @@ impl Supervisor {
         std::iter::once(usual).chain(own).collect()
     }
 
+    /// The system instance runs no command for a service, whoever described it and when.
+    pub(super) fn check_commands(&self, record: &Record) -> Result<(), String> {
+        match self.places.instance {
+            Instance::System => crate::config::check_of_system(&record.spec).map_err(|error| error.to_string()),
+            _ => Ok(()),
+        }
+    }
+
     /// Replaces the variables of a service, as they are now.
     pub(super) fn resolve(&self, record: &Record) -> Result<Resolved, String> {
         let file = match &record.spec.env_file {
             None => None,
-            Some(path) => match fs::read_to_string(path) {
+            Some(path) => match crate::config::read_env_file(path, self.places.instance == Instance::System) {
                 Ok(text) => Some(text),
-                Err(error) => return Err(format!("env_file {}: {error}", path.display())),
+                Err(why) => return Err(format!("env_file {}: {why}", path.display())),
             },
         };
         let (environment, whose) = self.lookup(record);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::task::{AbortHandle, JoinHandle};
 
 use crate::backend::Launch;
-use crate::model::service::{BackendKind, Ready};
+use crate::model::service::{BackendKind, Check, Ready};
 use crate::registry::Record;
 use crate::supervise::machine::{Counts, Machine, Settings};
 
@@ -31,6 +31,8 @@ pub(super) struct Prepared {
 #[derive(Debug, Clone)]
 pub(super) struct Checked {
     pub(super) ready: Ready,
+    /// The check as messages name it.
+    pub(super) shown: Check,
     pub(super) env: BTreeMap<String, String>,
     pub(super) cwd: PathBuf,
 }

@@ -120,3 +120,45 @@ fn ad_hoc_services_are_replaced_only_when_they_do_not_run() {
         assert_eq!((rig.world.alive(), Store::at(&rig.places).all()), (0, vec![]));
     });
 }
+
+#[test]
+fn the_system_instance_starts_nothing_that_would_have_it_run_commands() {
+    use crate::model::service::{Check, Ready, Reload};
+    simulated(async |dir| {
+        let places = Places { instance: crate::model::Instance::System, ..Places::below(dir) };
+        let mut rig = Rig::at(World::default(), places);
+        let mut asked = spec("a", "");
+        asked.ready = Some(Ready::new(Check::Exec(vec!["true".to_owned()])));
+        let mut told = spec("b", "");
+        told.reload = Some(Reload::Exec(vec!["true".to_owned()]));
+        // As a record of a daemon before this one may have it.
+        rig.define([asked, told]).await.unwrap();
+        rig.start("a b").await.unwrap();
+        for id in ["a", "b"] {
+            rig.becomes(id, ServiceState::Failed).await;
+            let report = rig.report(id).await;
+            assert!(format!("{report:?}").contains("runs no commands besides"), "{report:?}");
+        }
+        let which = which("b");
+        let refused = rig.handle.ask(|answer| Command::Reload { which, answer }).await.unwrap_err().to_string();
+        assert!(refused.contains("reload.exec: the system instance"), "{refused}");
+    });
+}
+
+#[test]
+fn the_system_instance_reads_no_env_file_of_others() {
+    use std::os::unix::fs::PermissionsExt as _;
+    simulated(async |dir| {
+        let places = Places { instance: crate::model::Instance::System, ..Places::below(dir) };
+        let mut rig = Rig::at(World::default(), places);
+        let path = Files(dir).write("a.env", "A=hush\n");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).unwrap();
+        let mut spec = spec("a", "");
+        spec.env_file = Some(path);
+        rig.define([spec]).await.unwrap();
+        rig.start("a").await.unwrap();
+        rig.becomes("a", ServiceState::Failed).await;
+        let report = format!("{:?}", rig.report("a").await);
+        assert!(report.contains("env_file /") && !report.contains("hush"), "{report}");
+    });
+}

@@ -37,7 +37,10 @@ impl Rig {
     }
 
     fn in_world(world: World, dir: &Path) -> Self {
-        let places = Places::below(dir);
+        Self::at(world, Places::below(dir))
+    }
+
+    fn at(world: World, places: Places) -> Self {
         let (reports, happened) = mpsc::unbounded_channel();
         let options = Options {
             places: places.clone(),
