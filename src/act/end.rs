@@ -4,6 +4,7 @@
 //! what was stopped before a SIGKILL that then is refused is continued.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::signal::{open, send_to};
 use super::{ActError, Done, Outcome};
@@ -21,6 +22,12 @@ pub(crate) trait Hand: Sync {
 
     /// Sends one signal; `false` to a process that has ended.
     fn send(&self, pidfd: &PidFd, pid: u32, signal: Signal) -> Result<bool, ActError>;
+
+    /// How many living processes are held at the same time, and how long it is at least between two
+    /// looks at all processes of the host. Those that have no room come when others have ended.
+    fn bounds(&self) -> (usize, Duration) {
+        (usize::MAX, Duration::ZERO)
+    }
 }
 
 /// With the caller's own rights, which the kernel knows.
@@ -44,6 +51,12 @@ struct Tree<'a, H: Hand> {
     by: &'a H,
     own: u32,
     members: BTreeMap<u32, Member>,
+    /// Members that have ended, with their start, as long as anybody is in their session or group.
+    ended: BTreeMap<u32, u64>,
+    /// How many have ended.
+    done: usize,
+    /// When all processes were looked at last.
+    looked: tokio::time::Instant,
 }
 
 struct Member {
@@ -65,18 +78,35 @@ impl Member {
 }
 
 impl<H: Hand> Tree<'_, H> {
-    /// Takes in everything that descends from a member by now.
-    async fn grow(&mut self) {
+    /// Takes in everything that descends from a member by now; whether that is anybody new.
+    async fn grow(&mut self) -> bool {
+        self.looked = tokio::time::Instant::now();
         let table = tree::table(self.proc);
+        let (most, _) = self.by.bounds();
+        let (ended, done) = (&mut self.ended, &mut self.done);
+        // What has ended is held no longer: there is no end of what a tree may start and end.
+        self.members.retain(|pid, member| {
+            let alive = member.pidfd.is_alive();
+            if !alive {
+                ended.insert(*pid, member.start_ticks);
+                *done += 1;
+            }
+            alive
+        });
         // A member that has ended still names its session and group, which the kernel keeps from
         // other processes as long as anybody is in them; but its pid alone may be another's now.
-        let theirs = |pid: u32, member: &Member| {
-            table.iter().find(|row| row.pid == pid).is_none_or(|row| row.start_ticks == member.start_ticks)
-        };
-        let roots: Vec<u32> = self.members.iter().filter(|(pid, m)| theirs(**pid, m)).map(|(pid, _)| *pid).collect();
+        self.ended.retain(|pid, start_ticks| {
+            let other = |row: &tree::Row| row.pid == *pid && row.start_ticks != *start_ticks;
+            table.iter().any(|row| row.sid == *pid || row.pgid == *pid || row.ppid == *pid) && !table.iter().any(other)
+        });
+        let roots: Vec<u32> = self.members.keys().chain(self.ended.keys()).copied().collect();
+        let before = self.members.len();
         for pid in tree::tree(&roots, &table) {
             if pid == self.own || pid == 1 || self.members.contains_key(&pid) {
                 continue;
+            }
+            if self.members.len() >= most {
+                break;
             }
             // What was opened must be what the table speaks of, not a later user of the pid.
             let Ok(pidfd) = PidFd::open(pid) else { continue };
@@ -87,6 +117,12 @@ impl<H: Hand> Tree<'_, H> {
             }
         }
         self.by.admit(self.alive().map(|(pid, member)| (pid, &member.pidfd)).collect()).await;
+        self.members.len() > before
+    }
+
+    /// How many there were so far.
+    fn count(&self) -> usize {
+        self.done + self.members.len()
     }
 
     fn alive(&self) -> impl Iterator<Item = (u32, &Member)> {
@@ -124,7 +160,6 @@ impl<H: Hand> Tree<'_, H> {
     /// cannot be stopped is left to [`Self::send`], which follows at once.
     async fn freeze(&mut self) {
         for _ in 0..16 {
-            let before = self.members.len();
             // Who was sent a SIGKILL by an earlier rung gets no other, and so nobody to continue it.
             for (pid, member) in self.members.iter_mut().filter(|(_, m)| m.last != Some(Signal::KILL)) {
                 match self.by.send(&member.pidfd, *pid, Signal::STOP) {
@@ -132,8 +167,7 @@ impl<H: Hand> Tree<'_, H> {
                     Err(error) => tracing::debug!(pid, %error, "not stopped"),
                 }
             }
-            self.grow().await;
-            if self.members.len() == before {
+            if !self.grow().await {
                 break;
             }
         }
@@ -165,6 +199,8 @@ impl<H: Hand> Tree<'_, H> {
                 () = self.one_ended() => {}
                 () = &mut wait => return,
             }
+            let (_, pause) = self.by.bounds();
+            tokio::time::sleep_until(self.looked + pause).await;
             self.grow().await;
             self.send(rung.signal);
         }
@@ -210,7 +246,15 @@ pub(crate) async fn end_held<H: Hand>(
     by: &H,
 ) -> Result<Done, ActError> {
     let members = roots.into_iter().map(|root| (root.pid, Member::new(root.pidfd, root.start_ticks)));
-    let mut tree = Tree { proc, by, own: std::process::id(), members: members.collect() };
+    let mut tree = Tree {
+        proc,
+        by,
+        own: std::process::id(),
+        members: members.collect(),
+        ended: BTreeMap::new(),
+        done: 0,
+        looked: tokio::time::Instant::now(),
+    };
     if tree.members.is_empty() {
         return Ok(Done { outcome: Outcome::Unchanged, state: "it has ended meanwhile".to_owned() });
     }
@@ -223,7 +267,7 @@ pub(crate) async fn end_held<H: Hand>(
             if let Some(error) = refused(&tree) {
                 return Err(error);
             }
-            let n = tree.members.len();
+            let n = tree.count();
             let state = if n == 1 { format!("ended by {last}") } else { format!("{n} processes ended by {last}") };
             return Ok(Done { outcome: Outcome::Stopped, state });
         }
@@ -235,7 +279,7 @@ pub(crate) async fn end_held<H: Hand>(
 fn refused<H: Hand>(tree: &Tree<'_, H>) -> Option<ActError> {
     let errors: Vec<&ActError> = tree.alive().filter_map(|(_, member)| member.refused.as_ref()).collect();
     let mut text = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-    match tree.members.len() - errors.len() {
+    match tree.count() - errors.len() {
         0 => {}
         1 => text += "; 1 other process has ended",
         n => text += &format!("; {n} other processes have ended"),
@@ -320,6 +364,43 @@ mod tests {
     fn who_was_stopped_and_may_not_be_killed_is_continued() {
         let error = one_refuses(&[Signal::KILL], "KILL");
         assert!(matches!(error, ActError::NotPermitted(_)), "{error:?}");
+    }
+
+    /// Has room for one at a time, and remembers how many it was asked about at most.
+    struct Narrow(std::sync::atomic::AtomicUsize);
+
+    impl Hand for Narrow {
+        async fn admit(&self, members: Vec<(u32, &PidFd)>) {
+            self.0.fetch_max(members.len(), std::sync::atomic::Ordering::Relaxed);
+        }
+
+        fn send(&self, pidfd: &PidFd, pid: u32, signal: Signal) -> Result<bool, ActError> {
+            send_to(pidfd, pid, signal)
+        }
+
+        fn bounds(&self) -> (usize, Duration) {
+            (2, Duration::from_millis(1))
+        }
+    }
+
+    #[test]
+    fn who_has_no_room_comes_when_others_have_ended() {
+        let proc = ProcFs::host().unwrap();
+        let (mut shell, children) = family();
+        let held: Vec<PidFd> = children.iter().map(|pid| PidFd::open(*pid).unwrap()).collect();
+        let root = Aim::from(&proc.process(shell.id()).unwrap());
+        let narrow = Narrow(0.into());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        // Each ends by the signal, but the shell, which ends when its children have.
+        let ladder = "TERM:1s,KILL:5s".parse().unwrap();
+        let done = runtime.block_on(async { end_held(&proc, opened(&proc, &[root]).unwrap(), &ladder, &narrow).await });
+        shell.wait().unwrap();
+        assert_eq!(narrow.0.into_inner(), 2);
+        for child in held.iter().filter(|child| child.is_alive()) {
+            // With the parent gone nothing binds the last one to the tree where the shell leads no group.
+            child.signal(9).unwrap();
+        }
+        done.unwrap();
     }
 
     /// Waits for ever once somebody was stopped, as for an answer.

@@ -11,6 +11,7 @@ mod service;
 mod signal;
 
 pub(crate) use service::why as why_not;
+pub(crate) use signal::send_to;
 
 use std::time::Duration;
 

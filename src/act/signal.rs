@@ -38,7 +38,7 @@ pub(super) fn open(proc: &ProcFs, aim: &Aim) -> Result<PidFd, ActError> {
 }
 
 /// Sends through the pidfd. A process that has ended is no error: `false`.
-pub(super) fn send_to(pidfd: &PidFd, pid: u32, signal: Signal) -> Result<bool, ActError> {
+pub(crate) fn send_to(pidfd: &PidFd, pid: u32, signal: Signal) -> Result<bool, ActError> {
     tracing::info!(pid, %signal, "signalling");
     match pidfd.signal(signal.number()) {
         Ok(()) => Ok(true),

@@ -125,6 +125,7 @@ impl Helper {
     }
 
     async fn of_user_unit(&self, job: &Job) -> Result<Explained, HelperError> {
+        self.protect_manager(job.uid())?;
         self.protect_unit(job.unit())?;
         let question = job.question(self);
         let answer = self.ask(&question, false).await;

@@ -23,14 +23,18 @@ impl Helper {
         if let Some(why) = self.never(target) {
             return refuse(&why);
         }
-        let known = self.on_the_bus.get_or_init(|| async {
+        let known = self.on_the_bus.get_or_try_init(|| async {
             let mut known = Vec::new();
             for (name, why) in ON_THE_BUS {
-                known.extend(self.authority.pid_of(name).await.map(|pid| (pid, why)));
+                // Where the bus does not say, it may be any process.
+                let pid = self.authority.pid_of(name).await.map_err(|error| {
+                    HelperError::Failed(format!("the bus does not say which process {name} is: {error}"))
+                })?;
+                known.extend(pid.map(|pid| (pid, why)));
             }
-            known
+            Ok(known)
         });
-        match known.await.iter().find(|(of, _)| *of == pid) {
+        match known.await?.iter().find(|(of, _)| *of == pid) {
             Some((_, why)) => refuse(why),
             None => Ok(()),
         }
@@ -77,6 +81,15 @@ impl Helper {
                 "process {} is one of {unit}, which {holds}: it is not ended with all that it started",
                 target.seen.pid
             ))),
+        }
+    }
+
+    /// A refusal if this user's manager is not to be reached by the caller: one rule about units of
+    /// users is not to reach root's own.
+    pub(super) fn protect_manager(&self, uid: u32) -> Result<(), HelperError> {
+        match uid == 0 && self.uid != 0 {
+            true => Err(HelperError::NotPermitted("the user manager of root obeys root only".to_owned())),
+            false => Ok(()),
         }
     }
 

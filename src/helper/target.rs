@@ -1,12 +1,11 @@
 //! A process by its pidfd, and what the kernel says of it: nothing else is believed.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
 
-use rustix::fs::OFlags;
+use rustix::fs::{AtFlags, CWD, OFlags, StatxFlags};
 
 use super::HelperError;
-use crate::model::{ProcState, Signal};
+use crate::model::Signal;
 use crate::observe::{ProcFs, ReadError};
 use crate::sys::pidfd::PidFd;
 
@@ -153,12 +152,13 @@ fn look(proc: &ProcFs, pidfd: &PidFd) -> Result<(Seen, String), HelperError> {
             Err(ReadError::Gone { .. }) => return Err(gone()),
             Err(error) => return Err(HelperError::Failed(error.to_string())),
         };
-        let exe_file = std::fs::metadata(format!("/proc/{pid}/exe")).ok().map(|file| (file.dev(), file.ino()));
+        let exe_file = exe_file(pid);
         let own_users = users_of("self").zip(users_of(&pid.to_string())).map(|(own, its)| own == its);
         // What it was before and what it is now must not be mixed: it may execute a program meanwhile.
         let still = proc.process(pid).ok().map(|now| now.exe);
         let after = uids(pid);
-        if !pidfd.is_alive() || process.state == ProcState::Zombie {
+        // A process whose main thread alone has ended looks like a zombie, and lives.
+        if !pidfd.is_alive() {
             return Err(gone());
         }
         let Some(uids) = after else { return Err(HelperError::Failed(format!("process {pid} cannot be read"))) };
@@ -178,6 +178,14 @@ fn look(proc: &ProcFs, pidfd: &PidFd) -> Result<(Seen, String), HelperError> {
         return Ok((seen, process.comm));
     }
     Err(HelperError::Changed(format!("process {pid} changes faster than it can be looked at")))
+}
+
+/// The device and inode of what a process executes, as the kernel has them: a file system that is in
+/// its user's hands (FUSE) is not asked, and cannot keep us waiting.
+fn exe_file(pid: u32) -> Option<(u64, u64)> {
+    let path = format!("/proc/{pid}/exe");
+    let file = rustix::fs::statx(CWD, path, AtFlags::STATX_DONT_SYNC, StatxFlags::INO).ok()?;
+    Some((u64::from(file.stx_dev_major) << 32 | u64::from(file.stx_dev_minor), file.stx_ino))
 }
 
 fn uids(pid: u32) -> Option<[u32; 4]> {
@@ -226,6 +234,28 @@ mod tests {
         child.wait().unwrap();
         assert!(matches!(target.is_unchanged(&proc), Err(HelperError::NoSuchProcess(_))));
         assert!(!target.send(Signal::TERM).unwrap());
+    }
+
+    #[test]
+    fn a_process_lives_without_its_main_thread() {
+        // Ends its main thread alone: exit(2) by its number.
+        let number = nix::libc::SYS_exit;
+        let script = format!(
+            "import ctypes, sys, threading\n\
+             threading.Thread(target=sys.stdin.read).start()\n\
+             ctypes.CDLL(None).syscall({number}, 0)"
+        );
+        let Ok(mut child) = Command::new("python3").args(["-c", &script]).stdin(Stdio::piped()).spawn() else { return };
+        let stat = || std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
+        while !stat().contains(") Z ") {
+            std::thread::yield_now();
+        }
+        let pidfd = PidFd::open(child.id()).unwrap();
+        assert!(pidfd.is_alive());
+        let target = hold(pidfd).unwrap();
+        target.is_unchanged(&ProcFs::host().unwrap()).unwrap();
+        assert!(target.send(Signal::KILL).unwrap());
+        child.wait().unwrap();
     }
 
     #[test]

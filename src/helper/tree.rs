@@ -3,12 +3,16 @@
 //!
 //! Each is looked at by its own facts. A password that was given for one holds, within this call,
 //! for the others of the same user and polkit action: it was given for the tree. What a rule allows
-//! it allows for what it looked at, so others are asked about each. What is the caller's own they
-//! could end themselves.
+//! it allows for what it looked at, so others are asked about each. Of the
+//! root it is always asked; what else is the caller's own they could end themselves.
+//!
+//! Before a SIGKILL a member is stopped, so that it starts nothing meanwhile, if polkit allows SIGSTOP
+//! too; it is continued only where it was stopped here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::rights::Question;
 use super::target::Target;
@@ -19,8 +23,11 @@ use crate::model::Signal;
 use crate::polkit::Answer;
 use crate::sys::pidfd::PidFd;
 
-/// The processes of a tree that is explained: each may be a question to polkit.
+/// The processes of a tree that are held at the same time, or explained: each may be a question to
+/// polkit.
 const MOST: usize = 1000;
+/// How long it is at least between two looks at all processes of the host.
+const PAUSE: Duration = Duration::from_millis(100);
 
 impl Helper {
     /// Ends a tree. Whether nothing is left that could be ended, and what was done or could not be.
@@ -29,12 +36,12 @@ impl Helper {
         let target = self.hold(fd)?;
         self.protect(&target).await?;
         self.protect_tree(&target)?;
-        let rights = Rights::new(self, signals::names(&ladder));
-        rights.judge(&target, self.interactive).await?;
+        let rights = Rights::new(self, target.seen.pid, signals::names(&ladder));
+        let stops = rights.judge(&target, self.interactive).await?;
         target.is_unchanged(&self.proc)?;
         let (pid, start_ticks) = (target.seen.pid, target.seen.start_ticks);
         let pidfd = duplicate(&target.pidfd)?;
-        rights.members().insert(pid, Ok(target));
+        rights.members().insert(pid, Ok(Member { target, stops }));
         let root = Root { pid, start_ticks, pidfd };
         let ended = tokio::select! {
             ended = end_held(&self.proc, vec![root], &ladder, &rights) => ended,
@@ -59,8 +66,8 @@ impl Helper {
     ) -> Result<(Question, Result<Answer, HelperError>), HelperError> {
         self.protect(&target).await?;
         self.protect_tree(&target)?;
-        let rights = Rights::new(self, signals);
         let root = target.seen.pid;
+        let rights = Rights::new(self, root, signals);
         let mut worst = rights.ask(&target).await;
         let tree = crate::observe::tree::of(&self.proc, &[root]);
         if tree.len() > MOST {
@@ -96,13 +103,24 @@ fn duplicate(pidfd: &PidFd) -> Result<PidFd, HelperError> {
     copy.map(PidFd::from).map_err(|error| HelperError::Failed(error.to_string()))
 }
 
+/// A process that may be signalled.
+struct Member {
+    target: Target,
+    /// It may be stopped before it is killed.
+    stops: bool,
+}
+
 /// What is known of the members of one tree.
 struct Rights<'a> {
     helper: &'a Helper,
+    /// The pid of the root, which is asked about whosever it is.
+    root: u32,
     /// Each signal of the ladder, by its name.
     signals: Vec<String>,
     /// Those that may be signalled, as they were when that was said; or why not.
-    members: Mutex<BTreeMap<u32, Result<Target, HelperError>>>,
+    members: Mutex<BTreeMap<u32, Result<Member, HelperError>>>,
+    /// Those that were stopped here.
+    stopped: Mutex<BTreeSet<u32>>,
     /// What polkit answered to the same question about another process.
     answers: Mutex<Vec<(Question, Answer)>>,
     /// For whom a password was given: polkit action and user.
@@ -112,28 +130,61 @@ struct Rights<'a> {
 }
 
 impl<'a> Rights<'a> {
-    fn new(helper: &'a Helper, signals: Vec<String>) -> Self {
+    fn new(helper: &'a Helper, root: u32, signals: Vec<String>) -> Self {
         Self {
             helper,
+            root,
             signals,
             members: Mutex::default(),
+            stopped: Mutex::default(),
             answers: Mutex::default(),
             passwords: Mutex::default(),
             begun: false.into(),
         }
     }
 
-    fn members(&self) -> MutexGuard<'_, BTreeMap<u32, Result<Target, HelperError>>> {
+    fn members(&self) -> MutexGuard<'_, BTreeMap<u32, Result<Member, HelperError>>> {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The question as a person is asked it: once, about all signals.
     fn question(&self, target: &Target) -> Question {
-        self.about(target, &self.signals.join(", "))
+        let (stop, kill) = (Signal::STOP.to_string(), Signal::KILL.to_string());
+        let mut all = Vec::new();
+        for signal in &self.signals {
+            // Whoever types a password is told of all that is sent.
+            if *signal == kill && !self.signals.contains(&stop) {
+                all.push(stop.clone());
+            }
+            all.push(signal.clone());
+        }
+        self.about(target, &all.join(", "))
+    }
+
+    fn stopped(&self) -> MutexGuard<'_, BTreeSet<u32>> {
+        self.stopped.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn names(&self, signal: Signal) -> bool {
+        self.signals.contains(&signal.to_string())
+    }
+
+    /// Whether a member that may be killed may be stopped before, which the ladder does not name.
+    async fn may_stop(&self, target: &Target, by_password: bool) -> bool {
+        if !self.names(Signal::KILL) || self.names(Signal::STOP) {
+            return self.names(Signal::STOP);
+        }
+        match self.ask_once(&self.about(target, &Signal::STOP.to_string())).await {
+            Ok(Answer::Allowed) => true,
+            // The password was asked for with SIGSTOP named.
+            Ok(Answer::NeedsPassword) => by_password,
+            _ => false,
+        }
     }
 
     fn about(&self, target: &Target, signals: &str) -> Question {
-        Question { own: target.seen.is_of(self.helper.uid), ..self.helper.question(target, signals) }
+        let own = target.seen.pid != self.root && target.seen.is_of(self.helper.uid);
+        Question { own, ..self.helper.question(target, signals) }
     }
 
     /// What polkit says about a member, without a password: the worst that it says of a signal, with
@@ -170,33 +221,35 @@ impl<'a> Rights<'a> {
         Ok(answer)
     }
 
-    /// Whether a member may be signalled; a password is asked for if `interactive`.
-    async fn judge(&self, target: &Target, interactive: bool) -> Result<(), HelperError> {
+    /// Whether a member may be signalled; a password is asked for if `interactive`. If so, whether it
+    /// may be stopped for a SIGKILL.
+    async fn judge(&self, target: &Target, interactive: bool) -> Result<bool, HelperError> {
         let (question, answer) = self.ask(target).await;
         let answer = answer?;
         if answer != Answer::NeedsPassword {
-            return self.helper.judge(&question, Ok(answer));
+            self.helper.judge(&question, Ok(answer))?;
+            return Ok(self.may_stop(target, false).await);
         }
         let whose = (question.action, self.user(&question));
         let given = || self.passwords.lock().unwrap_or_else(PoisonError::into_inner).contains(&whose);
         if given() {
-            return Ok(());
+            return Ok(self.may_stop(target, true).await);
         }
         let answer = if interactive { self.helper.ask(&question, true).await } else { Ok(answer) };
         self.helper.judge(&question, answer)?;
         self.passwords.lock().unwrap_or_else(PoisonError::into_inner).push(whose);
-        Ok(())
+        Ok(self.may_stop(target, true).await)
     }
 
     fn user(&self, question: &Question) -> String {
         question.details.iter().find(|(name, _)| *name == "user").map(|(_, user)| user.clone()).unwrap_or_default()
     }
 
-    async fn look_at(&self, pidfd: &PidFd, interactive: bool) -> Result<Target, HelperError> {
+    async fn look_at(&self, pidfd: &PidFd, interactive: bool) -> Result<Member, HelperError> {
         let target = Target::of(&self.helper.proc, duplicate(pidfd)?)?;
         self.helper.protect(&target).await?;
-        self.judge(&target, interactive).await?;
-        Ok(target)
+        let stops = self.judge(&target, interactive).await?;
+        Ok(Member { target, stops })
     }
 }
 
@@ -204,6 +257,10 @@ impl Hand for Rights<'_> {
     async fn admit(&self, members: Vec<(u32, &PidFd)>) {
         // Only before the first signal: later, some may be stopped, and wait.
         let first = !self.begun.swap(true, std::sync::atomic::Ordering::Relaxed);
+        // What has ended is held no longer, and its pid may be another's.
+        let is_left = |pid: &u32| members.iter().any(|(left, _)| left == pid);
+        self.members().retain(|pid, _| is_left(pid));
+        self.stopped().retain(is_left);
         for (pid, pidfd) in members {
             if self.members().contains_key(&pid) {
                 continue;
@@ -213,12 +270,30 @@ impl Hand for Rights<'_> {
         }
     }
 
-    fn send(&self, _pidfd: &PidFd, pid: u32, signal: Signal) -> Result<bool, ActError> {
+    fn bounds(&self) -> (usize, Duration) {
+        (MOST, PAUSE)
+    }
+
+    fn send(&self, pidfd: &PidFd, pid: u32, signal: Signal) -> Result<bool, ActError> {
+        if signal == Signal::CONT && !self.names(signal) {
+            if !self.stopped().remove(&pid) {
+                return Err(ActError::NotPermitted(format!("process {pid} was not stopped by provost")));
+            }
+            // What was stopped here goes on, whatever it has become.
+            return crate::act::send_to(pidfd, pid, signal);
+        }
         let mut members = self.members();
         let sent = match members.get(&pid) {
-            Some(Ok(target)) => target.is_unchanged(&self.helper.proc).and_then(|()| {
+            Some(Ok(member)) if signal == Signal::STOP && !member.stops => {
+                Err(HelperError::NotPermitted(format!("polkit does not let you stop process {pid} before")))
+            }
+            Some(Ok(Member { target, .. })) => target.is_unchanged(&self.helper.proc).and_then(|()| {
                 tracing::info!("{}: {signal} to {pid} ({:?})", self.helper.who(), target.seen.exe);
-                target.send(signal)
+                let sent = target.send(signal)?;
+                if signal == Signal::STOP && sent {
+                    self.stopped().insert(pid);
+                }
+                Ok(sent)
             }),
             Some(Err(error)) => Err(error.clone()),
             None => Err(HelperError::NotPermitted(format!("process {pid} was not asked about"))),

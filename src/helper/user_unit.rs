@@ -41,6 +41,10 @@ impl Job {
         helper.unit_question(self.uid, &self.unit, self.action.verb(), &signal)
     }
 
+    pub(super) fn uid(&self) -> u32 {
+        self.uid
+    }
+
     pub(super) fn unit(&self) -> &UnitName {
         &self.unit
     }
@@ -65,6 +69,7 @@ pub(super) fn action(verb: &str) -> Result<Action, HelperError> {
 impl Helper {
     /// Does a job in a user's manager, once polkit has allowed it: the word that its end has.
     pub(crate) async fn user_unit(&self, job: &Job) -> Result<String, HelperError> {
+        self.protect_manager(job.uid)?;
         self.protect_unit(&job.unit)?;
         self.authorise(&job.question(self)).await?;
         let work = async {

@@ -146,9 +146,16 @@ impl Authority {
         &self.0.connection
     }
 
-    /// The process that has a name on the bus; `None` where nobody has it, or the bus does not say.
-    pub(crate) async fn pid_of(&self, name: &str) -> Option<u32> {
-        self.bus("GetConnectionUnixProcessID", name).await.ok()
+    /// The process that has a name on the bus; `None` where the bus says that nobody has it.
+    ///
+    /// # Errors
+    /// The bus does not say.
+    pub(crate) async fn pid_of(&self, name: &str) -> Result<Option<u32>, CallError> {
+        match self.bus("GetConnectionUnixProcessID", name).await {
+            Ok(pid) => Ok(Some(pid)),
+            Err(error) if error.short_name() == "NameHasNoOwner" => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     async fn bus<R>(&self, method: &str, name: &str) -> Result<R, CallError>

@@ -39,6 +39,10 @@ async fn serve(mut messages: MessageStream, says: Says, tell: tokio::sync::mpsc:
                 ":1.404" => Message::error(&header, "org.freedesktop.DBus.Error.NameHasNoOwner").build(&()),
                 _ => Message::method_return(&header).build(&1000_u32),
             },
+            "GetConnectionUnixProcessID" => match call.body().deserialize::<String>().unwrap().as_str() {
+                "org.example.Nobody" => Message::error(&header, "org.freedesktop.DBus.Error.NameHasNoOwner").build(&()),
+                _ => Message::error(&header, "org.freedesktop.DBus.Error.Failed").build(&()),
+            },
             "NameHasOwner" => Message::method_return(&header).build(&true),
             "CheckAuthorization" => {
                 let (_, action, _, flags, _): (Subject<'_>, String, HashMap<String, String>, u32, String) =
@@ -123,5 +127,14 @@ fn prompts_are_counted_and_taken_back() {
             assert_eq!(asked.recv().await.unwrap(), "CancelCheckAuthorization");
         }
         assert!(authority.0.prompts.lock().unwrap().is_empty());
+    });
+}
+
+#[test]
+fn a_bus_that_does_not_say_who_has_a_name_is_no_answer() {
+    run(async {
+        let (authority, _asked) = authority(Says::Error).await;
+        assert_eq!(authority.pid_of("org.example.Nobody").await.unwrap(), None);
+        assert!(authority.pid_of("org.example.Silent").await.is_err());
     });
 }

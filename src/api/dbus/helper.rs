@@ -114,8 +114,13 @@ pub(super) async fn call(asking: &Asking, method: &str, call: &Message) -> Resul
         "PortOwner" => {
             let port: u16 = arguments(call)?;
             // In a thread: it may take a while, in which others are answered.
-            let _turn = SCANS.acquire().await.map_err(Fault::arguments)?;
-            let found = tokio::task::spawn_blocking(move || helper.port_owner(port)).await;
+            let turn = SCANS.acquire().await.map_err(Fault::arguments)?;
+            let found = tokio::task::spawn_blocking(move || {
+                // Taken for as long as the work goes on, wherever the caller is by then.
+                let _turn = turn;
+                helper.port_owner(port)
+            });
+            let found = found.await;
             reply(call, &found.map_err(|error| HelperError::Failed(error.to_string()))??)
         }
         "ProcessDetails" => {

@@ -40,6 +40,11 @@ pub fn protected(rig: &Rig) -> Result<()> {
         // The scopes of others are not ended along with what holds them.
         let said = attack(&eve, "call", &["UserUnit", "1001", "dbus.service", "stop", "0"])?;
         expect!(said.starts_with("NotPermitted: "), "{said}");
+        // Root's own manager, by whatever rule.
+        let said = attack(&eve, "call", &["UserUnit", "0", "x.service", "stop", "0"])?;
+        expect!(said.starts_with("NotPermitted: "), "{said}");
+        let said = attack(&eve, "call", &["ExplainUserUnit", "0", "x.service", "stop"])?;
+        expect!(said.contains("\"denied\""), "{said}");
         rig.as_root().run(["kill", "-9", &apart.to_string()])?;
         well(rig)
     })

@@ -29,6 +29,12 @@ pub fn does(rig: &Rig) -> Result<()> {
             expect!(said.starts_with("InteractiveAuthorizationRequired: "), "{args:?}: {said}");
         }
         expect!(rig.lives(identity) && unit()? == "active", "it was done all the same");
+        // Nor is a tree of one's own ended without it: a confined program is to gain nothing.
+        let own = process_of(rig, "eve", "exec sleeper")?;
+        let own_identity = rig.identity(own).ok_or("no process")?;
+        let said = call(&["StopProcessTree", &own.to_string(), "TERM,KILL"])?;
+        expect!(said.starts_with("InteractiveAuthorizationRequired: ") && rig.lives(own_identity), "{said}");
+        rig.signal(own_identity, rustix::process::Signal::KILL)?;
         let asked = |args: &[&str], verdict: &str, action: &str| -> Result<()> {
             let said = call(args)?;
             expect!(said.contains(&format!("\"{verdict}\"")) && said.contains(action), "{args:?}: {said}");
@@ -71,7 +77,7 @@ pub fn does(rig: &Rig) -> Result<()> {
         for (signal, verdict) in [("18", "allowed"), ("15", "allowed"), ("1", "needs-password")] {
             asked(&["Explain", &pid, "kill", signal], verdict, "org.provost.signal-process")?;
         }
-        asked(&["Explain", &pid, "stop", "15"], "allowed", "SIGTERM, SIGKILL")?;
+        asked(&["Explain", &pid, "stop", "15"], "allowed", "SIGTERM, SIGSTOP, SIGKILL")?;
         let said = call(&["SignalProcess", &pid, "18"])?;
         expect!(said.starts_with("ok"), "{said}");
         let said = call(&["SignalProcess", &pid, "1"])?;
@@ -155,7 +161,7 @@ pub fn password(rig: &Rig) -> Result<()> {
             terminal.type_password(password)?;
             let (status, transcript) = terminal.wait()?;
             println!("{}: {}", status.code().unwrap_or(-1), transcript.replace('\n', " | "));
-            let words = format!("send SIGTERM, SIGKILL to process {victim} (sleeper) of user 'eve'");
+            let words = format!("send SIGTERM, SIGSTOP, SIGKILL to process {victim} (sleeper) of user 'eve'");
             expect!(transcript.contains(&words), "{transcript}");
             expect!(status.code() == Some(if lives { 4 } else { 0 }), "{status}: {transcript}");
             expect!(rig.lives(identity) == lives, "it lives: {}; {transcript}", !lives);
