@@ -32,7 +32,7 @@ pub(super) async fn call(
     call: &Message,
 ) -> Answer {
     let handle = &api.handle;
-    let which = |ids: &[String], project: &str| Ok::<_, Fault>(permit.narrow(selection(ids, project)?));
+    let which = |ids: &[String], project: &str| permit.narrow(selection(ids, project)?);
     // What somebody else has set must not steer what runs as root.
     let sent = |environment: Environment| match asking {
         Some(asking) if !asking.caller.is_root() => Environment::new(),
