@@ -37,9 +37,19 @@ pub(crate) fn find(proc: &ProcFs, target: &Target) -> Vec<u32> {
             let text = text.as_bytes();
             sift(proc, &proc.lineage(), |pid, _| proc.entry(pid).is_ok_and(|entry| says(&entry, text)))
         }
-        Target::Word(word) => sift(proc, &[own], |pid, buffer| by_word(proc, pid, word, buffer)),
+        Target::Word(word) => words(proc, std::slice::from_ref(word)),
         Target::Service(_) | Target::Unit(_) | Target::UserUnit(_) | Target::Port(_) => Vec::new(),
     }
+}
+
+/// The processes that have one of these names, in ascending order, without provost itself. All of
+/// /proc is looked at once, however many names there are.
+pub(crate) fn words(proc: &ProcFs, words: &[String]) -> Vec<u32> {
+    if words.is_empty() {
+        return Vec::new();
+    }
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    sift(proc, &[std::process::id()], |pid, buffer| by_word(proc, pid, &words, buffer))
 }
 
 /// The names of all processes, for suggestions.
@@ -84,16 +94,16 @@ fn by_name(proc: &ProcFs, pid: u32, name: &str, buffer: &mut [u8]) -> bool {
         return true;
     }
     let long = name.len() > COMM && comm.len() == COMM && name.as_bytes().starts_with(comm);
-    long && named(proc, pid, name, buffer)
+    long && named(proc, pid, &[name], buffer)
 }
 
-fn by_word(proc: &ProcFs, pid: u32, word: &str, buffer: &mut [u8]) -> bool {
+fn by_word(proc: &ProcFs, pid: u32, words: &[&str], buffer: &mut [u8]) -> bool {
     let Some(comm) = comm(proc, pid, buffer) else { return false };
-    comm == word.as_bytes() || named(proc, pid, word, buffer)
+    words.iter().any(|word| comm == word.as_bytes()) || named(proc, pid, words, buffer)
 }
 
-/// One of the names of the process, its comm aside, is this one.
-fn named(proc: &ProcFs, pid: u32, name: &str, buffer: &mut [u8]) -> bool {
+/// One of the names of the process, its comm aside, is one of these.
+fn named(proc: &ProcFs, pid: u32, names: &[&str], buffer: &mut [u8]) -> bool {
     let full = buffer.len();
     let Ok(line) = proc.read_small(&format!("{pid}/cmdline"), buffer) else { return false };
     // A kernel thread or a zombie has no executable either.
@@ -104,10 +114,17 @@ fn named(proc: &ProcFs, pid: u32, name: &str, buffer: &mut [u8]) -> bool {
     let line = whole.as_deref().unwrap_or(line);
     let exe = proc.exe_at(&format!("{pid}/exe"));
     // Every name is a part of the command line or of the executable's path.
-    if !contains(line, name.as_bytes()) {
-        return exe.is_some_and(|exe| Path::new(&exe).file_name().is_some_and(|base| base == name));
+    let base = exe.as_deref().and_then(|exe| Path::new(exe).file_name());
+    if names.iter().any(|name| base.is_some_and(|base| base == *name)) {
+        return true;
     }
-    interpreter::names_of(exe.as_deref(), &nul_separated(line)).contains(&name)
+    let mut said = names.iter().filter(|name| contains(line, name.as_bytes())).peekable();
+    if said.peek().is_none() {
+        return false;
+    }
+    let words = nul_separated(line);
+    let own = interpreter::names_of(exe.as_deref(), &words);
+    said.any(|name| own.contains(name))
 }
 
 /// The executable is the one that is looked for. Where it may not be read, an absolute path in
@@ -178,6 +195,17 @@ mod tests {
 
     fn none(target: &str) {
         assert_eq!(find(&ProcFs::host().unwrap(), &target.parse().unwrap()), [0_u32; 0], "{target}");
+    }
+
+    #[test]
+    fn several_names_are_found_in_one_pass() {
+        let (one, two) = (Own::named("pvt-one-of-two"), Own::named("pvt-the-other"));
+        let proc = ProcFs::host().unwrap();
+        let names = ["pvt-the-other", "pvt-one-of-two", "pvt-nobody"].map(str::to_owned);
+        let mut both = [one.0.id(), two.0.id()];
+        both.sort_unstable();
+        assert_eq!(words(&proc, &names), both);
+        assert_eq!(words(&proc, &names[2..]), Vec::<u32>::new());
     }
 
     #[test]

@@ -17,6 +17,10 @@ use crate::model::service::ServiceSpec;
 use crate::model::{ServiceId, Signal, Whom};
 use crate::supervise::{Command, OrphanQuery, Selection, Stop};
 
+/// Names of processes in one search for orphans, and the longest of them, in bytes.
+const NAMES: usize = 16;
+const NAME: usize = 255;
+
 type Environment = BTreeMap<String, String>;
 type Answer = Result<Message, Fault>;
 
@@ -32,7 +36,7 @@ pub(super) async fn call(
     call: &Message,
 ) -> Answer {
     let handle = &api.handle;
-    let which = |ids: &[String], project: &str| Ok::<_, Fault>(permit.narrow(selection(ids, project)?));
+    let which = |ids: &[String], project: &str| permit.narrow(selection(ids, project)?);
     // What somebody else has set must not steer what runs as root.
     let sent = |environment: Environment| match asking {
         Some(asking) if !asking.caller.is_root() => Environment::new(),
@@ -96,13 +100,13 @@ pub(super) async fn call(
         }
         "Logs" => logs(api, asking, permit, call).await,
         "Orphans" => {
-            let query = OrphanQuery { names: arguments(call)? };
+            let query = OrphanQuery { names: names(arguments(call)?)? };
             let all = handle.ask(|answer| Command::Orphans { query, answer }).await?;
             reply(call, &shown_orphans(asking, all).iter().map(to_dict).collect::<Vec<Dict>>())
         }
         "CleanOrphans" => {
             let (names, force): (Vec<String>, bool) = arguments(call)?;
-            let query = OrphanQuery { names };
+            let query = OrphanQuery { names: self::names(names)? };
             let cleaned = handle.ask(|answer| Command::CleanOrphans { query, force, answer }).await?;
             reply(call, &to_dict(&cleaned))
         }
@@ -169,6 +173,15 @@ fn selection(ids: &[String], project: &str) -> Result<Selection, Fault> {
     Ok(Selection { ids, project })
 }
 
+/// Names of processes: what is looked for, and what a prompt can show.
+pub(super) fn names(names: Vec<String>) -> Result<Vec<String>, Fault> {
+    let fits = |name: &String| !name.is_empty() && name.len() <= NAME && !name.contains(|c: char| c.is_control());
+    match names.len() <= NAMES && names.iter().all(fits) {
+        true => Ok(names),
+        false => Err(Fault::arguments(format!("at most {NAMES} names, each of 1 to {NAME} bytes and of one line"))),
+    }
+}
+
 fn absolute(path: &str) -> Result<PathBuf, Fault> {
     let wrong = || Fault::arguments(format!("'{}' is no absolute path", crate::text::clip(path)));
     Some(PathBuf::from(path)).filter(|p| p.is_absolute()).ok_or_else(wrong)
@@ -194,4 +207,15 @@ pub(super) fn whom(word: &str) -> Result<Whom, Fault> {
 /// A signal by its number.
 pub(super) fn signal(number: i32) -> Result<Signal, Fault> {
     Signal::from_number(number).ok_or_else(|| Fault::arguments(format!("there is no signal {number}")))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_search_has_few_names_and_short_ones() {
+        let names = |count: usize, length: usize| super::names(vec!["x".repeat(length); count]);
+        assert!(names(0, 1).is_ok() && names(16, 255).is_ok());
+        assert!(names(17, 1).is_err() && names(1, 0).is_err() && names(1, 256).is_err());
+        assert!(super::names(vec!["a\nb".to_owned()]).is_err());
+    }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::Search;
-use crate::model::{Identity, ProcState, Process, ServiceId, Target};
+use crate::model::{Identity, ProcState, Process, ServiceId};
 use crate::observe::cgroup::Place;
 use crate::observe::{ProcFs, find, tree};
 
@@ -37,7 +37,8 @@ pub(super) enum Parent {
 }
 
 /// The processes, and for each pid of the host its parent and its session.
-pub(super) struct Look {
+#[derive(Debug)]
+pub(crate) struct Look {
     pub(super) seen: Vec<Seen>,
     pub(super) rows: HashMap<u32, tree::Row>,
 }
@@ -58,9 +59,7 @@ pub(super) fn look(search: &Search<'_>) -> Look {
             }
         }
     }
-    for name in search.names {
-        candidates.extend(find::find(proc, &Target::Word(name.clone())).into_iter().map(|pid| (pid, true)));
-    }
+    candidates.extend(find::words(proc, search.names).into_iter().map(|pid| (pid, true)));
     let one = |(pid, named): (u32, bool)| {
         let process = proc.process(pid).ok()?;
         if process.kernel_thread || process.state == ProcState::Zombie {

@@ -8,6 +8,7 @@ mod judge;
 mod look;
 
 pub(crate) use clean::{clean, to_clean, would_clean};
+pub(crate) use look::Look;
 
 use std::collections::BTreeSet;
 
@@ -42,7 +43,17 @@ pub(crate) struct Search<'a> {
 impl Search<'_> {
     /// The orphans, and what looks like one with the reason why it is none. Orphans first.
     pub(crate) fn find(&self) -> Vec<Orphan> {
-        let mut found = judge::all(self, look::look(self));
+        self.judge(self.look())
+    }
+
+    /// Reads the processes, which takes a while. What the records say plays no part yet.
+    pub(crate) fn look(&self) -> Look {
+        look::look(self)
+    }
+
+    /// The same as [`Search::find`], of what was seen. The records may be later than that.
+    pub(crate) fn judge(&self, look: Look) -> Vec<Orphan> {
+        let mut found = judge::all(self, look);
         found.sort_by_key(|one| (!one.orphan, !one.marked, one.identity.pid));
         found
     }

@@ -110,6 +110,8 @@ pub(crate) struct Supervisor {
     look: BTreeSet<ServiceId>,
     /// Whose start is under way, and who could start and waits for its turn.
     turns: turns::Turns,
+    /// Searches for orphans are made one after another.
+    searches: Rc<tokio::sync::Semaphore>,
     /// Services whose record is to be written.
     unsaved: BTreeSet<ServiceId>,
     /// Services that are forgotten, and whose record could not be removed yet.
@@ -136,8 +138,8 @@ enum Done {
     PortFree(ServiceId, u64),
     /// A start is through.
     Started { id: ServiceId, run: u64, result: Result<Placed, StartError> },
-    /// What the backends and managers say, for a search for orphans.
-    Looked(Box<(crate::observe::Observer, Vec<crate::backend::Marked>, orphans::Wanted)>),
+    /// What a search for orphans has seen.
+    Looked(Box<orphans::Looked>),
     /// What could not be written is to be tried again.
     SaveAgain,
     /// Something to tell of a service.
@@ -172,6 +174,7 @@ impl Supervisor {
             queue: VecDeque::new(),
             look: BTreeSet::new(),
             turns: turns::Turns::default(),
+            searches: Rc::new(tokio::sync::Semaphore::new(1)),
             unsaved: BTreeSet::new(),
             unremoved: BTreeSet::new(),
             saves_later: false,
@@ -271,10 +274,7 @@ impl Supervisor {
                 }
             }
             Done::Started { id, run, result } => self.started(&id, run, result),
-            Done::Looked(looked) => {
-                let (observer, marked, wanted) = *looked;
-                self.found(observer, &marked, wanted);
-            }
+            Done::Looked(looked) => self.found(*looked),
             Done::SaveAgain => self.save_again(),
             Done::Say(id, kind, message) => self.say(&id, kind, message),
         }

@@ -13,7 +13,7 @@ use super::super::serve::Api;
 use super::caller::Who;
 use super::logs::Streams;
 use super::quota::{Quota, Turn};
-use super::{Asking, Caller};
+use super::{Asking, Caller, in_time};
 use crate::polkit::Authority;
 
 /// A call that is longer is not looked at.
@@ -170,7 +170,7 @@ impl Clients {
         self.count();
         match done {
             Ok((_, Done::Known(name, uid))) => self.is_known(&name, uid).await,
-            Ok((_, Done::Answered(Some(answer)))) => self.bus.send(&answer).await,
+            Ok((_, Done::Answered(Some(answer)))) => in_time(self.bus.send(&answer)).await,
             Ok((_, Done::Answered(None))) => Ok(()),
             Err(error) => {
                 if !error.is_cancelled() {
@@ -200,7 +200,7 @@ impl Clients {
             return Ok(());
         }
         match Fault::ours("LimitsExceeded", why).reply(call) {
-            Some(answer) => self.bus.send(&answer).await,
+            Some(answer) => in_time(self.bus.send(&answer)).await,
             None => Ok(()),
         }
     }

@@ -38,17 +38,42 @@ pub(crate) enum Permit {
     /// All that it names: the owner calls, or the method touches no services by their names.
     Everything,
     /// These services, however they were named.
-    Only(Vec<ServiceId>),
+    Only(Ids),
+    /// None: it names what is not there, and polkit was asked nothing.
+    Nothing,
 }
 
+/// Ids, at least one: a selection that names none would mean all services.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ids(Vec<ServiceId>);
+
 impl Permit {
+    fn only(ids: Vec<ServiceId>) -> Self {
+        if ids.is_empty() { Self::Nothing } else { Self::Only(Ids(ids)) }
+    }
+
     /// What is meant, as far as it may be touched.
-    pub(crate) fn narrow(&self, which: Selection) -> Selection {
+    ///
+    /// # Errors
+    /// That is nothing.
+    pub(crate) fn narrow(&self, which: Selection) -> Result<Selection, Fault> {
         match self {
-            Self::Everything => which,
-            Self::Only(ids) => Selection { ids: ids.clone(), project: None },
+            Self::Everything => Ok(which),
+            Self::Only(ids) => Ok(ids.selection()),
+            Self::Nothing => Err(none()),
         }
     }
+}
+
+impl Ids {
+    /// Just these.
+    pub(crate) fn selection(&self) -> Selection {
+        Selection { ids: self.0.clone(), project: None }
+    }
+}
+
+fn none() -> Fault {
+    Fault::ours("NoSuchService", "there is no such service")
 }
 
 impl Asking {
@@ -84,6 +109,9 @@ impl Asking {
             return Ok(Permit::Everything);
         }
         let ids = meant(api, object, interface, call, access == Access::Services("start")).await?;
+        if ids.is_empty() && access != Access::Logs {
+            return Err(none());
+        }
         for id in &ids {
             let of = || ("id", id.to_string());
             match access {
@@ -94,7 +122,7 @@ impl Asking {
                 _ => self.may("org.provost.read-logs", &[of()], &format!("read the log of {id}")).await?,
             }
         }
-        Ok(Permit::Only(ids))
+        Ok(Permit::only(ids))
     }
 
     /// What polkit says of a verb for a service, without a prompt.
@@ -218,6 +246,14 @@ mod tests {
 
     fn built<B: serde::Serialize + zbus::DynamicType>(body: &B) -> Message {
         Message::method_call("/x", "M").build(body).unwrap()
+    }
+
+    #[test]
+    fn nothing_is_never_everything() {
+        let all = Selection::default;
+        assert!(Permit::only(Vec::new()).narrow(all()).is_err());
+        let one: ServiceId = "a".parse().unwrap();
+        assert_eq!(Permit::only(vec![one.clone()]).narrow(all()).unwrap().ids, [one]);
     }
 
     #[test]

@@ -52,6 +52,13 @@ impl Handover {
         self.before.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
+    /// The connection is of no use any more: the next one takes the name from it.
+    pub(super) fn keep(&self) {
+        let own = self.own.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
+        *before = before.take().or(own);
+    }
+
     /// The connection was lost, or has given the name up.
     pub(super) fn lost(&self) {
         self.own.lock().unwrap_or_else(PoisonError::into_inner).take();

@@ -19,11 +19,11 @@ use super::super::dict::to_json;
 use super::super::error::Fault;
 use super::super::manager::{arguments, reply};
 use super::super::serve::Api;
+use super::gate::Ids;
 use super::{Asking, Permit};
-use crate::model::ServiceId;
 use crate::observe::{Observer, Units};
 use crate::services::{Lines, MOST_OF_DAEMON as MOST, Output, Piece, Query, Source};
-use crate::supervise::{Command, Selection};
+use crate::supervise::Command;
 
 /// Pipes of one user.
 const STREAMS: usize = 4;
@@ -65,8 +65,12 @@ pub(crate) async fn logs(
     call: &Message,
 ) -> Result<Message, Fault> {
     let failed = |why: String| Fault::standard("Failed", why);
-    let (Some(asking), Permit::Only(ids)) = (asking, permit) else {
-        return Err(Fault::standard("NotSupported", "the owner reads the files and the journal without the daemon"));
+    let owner = || Fault::standard("NotSupported", "the owner reads the files and the journal without the daemon");
+    let asking = asking.ok_or_else(owner)?;
+    let ids = match permit {
+        Permit::Only(ids) => Some(ids),
+        Permit::Nothing => None,
+        Permit::Everything => return Err(owner()),
     };
     let (_, query): (Vec<String>, Dict) = arguments(call)?;
     let (query, follow) = self::query(&query)?;
@@ -115,11 +119,9 @@ fn query(of: &Dict) -> Result<(Query, bool), Fault> {
     Ok((query, follow))
 }
 
-async fn sources(api: &Api, ids: &[ServiceId]) -> Result<Vec<Source>, Fault> {
-    if ids.is_empty() {
-        return Ok(Vec::new());
-    }
-    let which = Selection { ids: ids.to_vec(), project: None };
+async fn sources(api: &Api, ids: Option<&Ids>) -> Result<Vec<Source>, Fault> {
+    let Some(ids) = ids else { return Ok(Vec::new()) };
+    let which = ids.selection();
     let all = api.handle.ask(|answer| Command::Report { which, resources: false, answer }).await?;
     Ok(all.iter().map(Source::of).collect())
 }

@@ -54,7 +54,10 @@ pub(crate) async fn serve_system(
         match once(&api, &mut wait, &mut leave, &handover).await {
             Ok(()) if *leave.borrow() => return,
             Ok(()) => tracing::info!("the system bus has gone; it is looked for again"),
-            Err(error) => tracing::info!("the system bus: {error}"),
+            Err(error) => {
+                tracing::info!("the system bus: {error}");
+                handover.keep();
+            }
         }
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
@@ -126,7 +129,7 @@ async fn once(
             }
             ended = clients.next(), if !clients.is_idle() => clients.ended(ended).await?,
             batch = signals.next() => match batch {
-                Ok(batch) => bus.send_all(&signals.messages(api, &batch).await).await?,
+                Ok(batch) => in_time(bus.send_all(&signals.messages(api, &batch).await)).await?,
                 Err(RecvError::Lagged(missed)) => tracing::debug!("the system bus missed {missed} events"),
                 // The supervisor has ended, and what is to be answered yet are its last words.
                 Err(RecvError::Closed) => return Ok(()),
@@ -135,6 +138,16 @@ async fn once(
             () = who.closed() => return Err(zbus::Error::InvalidReply),
         }
     }
+}
+
+/// Something that is sent. A bus reads nothing more from whom clients leave too much unread, so that
+/// one of them would silence the daemon for all; on a new connection it begins anew.
+///
+/// # Errors
+/// The bus does not take it. It may have half of it: the connection is of no use any more.
+async fn in_time<T>(sending: impl Future<Output = zbus::Result<T>>) -> zbus::Result<T> {
+    let late = |_| std::io::Error::new(std::io::ErrorKind::TimedOut, "the bus takes no more; somebody does not read");
+    tokio::time::timeout(BUS, sending).await.map_err(late)?
 }
 
 /// Whether the bus starts a daemon for who calls it where none runs.
@@ -162,5 +175,34 @@ pub(crate) async fn start_next() {
     };
     if let Err(error) = asked.await {
         tracing::warn!("the next daemon is not started: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_bus_that_takes_no_more_is_left() {
+        let (near, far) = std::os::unix::net::UnixStream::pair().unwrap();
+        let guid = zbus::Guid::generate();
+        let server = Builder::unix_stream(far)
+            .server(guid)
+            .p2p()
+            .max_queued(std::num::NonZero::<usize>::MIN)
+            .build_message_stream();
+        let client = Builder::unix_stream(near).p2p().build();
+        // Who reads nothing of what it is sent.
+        let (unread, client) = tokio::join!(server, client);
+        let (_unread, client) = (unread.unwrap(), client.unwrap());
+        let call = zbus::Message::method_call("/", "M").build(&vec![0u8; 1 << 20]).unwrap();
+        tokio::time::pause();
+        let flood = async {
+            loop {
+                in_time(client.send(&call)).await?;
+            }
+        };
+        let error: zbus::Result<()> = flood.await;
+        assert!(error.unwrap_err().to_string().contains("does not read"));
     }
 }

@@ -131,6 +131,16 @@ fn every_method(rig: &Rig) -> Result<()> {
         }
         expect!(pid_of(rig, "llm")? == before, "it was touched");
         expect!(rig.is_running(orphan.pid), "it was ended");
+        // No service at all is not every service.
+        for (method, rest) in [
+            ("Start", &["assa{ss}", "0", "/nonexistent", "0"][..]),
+            ("Stop", &["assb", "0", "/nonexistent", "true"]),
+            ("Restart", &["ass", "0", "/nonexistent"]),
+        ] {
+            let said = eve.run(call.iter().chain(&[method]).chain(rest))?;
+            expect!(said.code() != 0 && said.stderr.contains("no such service"), "{method}: {said:?}");
+        }
+        expect!(pid_of(rig, "llm")? == before, "it was touched");
         // What is open to all.
         let listed = eve.run(call.iter().chain(&["List", "assb", "0", "", "true"]))?.ok()?;
         expect!(listed.contains("llm") && !listed.contains("swordfish"), "{listed}");
