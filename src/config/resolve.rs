@@ -242,8 +242,8 @@ impl Words<'_> {
             Check::Tcp(text) => Check::Tcp(self.text("ready.tcp", text)?),
             Check::Unix(text) => {
                 let path = self.text("ready.unix", text)?;
-                let inside = !path.starts_with('@') && !(self.shown && path.starts_with("${"));
-                Check::Unix(if inside { cwd.join(path).display().to_string() } else { path })
+                let whole = path.starts_with('@') || self.shown && path.starts_with("${");
+                Check::Unix(if whole { path } else { cwd.join(path).display().to_string() })
             }
             Check::Log(text) => Check::Log(self.text("ready.log", text)?),
             Check::Exec(command) => Check::Exec(self.list("ready.exec", command)?),
