@@ -29,6 +29,7 @@ use zbus::names::UniqueName;
 
 pub(crate) use error::HelperError;
 pub(crate) use explain::{About, Explained};
+pub(crate) use signals::allowed as allowed_signal;
 pub(crate) use user_unit::Job;
 
 use crate::observe::ProcFs;

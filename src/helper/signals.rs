@@ -26,7 +26,7 @@ const RUNGS: usize = 8;
 const LONGEST: std::time::Duration = std::time::Duration::from_secs(60 * 60);
 
 /// A signal by its number, if it is one of ours.
-pub(super) fn allowed(number: i32) -> Result<Signal, HelperError> {
+pub(crate) fn allowed(number: i32) -> Result<Signal, HelperError> {
     let signal =
         Signal::from_number(number).ok_or_else(|| HelperError::InvalidArgs(format!("there is no signal {number}")))?;
     permitted(signal).map(|()| signal)

@@ -100,7 +100,7 @@ impl Asking {
                 self.may("org.provost.configure", &[("id", what), ("verb", verb.to_owned())], verb).await?;
             }
             Access::CleanOrphans => {
-                let what = named(object, call).unwrap_or_default();
+                let what = shown_whole(call)?;
                 self.may("org.provost.clean-orphans", &[("id", what)], "end processes").await?;
             }
             _ => {}
@@ -112,11 +112,16 @@ impl Asking {
         if ids.is_empty() && access != Access::Logs {
             return Err(none());
         }
+        let sent = match access {
+            Access::Services("kill") => sent(interface, call)?,
+            _ => Vec::new(),
+        };
         for id in &ids {
             let of = || ("id", id.to_string());
             match access {
                 Access::Services(verb) => {
-                    let details = [of(), ("verb", verb.to_owned())];
+                    let mut details = vec![of(), ("verb", verb.to_owned())];
+                    details.extend_from_slice(&sent);
                     self.may("org.provost.manage-services", &details, &format!("{verb} {id}")).await?;
                 }
                 _ => self.may("org.provost.read-logs", &[of()], &format!("read the log of {id}")).await?,
@@ -189,6 +194,33 @@ fn named(object: &Object, call: &Message) -> Option<String> {
     Some(crate::text::clip(&words))
 }
 
+/// The names of a call that ends processes; all of them can be seen in a prompt.
+fn shown_whole(call: &Message) -> Result<String, Fault> {
+    let names = first(call).as_ref().and_then(texts).ok_or_else(|| Fault::arguments("the names come first"))?;
+    let words = super::super::manager::names(names)?.join(" ");
+    match words.as_str() {
+        "" => Ok("*".to_owned()),
+        _ if crate::text::clip(&words) == words => Ok(words),
+        _ => Err(Fault::arguments("these names are too long for a prompt: name fewer at once")),
+    }
+}
+
+/// What a call sends to services, and to which of their processes.
+///
+/// # Errors
+/// It is a signal that nobody but root sends to services of the system.
+fn sent(interface: &str, call: &Message) -> Result<Vec<(&'static str, String)>, Fault> {
+    let at = if interface == SERVICE { 0 } else { 1 };
+    match (argument(call, at), argument(call, at + 1)) {
+        (Some(zbus::Variant::Str(whom)), Some(zbus::Variant::I32(number))) => {
+            let signal = crate::helper::allowed_signal(number).map_err(Fault::from)?;
+            let whom = super::super::manager::whom(whom.as_str())?;
+            Ok(vec![("signal", signal.to_string()), ("whom", whom.as_str().to_owned())])
+        }
+        _ => Err(Fault::arguments("whom, and a signal")),
+    }
+}
+
 /// The services that a call is about, each by its own id.
 async fn meant(
     api: &Api,
@@ -254,6 +286,19 @@ mod tests {
         assert!(Permit::only(Vec::new()).narrow(all()).is_err());
         let one: ServiceId = "a".parse().unwrap();
         assert_eq!(Permit::only(vec![one.clone()]).narrow(all()).unwrap().ids, [one]);
+    }
+
+    #[test]
+    fn polkit_is_told_what_is_sent_and_ended() {
+        let ids = ["a"].as_slice();
+        let told = [("signal", "SIGTERM".to_owned()), ("whom", "all".to_owned())];
+        assert_eq!(sent(super::super::super::access::MANAGER, &built(&(ids, "all", 15))).unwrap(), told);
+        assert_eq!(sent(SERVICE, &built(&("all", 15))).unwrap(), told);
+        for wrong in [built(&("all", 11)), built(&("all", 64)), built(&("some", 15)), built(&("all",))] {
+            assert!(sent(SERVICE, &wrong).is_err());
+        }
+        assert_eq!(shown_whole(&built(&(["b", "c"].as_slice(), true))).unwrap(), "b c");
+        assert!(shown_whole(&built(&(["long".repeat(20).as_str()].as_slice(), true))).is_err());
     }
 
     #[test]
