@@ -15,6 +15,8 @@ const IN_FLIGHT: usize = 100;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long it takes at most until all have noticed that the connection broke.
 const NOTICE: Duration = Duration::from_millis(500);
+/// What a bus says in the name of who left it before the answer, and is not back.
+const AWAY: [&str; 3] = ["NoReply", "ServiceUnknown", "NameHasNoOwner"];
 /// How long the first retry waits, and the longest.
 const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
@@ -84,16 +86,24 @@ impl Link {
         ask(manager).await
     }
 
-    /// One call that may be repeated: once more, if the connection broke while it was asked.
+    /// One call that may be repeated: once more if the connection broke while it was asked, and as
+    /// long as the manager is away from its bus because it executes itself anew.
     pub(super) async fn ask<T>(&self, ask: impl AsyncFn(Manager) -> Result<T, CallError>) -> Result<T, CallError> {
         let mut watcher = self.manager.subscribe();
-        match self.call(1, &ask).await {
-            Err(CallError::Lost(_)) => {
-                // That it broke is noticed here and by the reader of signals, in either order.
-                let _no_other = tokio::time::timeout(NOTICE, watcher.changed()).await;
-                self.call(1, &ask).await
+        let (begin, mut broke) = (tokio::time::Instant::now(), false);
+        loop {
+            // On the heap: what waits for a call waits inside of much else.
+            match Box::pin(self.call(1, &ask)).await {
+                Err(CallError::Lost(_)) if !broke => {
+                    broke = true;
+                    // That it broke is noticed here and by the reader of signals, in either order.
+                    let _no_other = tokio::time::timeout(NOTICE, watcher.changed()).await;
+                }
+                Err(error) if AWAY.contains(&error.short_name()) && begin.elapsed() < PATIENCE => {
+                    tokio::time::sleep(RETRY.0).await;
+                }
+                other => return other,
             }
-            other => other,
         }
     }
 }

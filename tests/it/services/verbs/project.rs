@@ -70,7 +70,7 @@ fn ids_and_unknown_ones(stage: &Stage<'_>) -> Result<()> {
 
 fn first_that_is_not_ready(stage: &Stage<'_>) -> Result<()> {
     let fails = "[service.bad]\ncommand = [\"sh\", \"-c\", \"echo last words; exit 3\"]\n\
-                 restart = { policy = \"never\" }\nafter = [\"good\"]\n";
+                 restart = { policy = \"never\" }\nafter = [\"good\"]\nready = { log = \"never said\" }\n";
     stage.config(&(sleeper("good", "") + fails + &sleeper("later", "after = [\"bad\"]")))?;
     let (answer, code) = stage.json(&["up", "-d"])?;
     expect!(code == 1 && answer["service"]["id"] == "bad", "{answer}");
