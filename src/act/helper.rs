@@ -22,9 +22,7 @@ pub(super) async fn signal(
 ) -> Result<Done, ActError> {
     let processes = aims.iter().map(|aim| Ok((aim.identity.pid, open(observer.proc(), aim)?)));
     let processes = processes.collect::<Result<Vec<(u32, PidFd)>, ActError>>()?;
-    let helper = helper(observer).await?;
-    let agent = agent(observer, interactive).await?;
-    let work = async {
+    let work = async |helper: &Helper| {
         let mut sent = Vec::new();
         for (pid, process) in &processes {
             tracing::info!(pid, %signal, interactive, "asking the helper to signal");
@@ -36,11 +34,7 @@ pub(super) async fn signal(
         }
         Ok(sent)
     };
-    let sent = work.await;
-    if let Some(agent) = agent {
-        agent.end().await;
-    }
-    let sent = sent?;
+    let sent = ask(observer, interactive, work).await?;
     if sent.is_empty() {
         return Err(ActError::Gone("it has ended meanwhile".to_owned()));
     }
@@ -66,9 +60,7 @@ pub(super) async fn end(
     if processes.is_empty() {
         return Ok(ended());
     }
-    let helper = helper(observer).await?;
-    let agent = agent(observer, interactive).await?;
-    let work = async {
+    let work = async |helper: &Helper| {
         let mut did: Option<Vec<String>> = None;
         for (pid, process) in &processes {
             tracing::info!(pid, %ladder, interactive, "asking the helper to end a tree");
@@ -81,11 +73,7 @@ pub(super) async fn end(
         }
         Ok(did)
     };
-    let did = work.await;
-    if let Some(agent) = agent {
-        agent.end().await;
-    }
-    let Some(did) = did? else { return Ok(ended()) };
+    let Some(did) = ask(observer, interactive, work).await? else { return Ok(ended()) };
     Ok(Done { outcome: Outcome::Stopped, state: format!("{}, through provost's helper", shown(&did, "ended")) })
 }
 
@@ -101,15 +89,10 @@ pub(super) async fn unit(
     signal: Signal,
     interactive: bool,
 ) -> Result<Done, ActError> {
-    let helper = helper(observer).await?;
-    let agent = agent(observer, interactive).await?;
     let sent = (action == Action::Kill).then_some(signal);
     tracing::info!(uid, %unit, %action, interactive, "asking the helper to ask a user's manager");
-    let result = helper.user_unit((uid, unit), action, sent, interactive).await;
-    if let Some(agent) = agent {
-        agent.end().await;
-    }
-    let result = result.map_err(explain)?;
+    let work = async |helper: &Helper| helper.user_unit((uid, unit), action, sent, interactive).await.map_err(explain);
+    let result = ask(observer, interactive, work).await?;
     let manager = format!("the user manager of {}, asked by provost's helper", user_name(uid));
     let outcome = match action {
         Action::Start => Outcome::Started,
@@ -130,8 +113,19 @@ pub(super) async fn unit(
     }
 }
 
-async fn helper(observer: &Observer) -> Result<Helper, ActError> {
-    observer.bus().helper().await.map_err(ActError::Unreachable)
+/// Asks the helper, while a password can be asked for on the terminal.
+async fn ask<T>(
+    observer: &Observer,
+    interactive: bool,
+    work: impl AsyncFnOnce(&Helper) -> Result<T, ActError>,
+) -> Result<T, ActError> {
+    let helper = observer.bus().helper().await.map_err(ActError::Unreachable)?;
+    let agent = agent(observer, interactive).await?;
+    let done = work(&helper).await;
+    if let Some(agent) = agent {
+        agent.end().await;
+    }
+    done
 }
 
 /// What was done, as one line; `nothing` where nothing is said.

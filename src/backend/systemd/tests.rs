@@ -1,5 +1,5 @@
-//! Against a real manager: `PROVOST_TEST_MANAGER=user` or `system` says which; without it there is
-//! nothing to test here. The trials in the rig run this test program where there is one.
+//! Against a real manager: `PROVOST_TEST_MANAGER=user` or `system` says which (`user-to-end`: one that
+//! nobody needs any more); without it there is nothing to test here. The trials in the rig run this test program where there is one.
 
 mod held;
 mod many;
@@ -18,11 +18,19 @@ const TEST_INSTANCE: &str = "0123456789abcdef-test";
 
 /// Runs a test, if there is a manager to test with.
 fn with_manager(test: impl AsyncFnOnce(Scope)) {
-    let uid = rustix::process::getuid().as_raw();
-    let scope = match std::env::var("PROVOST_TEST_MANAGER").as_deref() {
-        Ok("system") => Scope::System,
-        Ok("user") => Scope::User(uid),
-        _ => return println!("not run: PROVOST_TEST_MANAGER names no manager"),
+    let manager = std::env::var("PROVOST_TEST_MANAGER");
+    let manager = manager.as_deref().ok().filter(|manager| ["system", "user"].contains(manager));
+    with(manager.unwrap_or("system or user"), test);
+}
+
+/// Runs a test, if this is the manager to test with.
+fn with(manager: &str, test: impl AsyncFnOnce(Scope)) {
+    if std::env::var("PROVOST_TEST_MANAGER").as_deref() != Ok(manager) {
+        return println!("not run: PROVOST_TEST_MANAGER is not {manager}");
+    }
+    let scope = match manager {
+        "system" => Scope::System,
+        _ => Scope::User(rustix::process::getuid().as_raw()),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     LocalSet::new().block_on(&runtime, test(scope));

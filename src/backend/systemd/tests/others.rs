@@ -358,9 +358,9 @@ fn the_manager_takes_every_property() {
 
 /// At a logout or a shutdown everything is stopped, and nothing of it by somebody's wish.
 #[test]
-#[ignore = "it ends the manager, and is run by itself after the others (tests/it/services/backend.rs)"]
 fn a_manager_that_ends_is_nobodys_wish() {
-    with_manager(async |scope| {
+    // No other test has a manager afterwards: this one has a run of its own.
+    with("user-to-end", async |scope| {
         let (backend, mut happened) = make(scope).await;
         let placed = start(&backend, &launch("ending", "exec sleep 1000")).await;
         start(&backend, &launch("ending-2", "trap 'exit 3' TERM; while :; do sleep 0.01; done")).await;
