@@ -1,7 +1,8 @@
 //! A user's own: without root, and upgraded while services run, those of the direct backend too.
 
 use super::{PROGRAM, download};
-use crate::rig::{As, Result, Rig, User, eventually};
+use crate::rig::{Result, Rig, User, eventually};
+use crate::services::unit::{expect_daemon, of_unit, pids};
 use crate::trial::Trials;
 
 pub fn register(trials: &mut Trials) {
@@ -12,11 +13,6 @@ pub fn register(trials: &mut Trials) {
 
 const CONFIG: &str = "[service.unit]\ncommand = [\"sleep\", \"1000\"]\n\
     [service.child]\ncommand = [\"sleep\", \"1000\"]\nbackend = \"direct\"\n";
-
-fn pids(who: &As<'_>) -> Result<Vec<u64>> {
-    let listed: serde_json::Value = serde_json::from_str(&who.run(["provost", "list", "-o", "json"])?.ok()?)?;
-    Ok(listed["services"].as_array().into_iter().flatten().filter_map(|service| service["pid"].as_u64()).collect())
-}
 
 fn user(rig: &Rig) -> Result<()> {
     rig.add_user(&User::person("ines", 1120, &[]))?;
@@ -29,19 +25,12 @@ fn user(rig: &Rig) -> Result<()> {
     for words in ["created    /home/ines/.local/bin/provost", "enabled    unit provost.service", "answers"] {
         expect!(done.contains(words), "{words}: {done}");
     }
-    let of = |property: &str| ines.run(["systemctl", "--user", "show", "-P", property, "provost.service"])?.ok();
-    for (property, value) in [
-        ("FragmentPath", "/home/ines/.config/systemd/user/provost.service"),
-        ("ActiveState", "active"),
-        ("Type", "notify"),
-        ("Restart", "on-failure"),
-        ("KillMode", "process"),
-        ("OOMPolicy", "continue"),
-        ("Delegate", "yes"),
-        ("UnitFileState", "enabled"),
-    ] {
-        let is = of(property)?;
-        expect!(is.trim() == value, "{property} is {is}");
+    expect_daemon(&ines)?;
+    for (property, value) in
+        [("FragmentPath", "/home/ines/.config/systemd/user/provost.service"), ("UnitFileState", "enabled")]
+    {
+        let is = of_unit(&ines, property)?;
+        expect!(is == value, "{property} is {is}");
     }
     // Whoever has the program in the PATH has its pages.
     let path = "/home/ines/.local/bin:/usr/bin:/bin";
@@ -55,14 +44,14 @@ fn user(rig: &Rig) -> Result<()> {
     expect!(verified.status.success() && verified.stderr.trim().is_empty(), "{verified:?}");
     eventually("the services run", || pids(&ines).is_ok_and(|pids| pids.len() == 2))?;
     let running = pids(&ines)?;
-    let daemon = of("MainPID")?;
+    let daemon = of_unit(&ines, "MainPID")?;
 
     download(rig, "ines", "/home/ines/newer/provost", 'b')?;
     let upgraded = ines.run(["newer/provost", "install", "--user"])?.ok()?;
     expect!(upgraded.contains("updated    /home/ines/.local/bin/provost"), "{upgraded}");
     expect!(upgraded.contains("restarted  daemon") && upgraded.contains("answers"), "{upgraded}");
-    expect!(of("MainPID")? == daemon, "the daemon executes its program anew");
-    let exe = ines.run(["cmp", &format!("/proc/{}/exe", daemon.trim()), "newer/provost"])?;
+    expect!(of_unit(&ines, "MainPID")? == daemon, "the daemon executes its program anew");
+    let exe = ines.run(["cmp", &format!("/proc/{}/exe", daemon), "newer/provost"])?;
     expect!(exe.status.success(), "{exe:?}");
     expect!(pids(&ines)? == running, "{running:?} before, {:?} now", pids(&ines));
     let idle = ines.run([".local/bin/provost", "install", "--user"])?.ok()?;
@@ -73,14 +62,14 @@ fn user(rig: &Rig) -> Result<()> {
     let (name, path) = ("org.provost.Provost1", "/org/provost/Provost1");
     let property = [name, path, "org.provost.Provost1.Manager", "Version"];
     ines.run(["busctl", "--user", "get-property"].iter().chain(&property))?.ok()?;
-    expect!(of("ActiveState")?.trim() == "active", "{:?}", of("StatusText"));
+    expect!(of_unit(&ines, "ActiveState")? == "active", "{:?}", of_unit(&ines, "StatusText"));
 
     let away = ines.run([".local/bin/provost", "uninstall"])?.ok()?;
     expect!(
         away.contains("stopped    services all") && away.contains("removed    /home/ines/.local/bin/provost"),
         "{away}"
     );
-    expect!(of("LoadState")?.trim() == "not-found", "{away}");
+    expect!(of_unit(&ines, "LoadState")? == "not-found", "{away}");
     let left = rig
         .as_root()
         .run(["find", "/home/ines", "-name", "*provost*", "-not", "-path", "*/new*", "-type", "f"])?

@@ -12,7 +12,7 @@ mod kept;
 mod managers;
 mod rubbish;
 mod system;
-mod unit;
+pub mod unit;
 mod verbs;
 
 use crate::trial::Trials;

@@ -9,15 +9,32 @@ pub fn register(trials: &mut Trials) {
 
 const UNIT: &str = "provost.service";
 
-fn of_unit(who: &As<'_>, property: &str) -> Result<String> {
+/// A property of the daemon's unit.
+pub fn of_unit(who: &As<'_>, property: &str) -> Result<String> {
     Ok(who.run(["systemctl", "--user", "show", "-P", property, UNIT])?.ok()?.trim().to_owned())
 }
 
-fn pids(who: &As<'_>) -> Result<Vec<u64>> {
-    let listed = who.run(["provost", "list", "--user", "-o", "json"])?.ok()?;
-    let listed: serde_json::Value = serde_json::from_str(&listed)?;
-    let all = listed.as_array().or_else(|| listed["services"].as_array()).ok_or("no list")?;
-    Ok(all.iter().filter_map(|service| service["pid"].as_u64()).collect())
+/// How the daemon of a user has to run as a unit, started by hand or installed.
+pub fn expect_daemon(who: &As<'_>) -> Result<()> {
+    for (property, value) in [
+        ("ActiveState", "active"),
+        ("Type", "notify"),
+        ("Restart", "on-failure"),
+        ("KillMode", "process"),
+        ("OOMPolicy", "continue"),
+        ("Delegate", "yes"),
+    ] {
+        let is = of_unit(who, property)?;
+        expect!(is == value, "{property} is {is}");
+    }
+    Ok(())
+}
+
+/// The main processes of what runs.
+pub fn pids(who: &As<'_>) -> Result<Vec<u64>> {
+    let listed: serde_json::Value = serde_json::from_str(&who.run(["provost", "list", "-o", "json"])?.ok()?)?;
+    let services = listed["services"].as_array().ok_or("no list")?;
+    Ok(services.iter().filter_map(|service| service["pid"].as_u64()).collect())
 }
 
 /// `up --detach` starts it; it survives restarts and SIGKILL with every service; with its last service it leaves.
@@ -31,17 +48,7 @@ fn started_and_gone(rig: &Rig) -> Result<()> {
     rig.write_as("unity", "/home/unity/provost.toml", two, 0o600)?;
     let who = who.folder("/home/unity");
     who.run(["provost", "up", "--detach", "-c", "/home/unity/provost.toml"])?.ok()?;
-    for (property, value) in [
-        ("ActiveState", "active"),
-        ("Type", "notify"),
-        ("Restart", "on-failure"),
-        ("KillMode", "process"),
-        ("OOMPolicy", "continue"),
-        ("Delegate", "yes"),
-    ] {
-        let is = of_unit(&who, property)?;
-        expect!(is == value, "{property} is {is}");
-    }
+    expect_daemon(&who)?;
     let before = pids(&who)?;
     expect!(before.len() == 2, "{before:?}");
     eventually("its status counts them", || of_unit(&who, "StatusText").is_ok_and(|s| s == "2 services: 2 running"))?;
