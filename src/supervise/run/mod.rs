@@ -7,6 +7,8 @@
 //!
 //! * `commands`, `select`, `define`, `project`: what others ask for
 //! * `effects`, `prepare`, `environment`, `launch`: what a machine wants done
+//! * `reach`: what a command would touch besides what it names
+//! * `beside`: how the commands that a service needs are run
 //! * `turns`: how many starts are under way at once
 //! * `orphans`: what runs and is in no record
 //! * `recover`: what becomes of the records when a daemon starts
@@ -14,6 +16,7 @@
 //! * `tell`, `report`, `save`: what is said, and what is kept
 
 mod backends;
+mod beside;
 mod commands;
 mod define;
 mod effects;
@@ -23,6 +26,7 @@ mod launch;
 mod orphans;
 mod prepare;
 mod project;
+mod reach;
 mod recover;
 mod report;
 mod save;

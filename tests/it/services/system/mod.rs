@@ -2,8 +2,10 @@
 //! from the others.
 
 mod asked;
+mod commands;
 mod flood;
 mod idle;
+mod others;
 mod trust;
 
 use crate::rig::{PolkitRule, Result, Rig, eventually};
@@ -16,8 +18,10 @@ const CONFIG: &str = "/etc/provost/provost.toml";
 
 pub fn register(trials: &mut Trials) {
     asked::register(trials);
+    commands::register(trials);
     flood::register(trials);
     idle::register(trials);
+    others::register(trials);
     trust::register(trials);
 }
 
