@@ -41,8 +41,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) use unit::name_of as unit_name;
-
 use tokio::sync::Semaphore;
 
 use link::Link;
