@@ -299,9 +299,22 @@ impl Supervisor {
         self.save();
     }
 
+    fn said(&self, id: &ServiceId, error: StartError) -> StartError {
+        match error {
+            StartError::Permanent(why) => StartError::Permanent(self.unexpanded(id, why)),
+            StartError::Transient(why) => StartError::Transient(self.unexpanded(id, why)),
+        }
+    }
+
     /// Tells a machine, and does what it wants.
     fn handle(&mut self, id: ServiceId, event: Event) {
         let now = self.now();
+        let event = match event {
+            Event::NotReady { run, why } => Event::NotReady { run, why: self.unexpanded(&id, why) },
+            Event::NotPrepared { run, error } => Event::NotPrepared { run, error: self.said(&id, error) },
+            Event::NotStarted { run, error } => Event::NotStarted { run, error: self.said(&id, error) },
+            other => other,
+        };
         let Some(service) = self.services.get_mut(&id) else { return };
         let was_alive = service.machine.is_alive();
         let effects = service.machine.on_event(now, event);

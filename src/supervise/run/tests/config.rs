@@ -159,3 +159,29 @@ fn the_system_instance_reads_no_env_file_of_others() {
         assert!(report.contains("env_file /") && !report.contains("hush"), "{report}");
     });
 }
+
+#[test]
+fn errors_of_the_system_show_variables_as_they_are_written() {
+    simulated(async |dir| {
+        let places = Places { instance: crate::model::Instance::System, ..Places::below(dir) };
+        let mut rig = Rig::at(World::default(), places);
+        let file = Files(dir).write("a.env", "KEY=swordfish\n");
+        let with = |id: &str, change: fn(&mut ServiceSpec)| {
+            let mut spec = spec(id, "");
+            spec.env_file = Some(file.clone());
+            change(&mut spec);
+            spec
+        };
+        let specs = [
+            with("a", |spec| spec.cwd = "/none/${KEY}".into()),
+            with("b", |spec| spec.program = crate::model::service::Program::Command(vec!["/none/${KEY}".to_owned()])),
+        ];
+        rig.define(specs).await.unwrap();
+        rig.start("a b").await.unwrap();
+        for id in ["a", "b"] {
+            rig.becomes(id, ServiceState::Failed).await;
+            let said = rig.report(id).await.last_error.unwrap_or_default();
+            assert!(said.contains("/none/${KEY}") && !said.contains("swordfish"), "{said}");
+        }
+    });
+}

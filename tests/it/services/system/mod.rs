@@ -25,6 +25,38 @@ pub fn register(trials: &mut Trials) {
     trust::register(trials);
 }
 
+/// What leaves the rig another than it was.
+pub fn register_last(trials: &mut Trials) {
+    trials.exclusive("system::bus_anew", bus_anew);
+}
+
+/// A bus that is restarted under the daemon: it has its name on the new one, is served there, and its services have not
+/// noticed. Long, because a manager may wait for its old bus (see `managers`).
+fn bus_anew(rig: &Rig) -> Result<()> {
+    with_config(rig, "[service.llm]\ncommand = ['sleep', '1000']\n", || {
+        let patience = std::time::Duration::from_secs(150);
+        let eve = rig.as_user("eve").timeout(patience);
+        eve.run(["provost", "--system", "list"])?.ok()?;
+        let (before, daemon) = (up(rig, "llm")?, rig.main_pid("provost.service")?);
+        rig.systemctl(["restart", "dbus.service"])?;
+        for unit in ["systemd-logind.service", "polkit.service"] {
+            rig.systemctl(["restart", unit])?;
+        }
+        let owner = || -> Result<String> {
+            let bus = "org.freedesktop.DBus";
+            let ask = ["busctl", "call", bus, "/org/freedesktop/DBus", bus, "GetConnectionUnixProcessID", "s", NAME];
+            Ok(eve.run(ask)?.ok()?.trim().trim_start_matches("u ").to_owned())
+        };
+        crate::rig::until("it has its name again", patience, || owner().is_ok_and(|pid| pid == daemon.to_string()))?;
+        expect!(pid_of(rig, "llm")? == before, "its service was restarted");
+        let _rule = allow(rig, "watson", "llm", &["restart"])?;
+        rig.as_user("watson").run(["provost", "restart", "llm"])?.ok()?;
+        expect!(up(rig, "llm")? != before, "it was not restarted");
+        expect!(rig.main_pid("provost.service")? == daemon, "the daemon was restarted");
+        Ok(())
+    })
+}
+
 /// Runs `body` with the system's daemon there, and this config.
 fn with_config(rig: &Rig, config: &str, body: impl FnOnce() -> Result<()>) -> Result<()> {
     rig.as_root().run(["mkdir", "-p", "-m", "755", "/etc/provost"])?.ok()?;
