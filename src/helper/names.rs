@@ -35,10 +35,7 @@ impl Helper {
 
     /// The same in a thread that may wait.
     pub(super) fn learn_here(&self, uid: u32) {
-        if !self.names().contains_key(&uid) {
-            let name = user_name(uid);
-            self.names().insert(uid, name);
-        }
+        self.names().entry(uid).or_insert_with(|| user_name(uid));
     }
 
     /// The name of a user that was learnt, else its number.

@@ -85,7 +85,7 @@ pub(super) fn properties<'l>(
 
 /// The properties of a command that runs beside a service: its job is done when it has ended, it is
 /// killed whole, and the manager keeps nothing of it and says nothing of it in the journal: `output` is
-/// read. Whoever has provost stopped has it stopped too.
+/// read.
 pub(super) fn command<'l>(
     launch: &'l Launch,
     scope: Scope,
@@ -95,7 +95,6 @@ pub(super) fn command<'l>(
     let mut all: Vec<Property<'l>> = vec![
         ("Description", launch.description.as_str().into()),
         ("Slice", scope.slice().into()),
-        ("PartOf", vec!["provost.service".to_owned()].into()),
         ("Type", "oneshot".into()),
         ("Restart", "no".into()),
         ("StartLimitIntervalUSec", 0_u64.into()),
