@@ -160,18 +160,25 @@ async fn property<T: TryFrom<OwnedVariant>>(
     T::try_from(value).ok()
 }
 
-/// Has the unit start by itself; whether it did not before.
-pub(super) async fn enable(manager: &Manager, log: &mut Log<'_>) -> Result<bool, Error> {
+/// Whether the unit starts by itself.
+pub(super) async fn is_enabled(manager: &Manager) -> bool {
+    let reply = call(manager, "GetUnitFileState", &(UNIT,)).await;
+    reply.and_then(|reply| reply.body().deserialize::<String>()).is_ok_and(|state| state == "enabled")
+}
+
+/// Has the unit start by itself.
+pub(super) async fn enable(manager: &Manager, log: &mut Log<'_>) -> Result<(), Error> {
     if log.dry {
-        log.step("unit", UNIT, Outcome::Enabled, "");
-        return Ok(false);
+        let outcome = if is_enabled(manager).await { Outcome::Unchanged } else { Outcome::Enabled };
+        log.step("unit", UNIT, outcome, "");
+        return Ok(());
     }
     let reply = call(manager, "EnableUnitFiles", &(vec![UNIT], false, false)).await;
     let (_, changes): (bool, Vec<(String, String, String)>) =
         reply.and_then(|reply| reply.body().deserialize()).map_err(|e| failed("enabling", e))?;
     let outcome = if changes.is_empty() { Outcome::Unchanged } else { Outcome::Enabled };
     log.step("unit", UNIT, outcome, "");
-    Ok(!changes.is_empty())
+    Ok(())
 }
 
 /// Takes that back.
