@@ -194,7 +194,8 @@ mod tests {
         manifest.save(&path).unwrap();
         assert_eq!(Manifest::load(&path).unwrap(), Some(manifest));
         // One of a later version, and one of an earlier.
-        fs::write(&path, r#"{"version": "9", "what": 1, "files": [{"path": "/x", "sum": "1", "before": null}]}"#).unwrap();
+        fs::write(&path, r#"{"version": "9", "what": 1, "files": [{"path": "/x", "sum": "1", "before": null}]}"#)
+            .unwrap();
         assert_eq!(Manifest::load(&path).unwrap().unwrap().version, "9");
     }
 

@@ -22,6 +22,7 @@ mod trust;
 mod write;
 
 pub(crate) use escalate::escalate;
+pub(crate) use files::actions;
 pub(crate) use layout::Generated;
 pub(crate) use log::{Log, Outcome, Step};
 use manager::{Host, bus_of};
@@ -124,7 +125,9 @@ async fn start(options: Options, host: &Host, upgraded: bool, log: &mut Log<'_>)
             }
             match manager {
                 // It may get another sandbox with that; its services are units of their own.
-                Some(manager) if options.instance == Instance::System => manager::job(manager, "RestartUnit").await?,
+                Some(manager) if options.instance == Instance::System => {
+                    manager::job(manager, UNIT, "RestartUnit").await?
+                }
                 _ => control.reexecute().await?,
             }
         }
@@ -139,7 +142,7 @@ async fn start(options: Options, host: &Host, upgraded: bool, log: &mut Log<'_>)
             if log.dry {
                 return Ok(None);
             }
-            manager::job(manager, "StartUnit").await?;
+            manager::job(manager, UNIT, "StartUnit").await?;
         }
     }
     if log.dry {

@@ -61,13 +61,7 @@ fn damaged(error: Error, instance: Instance) -> Error {
     }
 }
 
-async fn take_back(
-    mut manifest: Manifest,
-    path: &Path,
-    uid: u32,
-    host: &Host,
-    log: &mut Log<'_>,
-) -> Result<(), Error> {
+async fn take_back(mut manifest: Manifest, path: &Path, uid: u32, host: &Host, log: &mut Log<'_>) -> Result<(), Error> {
     if let Some(manager) = host.manager().filter(|_| manifest.enabled) {
         manager::disable(manager, log).await?;
     }
@@ -107,9 +101,18 @@ async fn end_daemon(instance: Instance, keep: bool, host: &Host, log: &mut Log<'
     }
     if let Some(manager) = host.manager()
         && !log.dry
-        && host.is_active().await
     {
-        manager::job(manager, "StopUnit").await?;
+        if host.is_active().await {
+            manager::job(manager, UNIT, "StopUnit").await?;
+        }
+        // Nothing is in it any more, and its file goes.
+        let slice = manager::slice_of(instance);
+        if !keep
+            && !host.runs_services(instance).await
+            && manager.active_state(&slice).await.is_ok_and(|is| is == "active")
+        {
+            manager::job(manager, slice.as_str(), "StopUnit").await?;
+        }
     }
     Ok(())
 }

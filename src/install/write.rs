@@ -119,7 +119,8 @@ fn keep(file: &Path, there: Option<&fs::Metadata>, manifest: &Path) -> io::Resul
 /// could lead elsewhere, or the file be exchanged.
 fn safe(file: &Path) -> io::Result<()> {
     let there = file.ancestors().skip(1).find(|part| part.exists()).unwrap_or(Path::new("/"));
-    trusted(there, 0).map_err(|why| io::Error::new(io::ErrorKind::PermissionDenied, format!("{why}; root writes nothing there")))
+    trusted(there, 0)
+        .map_err(|why| io::Error::new(io::ErrorKind::PermissionDenied, format!("{why}; root writes nothing there")))
 }
 
 /// The folders that are not there, the outermost first.
