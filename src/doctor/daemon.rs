@@ -31,6 +31,8 @@ pub(super) async fn checks(observer: &Observer, instance: Instance) -> Vec<Check
         if unit.is_stale {
             let found = format!("{UNIT} was changed, and the manager has not read it");
             all.push(Check::warning("unit", found, systemctl("daemon-reload")));
+        } else if unit.load == "loaded" {
+            all.push(Check::ok("unit", format!("{UNIT}, as the manager has read it")));
         }
     }
     // Another user's question must not start it.

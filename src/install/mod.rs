@@ -116,6 +116,12 @@ pub(crate) async fn install(
 /// Has the daemon that runs execute the new program, or starts one if asked to; then it must answer.
 async fn start(options: Options, host: &Host, upgraded: bool, log: &mut Log<'_>) -> Result<Option<DaemonFacts>, Error> {
     let running = running(options.instance, host).await?;
+    // One that another program was started for.
+    let other = match &running {
+        Some(control) => control.facts().await.is_ok_and(|facts| facts.version != env!("CARGO_PKG_VERSION")),
+        None => false,
+    };
+    let upgraded = upgraded || other;
     match (running, host.manager()) {
         (Some(_), _) if !upgraded => log.step("daemon", UNIT, Outcome::Unchanged, "it runs"),
         (Some(control), manager) => {
