@@ -135,7 +135,7 @@ fn in_the_way(rig: &Rig) -> Result<()> {
     let there = rig.exists(activation);
     // By hand: a file of somebody else, with the right sum, and an upgrade that never came about.
     let foreign = "mkdir -p /root/x && printf x > /root/x/file && sed -i \
-        's|\"files\": \\[|\"files\": [{\"path\": \"/root/x/file\", \"sum\": \"af63f54c8601f77b-1\", \"before\": null},|' ";
+        's|\"files\": \\[|\"files\": [{\"path\": \"/root/x/file\", \"sum\": \"af63f54c86021707-1\", \"before\": null},|' ";
     sh(&format!("{foreign} {LIST}"))?;
     let away = uninstall()?.ok()?;
     let link = sh(&format!("readlink {UNIT}"))?;
