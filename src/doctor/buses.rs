@@ -37,7 +37,7 @@ pub(super) async fn checks(observer: &Observer, instance: Instance) -> Vec<Check
                 "session bus",
                 format!("{} cannot be reached ({error}): only the control socket is served", path.display()),
                 match std::path::Path::new("/usr/lib/systemd/user/dbus.socket").exists() {
-                    true => "systemctl --user start dbus.socket".to_owned(),
+                    true => super::systemd::start_bus(uid),
                     false => package(uid, "dbus-user-session", "dbus-daemon", "dbus"),
                 },
             ),

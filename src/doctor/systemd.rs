@@ -55,14 +55,17 @@ pub(super) async fn checks(observer: &Observer, instance: Instance) -> Vec<Check
 }
 
 fn no_manager(why: &str, uid: u32) -> Check {
-    let user = crate::observe::user_name(uid);
-    let folder = format!("/run/user/{uid}");
-    let mend = match std::path::Path::new(&folder).join("systemd/private").exists() {
+    Check::warning("user manager", format!("{why}: services are children of the daemon"), start_bus(uid))
+}
+
+/// What brings a user's bus, and the manager that serves it.
+pub(super) fn start_bus(uid: u32) -> String {
+    let (folder, user) = (format!("/run/user/{uid}"), crate::observe::user_name(uid));
+    match std::path::Path::new(&folder).join("systemd/private").exists() {
         // It runs, and its bus does not.
         true => format!("XDG_RUNTIME_DIR={folder} systemctl --user start dbus.socket"),
         false => format!("sudo loginctl enable-linger {user}; export XDG_RUNTIME_DIR={folder}"),
-    };
-    Check::warning("user manager", format!("{why}: services are children of the daemon"), mend)
+    }
 }
 
 fn version_is(version: &str) -> Check {
