@@ -12,6 +12,7 @@ pub(crate) mod systemd;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -175,4 +176,37 @@ pub(crate) trait Backend {
 
     /// All that carries the mark of this instance, in a record or not.
     async fn marked(&self) -> io::Result<Vec<Marked>>;
+
+    /// Whether it runs the commands that a service needs beside it. Where it does not, they are
+    /// children of the daemon, and run as its user.
+    fn runs_commands(&self) -> bool {
+        false
+    }
+
+    /// Runs a command beside a service, for at most this long, as that service's user and within its
+    /// bounds; of each service and use one after another. It is killed with all that it started
+    /// when the time is over or this is dropped. The error is how it ended, in words that
+    /// everybody may read.
+    async fn run_command(&self, _launch: &Launch, _what: Use, _limit: Duration) -> Result<(), String> {
+        Err("this backend runs no commands".to_owned())
+    }
+}
+
+/// What a command beside a service is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// Whether the service is ready.
+    Check,
+    /// That it reads its configuration again.
+    Reload,
+}
+
+impl Use {
+    /// In names.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Check => "check",
+            Self::Reload => "reload",
+        }
+    }
 }

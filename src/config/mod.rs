@@ -44,26 +44,6 @@ pub use written::written;
 use crate::model::Malformed;
 use crate::model::service::ServiceSpec;
 
-/// Why the system instance runs no command for a service: it would be root who runs it, outside of
-/// the service's unit.
-const AS_ROOT: &str = "the system instance runs no commands besides the services themselves: it would be as root; \
-                       ready is checked with http, tcp, unix, log or notify, reload is done with a signal";
-
-/// What the system instance does not do of a description, however it came to it.
-///
-/// # Errors
-/// The key, and what to write instead.
-pub(crate) fn check_of_system(spec: &ServiceSpec) -> Result<(), Malformed> {
-    use crate::model::service::{Check, Reload};
-    let ready = spec.ready.as_ref().is_some_and(|ready| matches!(ready.check, Check::Exec(_)));
-    let key = match &spec.reload {
-        _ if ready => "ready.exec",
-        Some(Reload::Exec(_)) => "reload.exec",
-        _ => return Ok(()),
-    };
-    Err(Malformed::new(format!("{key}: {AS_ROOT}")))
-}
-
 /// Who reads a config.
 #[derive(Debug, Clone, Default)]
 pub struct LoadOptions {

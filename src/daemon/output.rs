@@ -3,10 +3,11 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::backend::direct::Output;
 use crate::backend::systemd::Systemd;
-use crate::backend::{Adoption, Backend, Launch, Marked, Placed, StartError};
+use crate::backend::{Adoption, Backend, Launch, Marked, Placed, StartError, Use};
 use crate::logs::capture::{self, Capture};
 use crate::logs::journal;
 use crate::model::service::BackendKind;
@@ -122,6 +123,14 @@ impl Backend for Logged {
 
     async fn marked(&self) -> io::Result<Vec<Marked>> {
         self.units.marked().await
+    }
+
+    fn runs_commands(&self) -> bool {
+        self.units.runs_commands()
+    }
+
+    async fn run_command(&self, launch: &Launch, what: Use, limit: Duration) -> Result<(), String> {
+        self.units.run_command(launch, what, limit).await
     }
 }
 

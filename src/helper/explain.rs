@@ -79,7 +79,7 @@ impl Helper {
     }
 
     async fn of_process(&self, fd: OwnedFd, action: Action, number: i32) -> Result<Explained, HelperError> {
-        let target = self.hold(fd)?;
+        let target = self.hold(fd).await?;
         match action {
             Action::Kill => {
                 let signal = signals::allowed(if number == 0 { Signal::TERM.number() } else { number })?;
@@ -127,6 +127,7 @@ impl Helper {
     async fn of_user_unit(&self, job: &Job) -> Result<Explained, HelperError> {
         self.protect_manager(job.uid())?;
         self.protect_unit(job.unit())?;
+        self.learn(job.uid()).await;
         let question = job.question(self);
         let answer = self.ask(&question, false).await;
         Ok(Explained::of(&question, answer.map_err(|error| HelperError::unanswered(&error))))

@@ -2,7 +2,7 @@
 //! whose it is, in which unit, what it is called. Never its arguments or its environment, which
 //! hold secrets, and which other users do not see where /proc is hidden from them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 
@@ -13,7 +13,6 @@ use super::target::Target;
 use super::{Helper, HelperError};
 use crate::observe::cgroup::{CgroupFs, CgroupPath, Place};
 use crate::observe::sockets::{self, Listener};
-use crate::observe::user_name;
 use crate::sys::pidfd::PidFd;
 
 /// What is told of one process: pid, uid, user, comm, exe, unit, user_unit, session, container,
@@ -25,8 +24,8 @@ const MOST: usize = 64;
 
 impl Helper {
     /// What may be told of a process.
-    pub(crate) fn details(&self, fd: OwnedFd) -> Result<Details, HelperError> {
-        Ok(self.told(&self.hold(fd)?))
+    pub(crate) async fn details(&self, fd: OwnedFd) -> Result<Details, HelperError> {
+        Ok(self.told(&self.hold(fd).await?))
     }
 
     /// Who listens on a TCP port: the processes that have the sockets, or where none can be seen, the
@@ -36,14 +35,24 @@ impl Helper {
         let listeners = sockets::listeners(Some(port)).map_err(failed)?;
         let init = self.proc.cgroup(1).ok().and_then(|text| crate::observe::cgroup::path_of(&text));
         let groups = CgroupFs::host(init.as_ref()).ok();
+        let listeners = &listeners[..listeners.len().min(MOST)];
+        let paths: Vec<Option<String>> =
+            listeners.iter().map(|one| one.cgroup_id.and_then(|id| groups.as_ref()?.path_of_id(id))).collect();
+        let holders = self.holders(listeners, groups.as_ref(), &paths);
         let mut all = Vec::new();
-        for listener in listeners.iter().take(MOST) {
-            let path = listener.cgroup_id.and_then(|id| groups.as_ref()?.path_of_id(id));
-            let mut found = self.holders(listener, groups.as_ref(), path.as_deref());
+        for (listener, path) in listeners.iter().zip(paths) {
+            let pids = holders.get(&listener.inode).into_iter().flatten();
+            let target = |pid: &u32| Target::of(&self.proc, PidFd::open(*pid).ok()?).ok();
+            let mut found: Vec<Details> = Vec::new();
+            for target in pids.take(MOST).filter_map(target) {
+                self.learn_here(target.seen.uid());
+                found.push(self.told(&target));
+            }
             if found.is_empty() {
+                self.learn_here(listener.uid);
                 let mut details = Details::new();
                 put(&mut details, "uid", listener.uid);
-                put(&mut details, "user", user_name(listener.uid));
+                put(&mut details, "user", self.name_of(listener.uid));
                 self.tell_place(&mut details, path.as_deref());
                 found.push(details);
             }
@@ -55,36 +64,52 @@ impl Helper {
         Ok(all)
     }
 
-    /// The processes that have a socket open: those of its cgroup, or if it was handed on, any.
-    fn holders(&self, listener: &Listener, groups: Option<&CgroupFs>, path: Option<&str>) -> Vec<Details> {
-        let near = path.and_then(|path| Some(groups?.pids_in(path))).unwrap_or_default();
-        let mut pids = self.having(listener.inode, &near);
-        if pids.is_empty() {
-            pids = self.having(listener.inode, &self.proc.pids().unwrap_or_default());
+    /// The processes that have these sockets open, by the inode of each: those of their cgroups, or
+    /// if one was handed on, any. All processes are looked through once at most.
+    fn holders(
+        &self,
+        all: &[Listener],
+        groups: Option<&CgroupFs>,
+        paths: &[Option<String>],
+    ) -> BTreeMap<u64, Vec<u32>> {
+        let mut near: Vec<u32> =
+            paths.iter().flatten().flat_map(|path| groups.map(|all| all.pids_in(path)).unwrap_or_default()).collect();
+        near.sort_unstable();
+        near.dedup();
+        let mut left: BTreeSet<u64> = all.iter().map(|listener| listener.inode).collect();
+        let mut found = self.having(&left, &near);
+        left.retain(|inode| !found.contains_key(inode));
+        if !left.is_empty() {
+            found.extend(self.having(&left, &self.proc.pids().unwrap_or_default()));
         }
-        let target = |pid: u32| Target::of(&self.proc, PidFd::open(pid).ok()?).ok();
-        pids.into_iter().take(MOST).filter_map(target).map(|target| self.told(&target)).collect()
+        found
     }
 
-    /// Those of the processes that have a socket open. The list of its descriptors is its owner's to
-    /// read, and without `CAP_DAC_READ_SEARCH` not root's: it is read with that user's id for files,
-    /// in a thread that has no other purpose. That id alone lets nobody signal the thread.
-    fn having(&self, inode: u64, pids: &[u32]) -> Vec<u32> {
+    /// Those of the processes that have one of these sockets open. The list of its descriptors is its
+    /// owner's to read, and without `CAP_DAC_READ_SEARCH` not root's: it is read with that user's id
+    /// for files, in a thread that has no other purpose. That id alone lets nobody signal the thread.
+    fn having(&self, inodes: &BTreeSet<u64>, pids: &[u32]) -> BTreeMap<u64, Vec<u32>> {
         let mut by_owner: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
         for pid in pids {
             if let Ok(folder) = std::fs::metadata(format!("/proc/{pid}/fd")) {
                 by_owner.entry(folder.uid()).or_default().push(*pid);
             }
         }
-        let mut found = Vec::new();
+        let mut found: BTreeMap<u64, Vec<u32>> = BTreeMap::new();
         for (owner, pids) in by_owner {
             let as_owner = || {
                 nix::unistd::setfsuid(owner.into());
-                sockets::holders(&self.proc, &[inode], &pids).pids
+                sockets::holders_of(&self.proc, inodes, &pids)
             };
-            found.extend(std::thread::scope(|scope| scope.spawn(as_owner).join()).unwrap_or_default());
+            let open = std::thread::scope(|scope| scope.spawn(as_owner).join()).unwrap_or_default();
+            for (inode, pid) in open {
+                found.entry(inode).or_default().push(pid);
+            }
         }
-        found.sort_unstable();
+        for pids in found.values_mut() {
+            pids.sort_unstable();
+            pids.dedup();
+        }
         found
     }
 
@@ -93,7 +118,7 @@ impl Helper {
         let mut details = Details::new();
         put(&mut details, "pid", seen.pid);
         put(&mut details, "uid", seen.uid());
-        put(&mut details, "user", user_name(seen.uid()));
+        put(&mut details, "user", self.name_of(seen.uid()));
         put(&mut details, "comm", plain(&target.comm));
         put(&mut details, "exe", seen.exe.as_deref().map(plain).unwrap_or_default());
         self.tell_place(&mut details, seen.cgroup.as_deref());

@@ -14,15 +14,19 @@
 mod error;
 mod explain;
 mod look;
+mod names;
 mod protect;
 mod rights;
 mod signal;
 mod signals;
 mod target;
 mod tree;
+mod turns;
 mod user_unit;
 
+use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
+use std::sync::Mutex;
 
 use tokio::sync::OnceCell;
 use zbus::names::UniqueName;
@@ -51,6 +55,8 @@ pub(crate) struct Helper {
     root: ManagerRoot,
     /// The processes behind names on the bus, and why they are not touched; asked once.
     on_the_bus: OnceCell<Vec<(u32, &'static str)>>,
+    /// Of users, as far as they were asked for.
+    names: Mutex<BTreeMap<u32, String>>,
 }
 
 impl Helper {
@@ -71,12 +77,16 @@ impl Helper {
             proc,
             root: ManagerRoot::of(init.as_ref()),
             on_the_bus: OnceCell::new(),
+            names: Mutex::default(),
         })
     }
 
-    /// The process behind a descriptor.
-    fn hold(&self, fd: OwnedFd) -> Result<Target, HelperError> {
-        Target::hold(&self.proc, fd)
+    /// The process behind a descriptor, with the name of its user.
+    async fn hold(&self, fd: OwnedFd) -> Result<Target, HelperError> {
+        let target = Target::hold(&self.proc, fd)?;
+        self.learn(target.seen.shown_uid()).await;
+        self.learn(target.seen.uid()).await;
+        Ok(target)
     }
 
     /// Where a process stands.

@@ -4,7 +4,6 @@ use super::target::Target;
 use super::{Helper, HelperError};
 use crate::model::UnitName;
 use crate::observe::cgroup::Place;
-use crate::observe::user_name;
 use crate::polkit::Answer;
 use crate::systemd::CallError;
 
@@ -31,7 +30,7 @@ impl Helper {
     pub(super) fn question(&self, target: &Target, signals: &str) -> Question {
         let seen = &target.seen;
         let (unit, user_unit) = units(&self.place(seen.cgroup.as_deref()));
-        let user = user_name(if seen.is_roots() { 0 } else { seen.uid() });
+        let user = self.name_of(seen.shown_uid());
         let what = format!("send {signals} to process {} ({}) of {user}", seen.pid, crate::text::clip(&target.comm));
         let details = vec![
             ("pid", seen.pid.to_string()),
@@ -49,7 +48,7 @@ impl Helper {
 
     /// About a verb for a unit of a user's manager.
     pub(super) fn unit_question(&self, uid: u32, unit: &UnitName, verb: &str, signal: &str) -> Question {
-        let user = user_name(uid);
+        let user = self.name_of(uid);
         let what = format!("{verb} {unit} of {user}");
         let details = vec![
             ("user", user),

@@ -8,7 +8,7 @@ impl Helper {
     /// Sends a signal to the process behind a pidfd, once polkit has allowed it.
     pub(crate) async fn signal(&self, fd: OwnedFd, number: i32) -> Result<(), HelperError> {
         let signal = signals::allowed(number)?;
-        let target = self.hold(fd)?;
+        let target = self.hold(fd).await?;
         self.protect(&target).await?;
         let question = self.question(&target, &signal.to_string());
         self.authorise(&question).await?;

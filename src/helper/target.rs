@@ -33,6 +33,11 @@ impl Seen {
         self.uids[1]
     }
 
+    /// The user that it is said to be of: root, if root's rights are in it.
+    pub(super) fn shown_uid(&self) -> u32 {
+        if self.is_roots() { 0 } else { self.uid() }
+    }
+
     /// Whether root's rights are in it in any way.
     pub(super) fn is_roots(&self) -> bool {
         self.uids.contains(&0)
@@ -144,7 +149,8 @@ fn look(proc: &ProcFs, pidfd: &PidFd) -> Result<(Seen, String), HelperError> {
     let gone = || HelperError::NoSuchProcess(format!("process {pid} has ended"));
     for _ in 0..4 {
         let before = uids(pid);
-        let process = match proc.process(pid) {
+        // Not its command line: whoever has it can keep those waiting who read it.
+        let process = match proc.without_words(pid) {
             Ok(process) => process,
             Err(ReadError::Thread { .. }) => {
                 return Err(HelperError::InvalidArgs(format!("{pid} is a thread, not a process")));
@@ -155,7 +161,7 @@ fn look(proc: &ProcFs, pidfd: &PidFd) -> Result<(Seen, String), HelperError> {
         let exe_file = exe_file(pid);
         let own_users = users_of("self").zip(users_of(&pid.to_string())).map(|(own, its)| own == its);
         // What it was before and what it is now must not be mixed: it may execute a program meanwhile.
-        let still = proc.process(pid).ok().map(|now| now.exe);
+        let still = proc.without_words(pid).ok().map(|now| now.exe);
         let after = uids(pid);
         // A process whose main thread alone has ended looks like a zombie, and lives.
         if !pidfd.is_alive() {

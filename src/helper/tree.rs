@@ -33,7 +33,7 @@ impl Helper {
     /// Ends a tree. Whether nothing is left that could be ended, and what was done or could not be.
     pub(crate) async fn stop_tree(&self, fd: OwnedFd, ladder: &str) -> Result<(bool, Vec<String>), HelperError> {
         let ladder = signals::ladder(ladder)?;
-        let target = self.hold(fd)?;
+        let target = self.hold(fd).await?;
         self.protect(&target).await?;
         self.protect_tree(&target)?;
         let rights = Rights::new(self, target.seen.pid, signals::names(&ladder));
@@ -84,6 +84,7 @@ impl Helper {
             else {
                 continue;
             };
+            self.learn(member.seen.shown_uid()).await;
             let one = match self.protect(&member).await {
                 Ok(()) => rights.ask(&member).await,
                 Err(error) => (rights.question(&member), Err(error)),
@@ -247,6 +248,7 @@ impl<'a> Rights<'a> {
 
     async fn look_at(&self, pidfd: &PidFd, interactive: bool) -> Result<Member, HelperError> {
         let target = Target::of(&self.helper.proc, duplicate(pidfd)?)?;
+        self.helper.learn(target.seen.shown_uid()).await;
         self.helper.protect(&target).await?;
         let stops = self.judge(&target, interactive).await?;
         Ok(Member { target, stops })

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::turns::Turn;
 use super::{Helper, HelperError, signals};
 use crate::model::{Action, Signal, UnitName, Whom};
 use crate::systemd::{CallError, Jobs, Manager, connect_user, user_bus_path};
@@ -71,10 +72,18 @@ impl Helper {
     pub(crate) async fn user_unit(&self, job: &Job) -> Result<String, HelperError> {
         self.protect_manager(job.uid)?;
         self.protect_unit(&job.unit)?;
+        let turn = Turn::new(job.uid, &job.unit);
+        self.learn(job.uid).await;
         self.authorise(&job.question(self)).await?;
+        let once = async {
+            match job.action {
+                Action::Kill => self.run(job).await,
+                action => turn.once(action, self.run(job)).await,
+            }
+        };
         let work = async {
             tokio::select! {
-                done = self.run(job) => done,
+                done = once => done,
                 _ = self.authority.gone(&self.sender) => Err(HelperError::Failed("the caller has left".to_owned())),
             }
         };
@@ -90,7 +99,7 @@ impl Helper {
         // With that user's effective ids, whatever they have put there.
         let path = user_bus_path(job.uid, None);
         if path.parent().is_none_or(|folder| !folder.exists()) {
-            let user = crate::observe::user_name(job.uid);
+            let user = self.name_of(job.uid);
             let why = format!("no manager of {user} runs: they are not logged in, and lingering is not enabled");
             return Err(HelperError::Failed(why));
         }

@@ -100,6 +100,13 @@ impl ProcFs {
 
     /// Everything about one process. `identity.pidfd_inode` is not read here, see [`Self::identify`].
     pub(crate) fn process(&self, pid: u32) -> Result<Process, ReadError> {
+        let words = self.entry(pid)?.read("cmdline").map(|content| stat::command_line(&content));
+        Ok(Process { cmdline: words.unwrap_or_default(), ..self.without_words(pid)? })
+    }
+
+    /// The same without its command line, which lies in the memory of the process, and for which
+    /// that can keep a reader waiting.
+    pub(crate) fn without_words(&self, pid: u32) -> Result<Process, ReadError> {
         let entry = self.entry(pid)?;
         let stat = entry.stat()?;
         let status = entry.read("status").ok().and_then(|content| Status::parse(&content));
@@ -113,7 +120,7 @@ impl ProcFs {
             sid: stat.sid,
             uids: status.map(|s| s.uids),
             exe: entry.exe(),
-            cmdline: entry.read("cmdline").map(|content| stat::command_line(&content)).unwrap_or_default(),
+            cmdline: Vec::new(),
             started_at: self.started_at(stat.start_ticks),
             comm: stat.comm,
             state: stat.state,

@@ -33,6 +33,7 @@ use tokio::time::Instant;
 pub use address::Endpoint;
 pub use choose::Subject;
 pub use known::{Known, KnownError, Match, Models, Server, Starting};
+pub(crate) use outcome::first_line;
 pub use settings::Environ;
 pub use spec::{HttpSpec, ProbeSpec};
 pub use status::StatusSet;

@@ -84,7 +84,7 @@ pub(super) fn found(state: AvailabilityState, by: String, latency: Duration, det
 }
 
 /// The first line that is not empty, fit for a terminal.
-pub(super) fn first_line(bytes: &[u8]) -> Option<String> {
+pub(crate) fn first_line(bytes: &[u8]) -> Option<String> {
     let line = bytes.split(|b| *b == b'\n').map(<[u8]>::trim_ascii).find(|line| !line.is_empty())?;
     Some(clip_to(&String::from_utf8_lossy(&line[..line.len().min(4096)]), LINE_MAX))
 }

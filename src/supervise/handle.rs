@@ -43,6 +43,10 @@ pub(crate) enum Command {
     Enable { which: Selection, enabled: bool, answer: Answer<Vec<(ServiceId, bool)>> },
     /// Stops services and forgets them.
     Remove { which: Selection, answer: Answer<Vec<(ServiceId, bool)>> },
+    /// What a start, stop or restart of these would touch now, with what comes before and after them.
+    Reach { which: Selection, what: Touch, answer: Answer<Vec<(ServiceId, Touch)>> },
+    /// A command that must touch these services only.
+    Bounded { allowed: Vec<ServiceId>, command: Box<Command> },
     /// Says what services are doing; `resources` measures what they use.
     Report { which: Selection, resources: bool, answer: Answer<Vec<ServiceReport>> },
     /// Looks for orphans.
@@ -53,6 +57,30 @@ pub(crate) enum Command {
     ReloadConfig { answer: Answer<Vec<ServiceId>> },
     /// Ends the supervisor. Services are stopped in order, or left as they are.
     Finish { stop: Stop, answer: Answer<()> },
+}
+
+/// What is done to a service, and to others on its account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Touch {
+    Start,
+    Stop,
+    Restart,
+}
+
+impl Touch {
+    /// The word of it.
+    pub(crate) fn verb(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Restart => "restart",
+        }
+    }
+
+    /// The meaning of a word.
+    pub(crate) fn of(verb: &str) -> Option<Self> {
+        [Self::Start, Self::Stop, Self::Restart].into_iter().find(|touch| touch.verb() == verb)
+    }
 }
 
 /// What happens to the services when the supervisor ends.

@@ -14,4 +14,6 @@ pub(crate) mod readiness;
 pub(crate) mod resources;
 pub(crate) mod run;
 
-pub(crate) use handle::{Answer, Command, Handle, Orphan, OrphanQuery, OrphansCleaned, Refusal, Selection, Stop};
+pub(crate) use handle::{
+    Answer, Command, Handle, Orphan, OrphanQuery, OrphansCleaned, Refusal, Selection, Stop, Touch,
+};

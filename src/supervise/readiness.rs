@@ -4,21 +4,33 @@
 //! it, and drops this wait then.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
 use crate::model::service::Check;
-use crate::model::{Availability, AvailabilityState, Malformed};
+use crate::model::{AvailabilityState, Malformed};
 use crate::probe::{self, ProbeSpec};
 use crate::text::clip;
 
 /// The longest time for one question over the network: one that hangs is asked again.
 const ANSWER: Duration = Duration::from_secs(5);
 
-/// Asks every `interval` until the answer is yes. The texts of the check are expanded already;
-/// a command runs in this environment (the whole of it) and folder.
+/// How the commands of a service are run.
+pub(crate) enum Commands {
+    /// As children of the daemon, in this environment (the whole of it) and folder.
+    Children(BTreeMap<String, String>, PathBuf),
+    /// Within the bounds of the service: see [`crate::backend::Backend::run_command`].
+    Bounded(RunCommand),
+}
+
+/// Runs these words, for at most so long.
+pub(crate) type RunCommand = Box<dyn Fn(Vec<String>, Duration) -> Pin<Box<dyn Future<Output = Result<(), String>>>>>;
+
+/// Asks every `interval` until the answer is yes. The texts of the check are expanded already.
 ///
 /// It can be cancelled by dropping it: a command that runs is killed. `shown` is the check as
 /// messages name it: its text may hold a secret.
@@ -31,8 +43,7 @@ pub(crate) async fn wait_ready(
     shown: &Check,
     timeout: Duration,
     interval: Duration,
-    env: &BTreeMap<String, String>,
-    cwd: &Path,
+    commands: &Commands,
 ) -> Result<(), String> {
     let within = humantime::format_duration(timeout);
     let end = Instant::now() + timeout;
@@ -51,13 +62,10 @@ pub(crate) async fn wait_ready(
         let asked = Instant::now();
         let left = end.saturating_duration_since(asked);
         let limit = if matches!(spec, ProbeSpec::Exec(_)) { left } else { left.min(ANSWER) };
-        let answer = probe::ask(&spec, limit, Some((env, cwd))).await;
-        if answer.state == AvailabilityState::Available {
-            return Ok(());
-        }
+        let Err(detail) = ask(&spec, limit, commands).await else { return Ok(()) };
         // A question that the end cut short says less than the one before it.
         if Instant::now() < end || last == "no answer" {
-            last = said(&answer, shown);
+            last = said(&detail, shown);
         }
         let next = (asked + interval).max(Instant::now());
         if next >= end {
@@ -68,7 +76,18 @@ pub(crate) async fn wait_ready(
     }
 }
 
-/// Runs a command once, in this environment (the whole of it) and folder; `shown` as messages name it.
+/// Asks once; what was not so.
+async fn ask(spec: &ProbeSpec, limit: Duration, commands: &Commands) -> Result<(), String> {
+    let within = match (commands, spec) {
+        (Commands::Bounded(run), ProbeSpec::Exec(argv)) => return run(argv.clone(), limit).await,
+        (Commands::Bounded(_), _) => None,
+        (Commands::Children(env, cwd), _) => Some((env, cwd.as_path())),
+    };
+    let answer = probe::ask(spec, limit, within).await;
+    if answer.state == AvailabilityState::Available { Ok(()) } else { Err(answer.detail) }
+}
+
+/// Runs a command once; `shown` as messages name it.
 ///
 /// # Errors
 /// It did not exit with 0 in time: how it ended, and the first line of what it said.
@@ -76,19 +95,17 @@ pub(crate) async fn run(
     argv: Vec<String>,
     shown: Vec<String>,
     limit: Duration,
-    env: &BTreeMap<String, String>,
-    cwd: &Path,
+    commands: &Commands,
 ) -> Result<(), String> {
     let spec = ProbeSpec::exec(argv).map_err(|error| error.to_string())?;
-    let answer = probe::ask(&spec, limit, Some((env, cwd))).await;
-    if answer.state == AvailabilityState::Available { Ok(()) } else { Err(said(&answer, &Check::Exec(shown))) }
+    ask(&spec, limit, commands).await.map_err(|detail| said(&detail, &Check::Exec(shown)))
 }
 
-fn said(answer: &Availability, shown: &Check) -> String {
+fn said(detail: &str, shown: &Check) -> String {
     // A host that has no address is named with what its variables became.
     let detail = match spec(shown) {
-        Err(_) if answer.detail.starts_with("host '") => "the host cannot be resolved",
-        _ => &answer.detail,
+        Err(_) if detail.starts_with("host '") => "the host cannot be resolved",
+        _ => detail,
     };
     format!("{}: {detail}", by(shown))
 }
@@ -129,7 +146,7 @@ mod tests {
     fn wait(check: &Check, timeout: Duration, env: &[(&str, &str)]) -> Result<(), String> {
         let env = env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(wait_ready(check, check, timeout, OFTEN, &env, Path::new("/usr")))
+        runtime.block_on(wait_ready(check, check, timeout, OFTEN, &Commands::Children(env, "/usr".into())))
     }
 
     fn exec(script: &str) -> Check {
@@ -205,7 +222,8 @@ mod tests {
         ] {
             let env = [path].map(|(k, v)| (k.to_owned(), v.to_owned())).into();
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            let wait = wait_ready(&check, &shown, within.0, within.1, &env, Path::new("/usr"));
+            let commands = Commands::Children(env, "/usr".into());
+            let wait = wait_ready(&check, &shown, within.0, within.1, &commands);
             let why = runtime.block_on(wait).unwrap_err();
             assert!(why.contains("KEY") && !why.contains("hush"), "{why}");
         }

@@ -59,8 +59,8 @@ async fn dispatch(api: &Api, asking: Option<&Asking>, call: &Message) -> Result<
         (SERVICE, Object::Service(id)) => {
             // What `instances` makes has one path each, and the id of all has none.
             service::report(api, id, false).await?;
-            permit(api, asking, &object, SERVICE, call).await?;
-            service::call(api, arrived, id, member, call).await
+            let permit = permit(api, asking, &object, SERVICE, call).await?;
+            service::call(api, (arrived, &permit), id, member, call).await
         }
         (HELPER, Object::Manager) => {
             let Some(asking) = asking else { return Err(no_interface(HELPER, path)) };

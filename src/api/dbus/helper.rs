@@ -72,6 +72,9 @@ use crate::model::Verdict;
 /// How many look through every process of the host at the same time.
 static SCANS: tokio::sync::Semaphore = tokio::sync::Semaphore::const_new(2);
 
+/// How long such a look is waited for.
+const SCAN: std::time::Duration = std::time::Duration::from_secs(20);
+
 impl From<HelperError> for Fault {
     fn from(error: HelperError) -> Self {
         let message = error.to_string();
@@ -120,12 +123,14 @@ pub(super) async fn call(asking: &Asking, method: &str, call: &Message) -> Resul
                 let _turn = turn;
                 helper.port_owner(port)
             });
-            let found = found.await;
-            reply(call, &found.map_err(|error| HelperError::Failed(error.to_string()))??)
+            let found = tokio::time::timeout(SCAN, found).await;
+            let late = || HelperError::TimedOut(format!("who has port {port} takes too long to find out"));
+            let found = found.map_err(|_| late())?.map_err(|error| HelperError::Failed(error.to_string()))?;
+            reply(call, &found?)
         }
         "ProcessDetails" => {
             let process: zbus::OwnedFd = arguments(call)?;
-            reply(call, &helper.details(process.into())?)
+            reply(call, &helper.details(process.into()).await?)
         }
         other => {
             let other = crate::text::clip(other);

@@ -57,17 +57,17 @@ pub(super) async fn call(
         "Start" => {
             let (ids, project, environment): (Vec<String>, String, Environment) = arguments(call)?;
             let (which, environment) = (which(&ids, &project)?, sent(environment));
-            touched(call, handle.ask(|answer| Command::Start { which, environment, answer }).await?)
+            touched(call, handle.ask(|answer| permit.bound(Command::Start { which, environment, answer })).await?)
         }
         "Stop" => {
             let (ids, project, force): (Vec<String>, String, bool) = arguments(call)?;
             let which = which(&ids, &project)?;
-            touched(call, handle.ask(|answer| Command::Stop { which, force, answer }).await?)
+            touched(call, handle.ask(|answer| permit.bound(Command::Stop { which, force, answer })).await?)
         }
         "Restart" => {
             let (ids, project): (Vec<String>, String) = arguments(call)?;
             let which = which(&ids, &project)?;
-            touched(call, restart(api, arrived, which).await?)
+            touched(call, restart(api, arrived, permit, which).await?)
         }
         "Reload" => {
             let which = which(&arguments::<Vec<String>>(call)?, "")?;

@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::error::Fault;
 use super::serve::Api;
+use super::system::Permit;
 use crate::model::ServiceId;
 use crate::supervise::{Command, Selection};
 
@@ -41,13 +42,18 @@ impl Restarts {
 }
 
 /// Restarts these, or has them restarted already.
-pub(super) async fn restart(api: &Api, arrived: u64, which: Selection) -> Result<Vec<(ServiceId, bool)>, Fault> {
+pub(super) async fn restart(
+    api: &Api,
+    arrived: u64,
+    permit: &Permit,
+    which: Selection,
+) -> Result<Vec<(ServiceId, bool)>, Fault> {
     let all = api.handle.ask(|answer| Command::Report { which, resources: false, answer }).await?;
     let all: Vec<ServiceId> = all.into_iter().map(|report| report.id).collect();
     let due = api.restarts.due(arrived, all.clone());
     if !due.is_empty() {
         let which = Selection { ids: due.clone(), project: None };
-        let done = api.handle.ask(|answer| Command::Restart { which, answer }).await;
+        let done = api.handle.ask(|answer| permit.bound(Command::Restart { which, answer })).await;
         if let Err(refusal) = done {
             api.restarts.forget(&due);
             return Err(refusal.into());

@@ -9,6 +9,7 @@ use super::error::Fault;
 use super::manager::{arguments, reply, signal, whom};
 use super::restarts::restart;
 use super::serve::Api;
+use super::system::Permit;
 use crate::model::ServiceId;
 use crate::model::service::ServiceReport;
 use crate::supervise::{Command, Selection};
@@ -16,7 +17,7 @@ use crate::supervise::{Command, Selection};
 /// Answers one call.
 pub(super) async fn call(
     api: &Api,
-    arrived: u64,
+    (arrived, permit): (u64, &Permit),
     id: &ServiceId,
     method: &str,
     call: &Message,
@@ -24,12 +25,15 @@ pub(super) async fn call(
     let handle = &api.handle;
     let which = Selection { ids: vec![id.clone()], project: None };
     let touched = match method {
-        "Start" => handle.ask(|answer| Command::Start { which, environment: BTreeMap::new(), answer }).await?,
+        "Start" => {
+            let start = |answer| Command::Start { which, environment: BTreeMap::new(), answer };
+            handle.ask(|answer| permit.bound(start(answer))).await?
+        }
         "Stop" => {
             let force: bool = arguments(call)?;
-            handle.ask(|answer| Command::Stop { which, force, answer }).await?
+            handle.ask(|answer| permit.bound(Command::Stop { which, force, answer })).await?
         }
-        "Restart" => restart(api, arrived, which).await?,
+        "Restart" => restart(api, arrived, permit, which).await?,
         "Reload" => handle.ask(|answer| Command::Reload { which, answer }).await?,
         "Kill" => {
             let (word, number): (String, i32) = arguments(call)?;

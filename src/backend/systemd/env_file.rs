@@ -6,16 +6,10 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::model::ServiceId;
-
-fn path_of(dir: &Path, id: &ServiceId) -> PathBuf {
-    dir.join(id.as_str())
-}
-
-/// Writes the file of a service, whole or not at all, and says where it is.
-pub(super) fn write(dir: &Path, id: &ServiceId, env: &BTreeMap<String, String>) -> io::Result<PathBuf> {
+/// Writes the file of this name, whole or not at all, and says where it is.
+pub(super) fn write(dir: &Path, name: &str, env: &BTreeMap<String, String>) -> io::Result<PathBuf> {
     crate::paths::make_private(dir, rustix::process::geteuid().as_raw())?;
-    let (path, new) = (path_of(dir, id), dir.join(format!(".{id}.new")));
+    let (path, new) = (dir.join(name), dir.join(format!(".{name}.new")));
     let _ = std::fs::remove_file(&new);
     let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
     file.write_all(text(env).as_bytes())?;
@@ -23,9 +17,9 @@ pub(super) fn write(dir: &Path, id: &ServiceId, env: &BTreeMap<String, String>) 
     Ok(path)
 }
 
-/// Removes the file of a service.
-pub(super) fn remove(dir: &Path, id: &ServiceId) {
-    let _not_there = std::fs::remove_file(path_of(dir, id));
+/// Removes it.
+pub(super) fn remove(dir: &Path, name: &str) {
+    let _not_there = std::fs::remove_file(dir.join(name));
 }
 
 /// As systemd.exec(5) reads it: between double quotes, a backslash before `"`, `\`, `` ` `` and `$` counts.
@@ -56,11 +50,11 @@ mod tests {
         let dir = dir.path().join("env");
         let env = [("A", "plain"), ("B", "a \"q\" $HOME `x` \\ 'y'\nz")];
         let env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-        let path = write(&dir, &"x".parse().unwrap(), &env).unwrap();
+        let path = write(&dir, "x", &env).unwrap();
         let written = std::fs::read_to_string(&path).unwrap();
         assert_eq!(written, "A=\"plain\"\nB=\"a \\\"q\\\" \\$HOME \\`x\\` \\\\ 'y'\nz\"\n");
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        remove(&dir, &"x".parse().unwrap());
+        remove(&dir, "x");
         assert!(!path.exists());
     }
 }

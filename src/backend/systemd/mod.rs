@@ -10,10 +10,11 @@
 //! changes of a unit mean; `unit` makes its properties of a launch, `properties` those that the user
 //! adds; `link` keeps the connection; `ends` waits for the ends of main processes, `read` asks what
 //! they mean; `watch` reads the signals, which `references` asks for where nothing else will do, and
-//! the units anew where signals were lost. Each start makes a new unit of the same name: descriptors that were passed to a unit
+//! the units anew where signals were lost; `command` runs what a service needs beside it. Each start makes a new unit of the same name: descriptors that were passed to a unit
 //! are gone when it has ended.
 
 mod adopt;
+mod command;
 mod ends;
 mod env_file;
 mod explain;
@@ -38,13 +39,14 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
 use link::Link;
 use units::Units;
 
-use super::{Adoption, Backend, Launch, Marked, Placed, Reports, StartError};
+use super::{Adoption, Backend, Launch, Marked, Placed, Reports, StartError, Use};
 use crate::model::service::BackendKind;
 use crate::model::{ServiceId, Signal, Whom};
 use crate::observe::ProcFs;
@@ -124,6 +126,7 @@ struct Shared {
     stops: Semaphore,
     /// Services that may be without READY=1 at the same time.
     unready: Arc<Semaphore>,
+    commands: command::Commands,
     proc: ProcFs,
     cgroups: CgroupFs,
     /// The control group of the manager, as seen from here.
@@ -154,6 +157,7 @@ impl Systemd {
             turns: Semaphore::new(start::TURNS),
             stops: Semaphore::new(stop::STOPS),
             unready: Arc::new(Semaphore::new(start::UNREADY)),
+            commands: command::Commands::default(),
             manager_since: since,
             options,
             link,
@@ -213,6 +217,14 @@ impl Backend for Systemd {
 
     async fn marked(&self) -> io::Result<Vec<Marked>> {
         self.shared.marked().await
+    }
+
+    fn runs_commands(&self) -> bool {
+        self.shared.runs_commands()
+    }
+
+    async fn run_command(&self, launch: &Launch, what: Use, limit: Duration) -> Result<(), String> {
+        self.shared.run_command(launch, what, limit).await
     }
 }
 

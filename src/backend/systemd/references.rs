@@ -5,7 +5,7 @@
 //! For each reference the manager adds a match rule to its connection, as for each job until it is
 //! done, and a system bus (dbus-daemon) allows 512 of them: with more, PID 1 loses its bus, and
 //! everybody on the host their calls (seen on 252). So there are limits that stay below that
-//! together, for starts, stops and services that are not ready, too; and everything works without a
+//! together, for starts, stops, commands and services that are not ready, too; and everything works without a
 //! reference.
 
 use std::rc::Rc;

@@ -263,7 +263,7 @@ impl Shared {
         if self.options.scope != Scope::System {
             return Ok(None);
         }
-        let written = env_file::write(&self.options.env_dir, &launch.id, &launch.env);
+        let written = env_file::write(&self.options.env_dir, launch.id.as_str(), &launch.env);
         written.map(Some).map_err(|error| {
             let why = format!("its variables cannot be kept in {}: {error}", self.options.env_dir.display());
             StartError::Transient(why)

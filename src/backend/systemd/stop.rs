@@ -156,8 +156,9 @@ impl Shared {
             tracing::warn!(unit = %name, %error, "stays loaded");
         }
         self.units.forget(&unit);
+        self.commands.forget(id);
         if self.options.scope == Scope::System {
-            env_file::remove(&self.options.env_dir, id);
+            env_file::remove(&self.options.env_dir, id.as_str());
         }
     }
 }

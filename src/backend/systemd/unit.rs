@@ -83,6 +83,44 @@ pub(super) fn properties<'l>(
     Ok(all)
 }
 
+/// The properties of a command that runs beside a service: its job is done when it has ended, it is
+/// killed whole, and the manager keeps nothing of it and says nothing of it in the journal: `output` is
+/// read.
+pub(super) fn command<'l>(
+    launch: &'l Launch,
+    scope: Scope,
+    env_file: &Path,
+    output: &'l OwnedFd,
+) -> Result<Vec<Property<'l>>, StartError> {
+    let mut all: Vec<Property<'l>> = vec![
+        ("Description", launch.description.as_str().into()),
+        ("Slice", scope.slice().into()),
+        ("Type", "oneshot".into()),
+        ("Restart", "no".into()),
+        ("StartLimitIntervalUSec", 0_u64.into()),
+        ("CollectMode", "inactive-or-failed".into()),
+        ("AddRef", true.into()),
+        ("KillMode", "control-group".into()),
+        ("KillSignal", Signal::KILL.number().into()),
+        ("WorkingDirectory", path("the folder", &launch.cwd)?.into()),
+        ("SyslogIdentifier", launch.id.as_str().into()),
+        ("LogLevelMax", CRITICAL.into()),
+        ("ExecStart", Variant::new(vec![(path("the program", &launch.program)?, words(launch)?, false)])),
+        ("Environment", environment(launch, true)?.into()),
+        ("EnvironmentFiles", Variant::new(vec![(path("the variables", env_file)?, false)])),
+        ("StandardOutputFileDescriptor", Variant::from(Fd::from(output.as_fd()))),
+        ("StandardErrorFileDescriptor", Variant::from(Fd::from(output.as_fd()))),
+    ];
+    if let Some(user) = &launch.user {
+        all.push(("User", user.as_str().into()));
+    }
+    limits(launch, &mut all);
+    Ok(all)
+}
+
+/// The priority of syslog(3).
+const CRITICAL: i32 = 2;
+
 /// The order in which a shutdown stops units. A service does not name the services that it comes
 /// after: a unit that a loaded one names cannot be forgotten, and so not be made anew. Between the
 /// two is a gate, which is named by both and names none of them.
@@ -131,7 +169,7 @@ fn stop_timeout(ladder: &Ladder) -> Duration {
     polite.fold(Duration::ZERO, Duration::saturating_add).max(Duration::from_secs(1))
 }
 
-fn micros(duration: Duration) -> u64 {
+pub(super) fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 

@@ -64,9 +64,14 @@ impl Units {
     /// The unit of a service, known from now on.
     pub(super) fn of(&self, id: &ServiceId) -> io::Result<Rc<Unit>> {
         let name = name_of(id)?;
+        Ok(self.insert(id, name))
+    }
+
+    /// The unit of this name, which is something of this service, known from now on.
+    pub(super) fn insert(&self, id: &ServiceId, name: UnitName) -> Rc<Unit> {
         let mut all = self.0.borrow_mut();
         let unit = all.entry(name.object_path()).or_insert_with(|| Rc::new(Unit::new(id, name)));
-        Ok(Rc::clone(unit))
+        Rc::clone(unit)
     }
 
     /// The unit of a service, if it is known.

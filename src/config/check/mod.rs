@@ -131,8 +131,6 @@ impl Walk<'_> {
         let mut table = Map::new();
         for (name, node) in entries {
             self.below(&step(&name.name), name.at, |walk| match keys.iter().find(|key| key.name == name.name) {
-                // Of the two tables that have this key both hold commands of the daemon.
-                Some(key) if walk.rules.system && key.name == "exec" => walk.wrong(name.at, super::AS_ROOT),
                 Some(key) => {
                     if let Some(value) = walk.value(&key.kind, node) {
                         table.insert(name.name.clone(), value);

@@ -8,6 +8,7 @@ mod closing;
 mod diag;
 mod text;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 
@@ -61,6 +62,14 @@ pub(crate) fn holders(proc: &ProcFs, inodes: &[u64], candidates: &[u32]) -> Hold
         }
     }
     holders
+}
+
+/// Which of these sockets each of the candidates has open.
+pub(crate) fn holders_of(proc: &ProcFs, inodes: &BTreeSet<u64>, candidates: &[u32]) -> Vec<(u64, u32)> {
+    let open = |pid: &u32| proc.entry(*pid).ok()?.sockets();
+    let all = candidates.iter().filter_map(|pid| Some((*pid, open(pid)?)));
+    all.flat_map(|(pid, open)| open.into_iter().filter(|inode| inodes.contains(inode)).map(move |inode| (inode, pid)))
+        .collect()
 }
 
 /// Where these processes, or the cgroups with these ids, listen. `None` where it cannot be known:

@@ -20,6 +20,9 @@ struct Known<'a> {
     elsewhere: HashMap<u32, &'a Record>,
     /// Who must not be ended: provost, its daemon, recorded services, and whatever those descend from.
     needed: HashSet<u32>,
+    /// Whose processes are believed what their environment says; `None`: the caller's only, who sees
+    /// no others'.
+    trusted: Option<HashSet<u32>>,
 }
 
 /// Whether one process is an orphan.
@@ -42,8 +45,10 @@ fn yes(reason: impl Into<String>) -> Verdict {
 /// what is to be expected.
 pub(super) fn all(search: &Search<'_>, look: Look) -> Vec<Orphan> {
     let known = Known::new(search, &look);
+    // What says of itself that it is ours, and is not named otherwise, was not even asked about.
+    let counts = |seen: &Seen| seen.named || known.is_believed(seen);
     let judged: HashMap<u32, (Verdict, Seen)> =
-        look.seen.into_iter().map(|seen| (seen.process.pid(), (judge(&known, &seen), seen))).collect();
+        look.seen.into_iter().filter(counts).map(|seen| (seen.process.pid(), (judge(&known, &seen), seen))).collect();
     let is_below = |(verdict, seen): &(Verdict, Seen)| {
         let mut above = seen.ancestors.iter().filter_map(|pid| judged.get(pid));
         above.any(|(other, of)| {
@@ -75,7 +80,17 @@ impl<'a> Known<'a> {
             needed.insert(pid);
             needed.extend(ancestors(pid, &look.rows));
         }
-        Self { search, running, elsewhere, needed }
+        let trusted = (search.observer.caller().uid == 0).then(|| trusted(search.records));
+        Self { search, running, elsewhere, needed, trusted }
+    }
+
+    /// Whether the mark in its environment counts. Everybody may put it there: for root it counts
+    /// only of who runs services, and of what is in a unit that provost has made.
+    fn is_believed(&self, seen: &Seen) -> bool {
+        let Some(trusted) = &self.trusted else { return true };
+        let in_unit = matches!(&seen.place, Place::SystemUnit { .. }) && own_unit(&seen.place).is_some();
+        let ours = |uids: crate::model::Uids| [uids.real, uids.effective].iter().all(|uid| trusted.contains(uid));
+        in_unit || seen.process.uids.is_some_and(ours)
     }
 
     fn runs(&self, record: &Record) -> bool {
@@ -107,7 +122,7 @@ impl<'a> Known<'a> {
     }
 
     fn own_mark<'s>(&self, seen: &'s Seen) -> Option<&'s ServiceId> {
-        let (instance, service) = seen.mark.as_ref()?;
+        let (instance, service) = seen.mark.as_ref().filter(|_| self.is_believed(seen))?;
         (self.search.instance == Some(instance.as_str())).then_some(service)
     }
 
@@ -128,6 +143,16 @@ impl<'a> Known<'a> {
             reason: verdict.reason.clone(),
         }
     }
+}
+
+/// Root, and whoever services run as.
+fn trusted(records: &[Record]) -> HashSet<u32> {
+    let users: HashSet<&str> = records.iter().filter_map(|record| record.spec.user.as_deref()).collect();
+    let uid = |name: &str| match name.parse() {
+        Ok(uid) => Some(uid),
+        Err(_) => nix::unistd::User::from_name(name).ok().flatten().map(|user| user.uid.as_raw()),
+    };
+    users.into_iter().filter_map(uid).chain([0]).collect()
 }
 
 /// The record of whose process it is a descendant, or in whose session it is.
@@ -182,7 +207,7 @@ fn marked(known: &Known<'_>, service: &ServiceId) -> Verdict {
 }
 
 fn by_name(known: &Known<'_>, seen: &Seen) -> Verdict {
-    if let Some((_, service)) = &seen.mark {
+    if let Some((_, service)) = seen.mark.as_ref().filter(|_| known.is_believed(seen)) {
         return no(format!("it belongs to service {service} of another instance of provost"));
     }
     let own = known.search.observer.caller().uid;

@@ -106,3 +106,45 @@ fn the_keeper_of_output_is_none() {
     keeper.process.cmdline = words.to_vec();
     assert_eq!(judged(&keeper), (false, "it keeps the output of services for provost, and ends by itself".to_owned()));
 }
+
+#[test]
+fn root_believes_the_mark_of_nobody_who_runs_no_service() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let observer = runtime.block_on(Observer::new(Units::Both)).unwrap();
+    if observer.caller().uid != 0 {
+        return;
+    }
+    let mut spec = crate::model::service::ServiceSpec::new("a".parse().unwrap(), vec!["x".to_owned()], "/".into());
+    spec.user = Some("4711".to_owned());
+    let records = [Record::new(spec, 0)];
+    let search = Search {
+        observer: &observer,
+        instance: Some("own"),
+        records: &records,
+        elsewhere: &[],
+        daemon: None,
+        marked: &[],
+        names: &[],
+    };
+    let found = |place: Place, real: u32, effective: u32| {
+        let mut seen = seen(place, Parent::Init);
+        seen.named = false;
+        seen.mark = Some(("own".to_owned(), "gone".parse().unwrap()));
+        seen.process.uids = Some(Uids { real, effective, saved: effective });
+        all(&search, Look { seen: vec![seen], rows: Default::default() })
+    };
+    for (place, real, effective, counts) in [
+        (session(), 1001, 1001, false),
+        (user_unit("provost-a.service"), 1001, 1001, false),
+        // A program of root's that a user has started keeps the user's environment.
+        (session(), 1001, 0, false),
+        (session(), 0, 0, true),
+        (session(), 4711, 4711, true),
+        (unit("provost-gone.service"), 1001, 1001, true),
+        (unit("cron.service"), 1001, 1001, false),
+    ] {
+        let found = found(place.clone(), real, effective);
+        assert_eq!(found.iter().any(|one| one.orphan), counts, "{place:?} {real} {effective}: {found:?}");
+        assert_eq!(found.is_empty(), !counts, "{found:?}");
+    }
+}

@@ -4,8 +4,9 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::time::Duration;
 
-use crate::backend::{Adoption, Backend, Launch, Marked, Placed, StartError};
+use crate::backend::{Adoption, Backend, Launch, Marked, Placed, StartError, Use};
 use crate::model::service::BackendKind;
 use crate::model::{ServiceId, Signal, Whom};
 use crate::registry::Record;
@@ -26,6 +27,8 @@ pub(super) trait AnyBackend {
     fn release<'a>(&'a self, id: &'a ServiceId) -> Later<'a, ()>;
     fn processes(&self, id: &ServiceId) -> Vec<u32>;
     fn marked(&self) -> Later<'_, io::Result<Vec<Marked>>>;
+    fn runs_commands(&self) -> bool;
+    fn run_command<'a>(&'a self, launch: &'a Launch, what: Use, limit: Duration) -> Later<'a, Result<(), String>>;
 }
 
 struct Erased<B>(B);
@@ -70,6 +73,14 @@ impl<B: Backend> AnyBackend for Erased<B> {
 
     fn marked(&self) -> Later<'_, io::Result<Vec<Marked>>> {
         Box::pin(self.0.marked())
+    }
+
+    fn runs_commands(&self) -> bool {
+        self.0.runs_commands()
+    }
+
+    fn run_command<'a>(&'a self, launch: &'a Launch, what: Use, limit: Duration) -> Later<'a, Result<(), String>> {
+        Box::pin(self.0.run_command(launch, what, limit))
     }
 }
 

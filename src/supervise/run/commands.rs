@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::orphans::Wanted;
 use super::service::Held;
 use super::{Done, Supervisor};
+use crate::backend::Use;
 use crate::model::service::{Desired, EventKind, Reload};
 use crate::model::{ServiceId, Signal, Whom};
 use crate::supervise::machine::Event;
-use crate::supervise::{Answer, Command, Refusal, Selection, readiness};
+use crate::supervise::readiness::{self, Commands};
+use crate::supervise::{Answer, Command, Refusal, Selection};
 
 /// Of each service that was meant: whether there was anything to do.
 pub(super) type Outcomes = Vec<(ServiceId, bool)>;
@@ -31,6 +33,8 @@ impl Supervisor {
             Command::Kill { which, signal, whom, answer } => self.kill(&which, signal, whom, answer),
             Command::Enable { which, enabled, answer } => reply(answer, self.enable(&which, enabled)),
             Command::Remove { which, answer } => reply(answer, self.remove(&which)),
+            Command::Reach { which, what, answer } => reply(answer, self.reach(&which, what)),
+            Command::Bounded { allowed, command } => self.on_bounded(&allowed, *command),
             Command::Report { which, resources, answer } => reply(answer, self.report(&which, resources)),
             Command::Orphans { query, answer } => self.orphans(Wanted::Find(query, answer)),
             Command::CleanOrphans { query, force, answer } => self.orphans(Wanted::Clean(query, force, answer)),
@@ -171,7 +175,7 @@ impl Supervisor {
         let tell = self.tell.clone();
         tokio::task::spawn_local(async move {
             let mut outcomes = Outcomes::new();
-            for ((how, shown, env, cwd), backend, id) in work {
+            for ((how, shown, commands), backend, id) in work {
                 let Some(backend) = backend else {
                     outcomes.push((id, false));
                     continue;
@@ -180,7 +184,10 @@ impl Supervisor {
                     Reload::Signal(signal) => {
                         backend.signal(&id, signal, Whom::Main).await.map_err(|error| error.to_string())
                     }
-                    Reload::Exec(argv) => readiness::run(argv, shown, RELOAD, &env, &cwd).await,
+                    Reload::Exec(argv) => match &commands {
+                        Some(commands) => readiness::run(argv, shown, RELOAD, commands).await,
+                        None => Err("it does not run".to_owned()),
+                    },
                 };
                 if let Err(why) = result {
                     return reply(answer, Err(Refusal::Failed(format!("{id} cannot be reloaded: {why}"))));
@@ -198,7 +205,6 @@ impl Supervisor {
         let failed = |why: String| Refusal::Failed(format!("{id} cannot be reloaded: {why}"));
         let Some(service) = self.services.get(id) else { return Err(failed("it is gone".to_owned())) };
         let record = service.record();
-        self.check_commands(&record).map_err(failed)?;
         let resolved = self.resolve(&record).map_err(failed)?;
         let Some(how) = resolved.reload else {
             return Err(failed("its config does not say how (reload = { signal = \"HUP\" }); restart it".to_owned()));
@@ -207,7 +213,14 @@ impl Supervisor {
             Some(Reload::Exec(words)) => words,
             _ => Vec::new(),
         };
-        Ok((how, shown, self.environment(&record, resolved.env), resolved.cwd))
+        let env = self.environment(&record, resolved.env);
+        let commands = match &how {
+            Reload::Exec(_) if service.machine.is_alive() => {
+                Some(self.commands(&record, Use::Reload, env, resolved.cwd).map_err(failed)?)
+            }
+            _ => None,
+        };
+        Ok((how, shown, commands))
     }
 
     /// Whether it is to run, as far as anybody asked.
@@ -216,15 +229,15 @@ impl Supervisor {
     }
 }
 
-/// A reload, its command as messages name it, and its environment and folder.
-type HowReload = (Reload, Vec<String>, BTreeMap<String, String>, std::path::PathBuf);
+/// A reload, its command as messages name it, and how that is run.
+type HowReload = (Reload, Vec<String>, Option<Commands>);
 
 /// Whoever asked may have gone.
 pub(super) fn reply<T>(answer: Answer<T>, result: Result<T, Refusal>) {
     let _ = answer.send(result);
 }
 
-fn refuse(command: Command) {
+pub(super) fn refuse(command: Command) {
     match command {
         Command::Load { answer, .. } | Command::Define { answer, .. } | Command::ReloadConfig { answer } => {
             reply(answer, Err(Refusal::Ending));
@@ -236,6 +249,8 @@ fn refuse(command: Command) {
         | Command::Kill { answer, .. }
         | Command::Enable { answer, .. }
         | Command::Remove { answer, .. } => reply(answer, Err(Refusal::Ending)),
+        Command::Reach { answer, .. } => reply(answer, Err(Refusal::Ending)),
+        Command::Bounded { command, .. } => refuse(*command),
         Command::Report { answer, .. } => reply(answer, Err(Refusal::Ending)),
         Command::Orphans { answer, .. } => reply(answer, Err(Refusal::Ending)),
         Command::CleanOrphans { answer, .. } => reply(answer, Err(Refusal::Ending)),

@@ -4,12 +4,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::backends::AnyBackend;
-use super::service::Held;
+use super::service::{Checked, Held};
 use super::{Done, Supervisor};
+use crate::backend::Use;
 use crate::model::service::{Check, EventKind, ServiceState};
 use crate::model::{ServiceId, Whom};
 use crate::supervise::machine::{Effect, Event};
-use crate::supervise::readiness;
+use crate::supervise::readiness::{self, Commands};
 
 /// How soon it is looked again whether anything of a stopped tree is left, and how much later each time.
 const LOOK: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(500));
@@ -93,10 +94,17 @@ impl Supervisor {
         };
         let (tell, own, log_match) = (self.tell.clone(), id.clone(), self.log_match.clone());
         let record = service.record().clone();
+        let Checked { ready, shown, env, cwd } = checked;
+        let commands = match &ready.check {
+            Check::Exec(_) => self.commands(&record, Use::Check, env, cwd),
+            _ => Ok(Commands::Children(env, cwd)),
+        };
+        let commands = match commands {
+            Ok(commands) => commands,
+            Err(why) => return self.queue.push_back((id.clone(), Event::NotReady { run, why })),
+        };
         let wait = tokio::task::spawn_local(async move {
-            let (ready, env, cwd) = (checked.ready, checked.env, checked.cwd);
-            let shown = &checked.shown;
-            let asked = readiness::wait_ready(&ready.check, shown, ready.timeout.0, ready.interval.0, &env, &cwd);
+            let asked = readiness::wait_ready(&ready.check, &shown, ready.timeout.0, ready.interval.0, &commands);
             let result = match &ready.check {
                 Check::Log(pattern) => {
                     let told = async {

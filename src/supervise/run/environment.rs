@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::Supervisor;
-use crate::model::ServiceId;
+use crate::model::{Instance, ServiceId};
 use crate::registry::Record;
 
 /// What a service gets of the daemon's own environment: who and where it is, its language.
@@ -82,6 +82,39 @@ impl Supervisor {
         ];
         all.extend(mark.map(|(name, value)| (name.to_owned(), value)));
         all
+    }
+}
+
+/// A value that is shorter tells nothing, and stands in words by chance.
+const SECRET: usize = 6;
+
+impl Supervisor {
+    /// What is told of a service of the system, which everybody may read: with its variables as they
+    /// are written, and not what they stand for.
+    pub(super) fn unexpanded(&self, id: &ServiceId, mut text: String) -> String {
+        let Some(service) = self.services.get(id).filter(|_| self.places.instance == Instance::System) else {
+            return text;
+        };
+        let record = service.record();
+        let mut values: Vec<(String, String)> = self.own_values(&record);
+        // What holds another one is looked for first.
+        values.sort_by_key(|(_, value)| std::cmp::Reverse(value.len()));
+        for (name, value) in values.iter().filter(|(_, value)| value.len() >= SECRET) {
+            if text.contains(value.as_str()) {
+                text = text.replace(value.as_str(), &format!("${{{name}}}"));
+            }
+        }
+        text
+    }
+
+    /// The variables of its config and its env_file, and those of the environment that it names.
+    fn own_values(&self, record: &Record) -> Vec<(String, String)> {
+        let (environment, _) = self.lookup(record);
+        let named = crate::config::environment_names(std::slice::from_ref(&record.spec));
+        let named = named.into_iter().filter_map(|name| Some((name.clone(), environment.get(&name)?.clone())));
+        let own = self.resolve(record).map(|resolved| resolved.env).unwrap_or_default();
+        let told = |name: &str| name == "PORT" || name.starts_with("PROVOST_") || name.ends_with("_DEVICES");
+        named.chain(own.into_iter().filter(|(name, _)| !told(name))).collect()
     }
 }
 

@@ -7,6 +7,8 @@
 //!
 //! * `commands`, `select`, `define`, `project`: what others ask for
 //! * `effects`, `prepare`, `environment`, `launch`: what a machine wants done
+//! * `reach`: what a command would touch besides what it names
+//! * `beside`: how the commands that a service needs are run
 //! * `turns`: how many starts are under way at once
 //! * `orphans`: what runs and is in no record
 //! * `recover`: what becomes of the records when a daemon starts
@@ -14,6 +16,7 @@
 //! * `tell`, `report`, `save`: what is said, and what is kept
 
 mod backends;
+mod beside;
 mod commands;
 mod define;
 mod effects;
@@ -23,6 +26,7 @@ mod launch;
 mod orphans;
 mod prepare;
 mod project;
+mod reach;
 mod recover;
 mod report;
 mod save;
@@ -295,9 +299,22 @@ impl Supervisor {
         self.save();
     }
 
+    fn said(&self, id: &ServiceId, error: StartError) -> StartError {
+        match error {
+            StartError::Permanent(why) => StartError::Permanent(self.unexpanded(id, why)),
+            StartError::Transient(why) => StartError::Transient(self.unexpanded(id, why)),
+        }
+    }
+
     /// Tells a machine, and does what it wants.
     fn handle(&mut self, id: ServiceId, event: Event) {
         let now = self.now();
+        let event = match event {
+            Event::NotReady { run, why } => Event::NotReady { run, why: self.unexpanded(&id, why) },
+            Event::NotPrepared { run, error } => Event::NotPrepared { run, error: self.said(&id, error) },
+            Event::NotStarted { run, error } => Event::NotStarted { run, error: self.said(&id, error) },
+            other => other,
+        };
         let Some(service) = self.services.get_mut(&id) else { return };
         let was_alive = service.machine.is_alive();
         let effects = service.machine.on_event(now, event);

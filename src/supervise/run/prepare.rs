@@ -107,7 +107,7 @@ impl Supervisor {
     fn prepared(&mut self, id: &ServiceId) -> Result<(), StartError> {
         let Some(service) = self.services.get(id) else { return Ok(()) };
         let backend = self.choose_backend(id)?;
-        self.check_commands(&service.record()).map_err(permanent)?;
+        self.check_commands(&service.record(), backend).map_err(permanent)?;
         let resolved = self.resolve(&service.record()).map_err(permanent)?;
         let record = service.record();
         let Resolved { argv, env, cwd, socket, pid_file, ready, ready_shown, .. } = resolved;
@@ -164,14 +164,6 @@ impl Supervisor {
         std::iter::once(usual).chain(own).collect()
     }
 
-    /// The system instance runs no command for a service, whoever described it and when.
-    pub(super) fn check_commands(&self, record: &Record) -> Result<(), String> {
-        match self.places.instance {
-            Instance::System => crate::config::check_of_system(&record.spec).map_err(|error| error.to_string()),
-            _ => Ok(()),
-        }
-    }
-
     /// Replaces the variables of a service, as they are now.
     pub(super) fn resolve(&self, record: &Record) -> Result<Resolved, String> {
         let file = match &record.spec.env_file {
@@ -217,7 +209,7 @@ fn is_program(path: &Path) -> bool {
 }
 
 /// The program in the service's own PATH, or from its folder.
-fn find_program(name: &str, env: &BTreeMap<String, String>, cwd: &Path) -> Result<PathBuf, String> {
+pub(super) fn find_program(name: &str, env: &BTreeMap<String, String>, cwd: &Path) -> Result<PathBuf, String> {
     if name.contains('/') {
         let path = cwd.join(name);
         let why = match fs::metadata(&path) {

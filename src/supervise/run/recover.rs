@@ -154,7 +154,6 @@ impl Supervisor {
     pub(super) fn check_of(&self, id: &ServiceId) -> Result<Checked, String> {
         let Some(service) = self.services.get(id) else { return Err("it is gone".to_owned()) };
         let record = service.record();
-        self.check_commands(&record)?;
         let resolved = self.resolve(&record)?;
         let ready = resolved.ready.ok_or("it has no check any more")?;
         let shown = resolved.ready_shown.ok_or("it has no check any more")?;

@@ -14,8 +14,11 @@ use super::Caller;
 use super::logs::Streams;
 use crate::model::ServiceId;
 use crate::polkit::{Answer, Authority};
-use crate::supervise::{Command, Selection};
+use crate::supervise::{Command, Selection, Touch};
 use crate::systemd::CallError;
+
+/// For starting, stopping and the like of a service.
+pub(super) const MANAGE: &str = "org.provost.manage-services";
 
 /// Who calls, and who says what they may do.
 #[derive(Debug, Clone)]
@@ -37,8 +40,8 @@ pub(crate) struct Asking {
 pub(crate) enum Permit {
     /// All that it names: the owner calls, or the method touches no services by their names.
     Everything,
-    /// These services, however they were named.
-    Only(Ids),
+    /// These services, however they were named, and on their account some others.
+    Only(Ids, Vec<ServiceId>),
     /// None: it names what is not there, and polkit was asked nothing.
     Nothing,
 }
@@ -48,8 +51,8 @@ pub(crate) enum Permit {
 pub(crate) struct Ids(Vec<ServiceId>);
 
 impl Permit {
-    fn only(ids: Vec<ServiceId>) -> Self {
-        if ids.is_empty() { Self::Nothing } else { Self::Only(Ids(ids)) }
+    fn only(ids: Vec<ServiceId>, others: Vec<ServiceId>) -> Self {
+        if ids.is_empty() { Self::Nothing } else { Self::Only(Ids(ids), others) }
     }
 
     /// What is meant, as far as it may be touched.
@@ -59,9 +62,19 @@ impl Permit {
     pub(crate) fn narrow(&self, which: Selection) -> Result<Selection, Fault> {
         match self {
             Self::Everything => Ok(which),
-            Self::Only(ids) => Ok(ids.selection()),
+            Self::Only(ids, _) => Ok(ids.selection()),
             Self::Nothing => Err(none()),
         }
+    }
+
+    /// The command, which touches nothing that polkit was not asked about.
+    pub(crate) fn bound(&self, command: Command) -> Command {
+        let allowed = match self {
+            Self::Everything => return command,
+            Self::Only(ids, others) => ids.0.iter().chain(others).cloned().collect(),
+            Self::Nothing => Vec::new(),
+        };
+        Command::Bounded { allowed, command: Box::new(command) }
     }
 }
 
@@ -122,12 +135,38 @@ impl Asking {
                 Access::Services(verb) => {
                     let mut details = vec![of(), ("verb", verb.to_owned())];
                     details.extend_from_slice(&sent);
-                    self.may("org.provost.manage-services", &details, &format!("{verb} {id}")).await?;
+                    self.may(MANAGE, &details, &format!("{verb} {id}")).await?;
                 }
                 _ => self.may("org.provost.read-logs", &[of()], &format!("read the log of {id}")).await?,
             }
         }
-        Ok(Permit::only(ids))
+        let touch = match access {
+            Access::Services(verb) => Touch::of(verb),
+            _ => None,
+        };
+        let others = match touch {
+            Some(what) => self.may_others(api, &ids, what).await?,
+            None => Vec::new(),
+        };
+        Ok(Permit::only(ids, others))
+    }
+
+    /// The others that are touched on account of these, each of which polkit is asked about as well:
+    /// those that they come after are started, those that come after them are stopped.
+    async fn may_others(&self, api: &Api, ids: &[ServiceId], what: Touch) -> Result<Vec<ServiceId>, Fault> {
+        let mut allowed: Vec<ServiceId> = Vec::new();
+        for (id, what) in others(api, ids, what).await? {
+            let names: Vec<&str> = ids.iter().map(ServiceId::as_str).collect();
+            let on = crate::text::clip(&names.join(" "));
+            let because = match what {
+                Touch::Stop => format!("{} {id}, which comes after {on} and would stop with it", what.verb()),
+                _ => format!("{} {id}, after which {on} comes", what.verb()),
+            };
+            let details = [("id", id.to_string()), ("verb", what.verb().to_owned())];
+            self.may(MANAGE, &details, &because).await?;
+            allowed.push(id);
+        }
+        Ok(allowed)
     }
 
     /// What polkit says of a verb for a service, without a prompt.
@@ -178,6 +217,15 @@ impl Asking {
             }
         }
     }
+}
+
+/// What would be touched besides these.
+pub(super) async fn others(api: &Api, ids: &[ServiceId], what: Touch) -> Result<Vec<(ServiceId, Touch)>, Fault> {
+    let Some(which) = Some(ids.to_vec()).filter(|ids| !ids.is_empty()) else { return Ok(Vec::new()) };
+    let which = Selection { ids: which, project: None };
+    let mut reached = api.handle.ask(|answer| Command::Reach { which, what, answer }).await?;
+    reached.retain(|(id, _)| !ids.contains(id));
+    Ok(reached)
 }
 
 /// What a call names, in words for a person.
@@ -283,9 +331,9 @@ mod tests {
     #[test]
     fn nothing_is_never_everything() {
         let all = Selection::default;
-        assert!(Permit::only(Vec::new()).narrow(all()).is_err());
+        assert!(Permit::only(Vec::new(), Vec::new()).narrow(all()).is_err());
         let one: ServiceId = "a".parse().unwrap();
-        assert_eq!(Permit::only(vec![one.clone()]).narrow(all()).unwrap().ids, [one]);
+        assert_eq!(Permit::only(vec![one.clone()], Vec::new()).narrow(all()).unwrap().ids, [one]);
     }
 
     #[test]

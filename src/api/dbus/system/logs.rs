@@ -68,7 +68,7 @@ pub(crate) async fn logs(
     let owner = || Fault::standard("NotSupported", "the owner reads the files and the journal without the daemon");
     let asking = asking.ok_or_else(owner)?;
     let ids = match permit {
-        Permit::Only(ids) => Some(ids),
+        Permit::Only(ids, _) => Some(ids),
         Permit::Nothing => None,
         Permit::Everything => return Err(owner()),
     };

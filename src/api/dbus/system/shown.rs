@@ -3,10 +3,11 @@
 use super::super::error::Fault;
 use super::super::serve::Api;
 use super::Asking;
-use crate::model::Action;
+use super::gate::{MANAGE, others};
 use crate::model::service::ServiceReport;
+use crate::model::{Action, ServiceId};
 use crate::polkit::Answer;
-use crate::supervise::{Command, Orphan, Selection};
+use crate::supervise::{Command, Orphan, Selection, Touch};
 
 /// A report as this caller may see it. A command line may hold a key: others than root see that of
 /// a service only while it runs, as `/proc` shows it to them, and not where this host hides it.
@@ -73,19 +74,30 @@ pub(crate) async fn explain(
         for verb in verbs {
             let verdict = match asking {
                 None => "allowed",
-                Some(asking) => {
-                    let details = [("id", report.id.to_string()), ("verb", verb.clone())];
-                    match asking.verdict("org.provost.manage-services", &details).await {
-                        Ok(Answer::Allowed) => "allowed",
-                        Ok(Answer::NeedsPassword) => "needs-password",
-                        Ok(Answer::Denied) | Err(_) => "denied",
-                    }
-                }
+                Some(asking) => verdict(api, asking, &report.id, verb).await?,
             };
             verdicts.push((report.id.to_string(), verb.clone(), verdict.to_owned()));
         }
     }
     Ok(verdicts)
+}
+
+/// The worst of what polkit says of a service and of the others that are touched on its account.
+async fn verdict(api: &Api, asking: &Asking, id: &ServiceId, verb: &str) -> Result<&'static str, Fault> {
+    let mut asked = vec![(id.clone(), verb.to_owned())];
+    if let Some(touch) = Touch::of(verb) {
+        let others = others(api, std::slice::from_ref(id), touch).await?;
+        asked.extend(others.into_iter().map(|(id, touch)| (id, touch.verb().to_owned())));
+    }
+    let mut worst = "allowed";
+    for (id, verb) in asked {
+        match asking.verdict(MANAGE, &[("id", id.to_string()), ("verb", verb)]).await {
+            Ok(Answer::Allowed) => {}
+            Ok(Answer::NeedsPassword) => worst = "needs-password",
+            Ok(Answer::Denied) | Err(_) => return Ok("denied"),
+        }
+    }
+    Ok(worst)
 }
 
 #[cfg(test)]

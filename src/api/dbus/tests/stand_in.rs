@@ -111,6 +111,10 @@ fn answer(all: &mut BTreeMap<ServiceId, ServiceReport>, events: &broadcast::Send
         Command::Report { which, answer, .. } => {
             let _ = answer.send(select(&which).map(|ids| ids.iter().map(|id| all[id].clone()).collect()));
         }
+        Command::Reach { which, what, answer } => {
+            let _ = answer.send(select(&which).map(|ids| ids.into_iter().map(|id| (id, what)).collect()));
+        }
+        Command::Bounded { command, .. } => self::answer(all, events, *command),
         Command::Orphans { answer, .. } => {
             let _ = answer.send(Ok(Vec::new()));
         }

@@ -137,11 +137,8 @@ fn the_system_instance_starts_nothing_that_would_have_it_run_commands() {
         for id in ["a", "b"] {
             rig.becomes(id, ServiceState::Failed).await;
             let report = rig.report(id).await;
-            assert!(format!("{report:?}").contains("runs no commands besides"), "{report:?}");
+            assert!(format!("{report:?}").contains("runs commands only as units"), "{report:?}");
         }
-        let which = which("b");
-        let refused = rig.handle.ask(|answer| Command::Reload { which, answer }).await.unwrap_err().to_string();
-        assert!(refused.contains("reload.exec: the system instance"), "{refused}");
     });
 }
 
@@ -160,5 +157,31 @@ fn the_system_instance_reads_no_env_file_of_others() {
         rig.becomes("a", ServiceState::Failed).await;
         let report = format!("{:?}", rig.report("a").await);
         assert!(report.contains("env_file /") && !report.contains("hush"), "{report}");
+    });
+}
+
+#[test]
+fn errors_of_the_system_show_variables_as_they_are_written() {
+    simulated(async |dir| {
+        let places = Places { instance: crate::model::Instance::System, ..Places::below(dir) };
+        let mut rig = Rig::at(World::default(), places);
+        let file = Files(dir).write("a.env", "KEY=swordfish\n");
+        let with = |id: &str, change: fn(&mut ServiceSpec)| {
+            let mut spec = spec(id, "");
+            spec.env_file = Some(file.clone());
+            change(&mut spec);
+            spec
+        };
+        let specs = [
+            with("a", |spec| spec.cwd = "/none${PATH}".into()),
+            with("b", |spec| spec.program = crate::model::service::Program::Command(vec!["/none/${KEY}".to_owned()])),
+        ];
+        rig.define(specs).await.unwrap();
+        rig.start("a b").await.unwrap();
+        for (id, written) in [("a", "/none${PATH}"), ("b", "/none/${KEY}")] {
+            rig.becomes(id, ServiceState::Failed).await;
+            let said = rig.report(id).await.last_error.unwrap_or_default();
+            assert!(said.contains(written) && !said.contains("swordfish") && !said.contains("/usr/bin"), "{said}");
+        }
     });
 }

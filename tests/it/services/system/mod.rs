@@ -2,8 +2,10 @@
 //! from the others.
 
 mod asked;
+mod commands;
 mod flood;
 mod idle;
+mod others;
 mod trust;
 
 use crate::rig::{PolkitRule, Result, Rig, eventually};
@@ -16,9 +18,36 @@ const CONFIG: &str = "/etc/provost/provost.toml";
 
 pub fn register(trials: &mut Trials) {
     asked::register(trials);
+    commands::register(trials);
     flood::register(trials);
     idle::register(trials);
+    others::register(trials);
     trust::register(trials);
+}
+
+/// What leaves the rig another than it was.
+pub fn register_last(trials: &mut Trials) {
+    trials.exclusive("system::bus_anew", bus_anew);
+}
+
+/// A bus that is restarted under the daemon: systemd ends the daemon, whose name is gone, and the first who asks over the
+/// new bus has it back; its services have not noticed.
+fn bus_anew(rig: &Rig) -> Result<()> {
+    with_config(rig, "[service.llm]\ncommand = ['sleep', '1000']\n", || {
+        let (eve, patience) = (rig.as_user("eve"), std::time::Duration::from_secs(60));
+        eve.run(["provost", "--system", "list"])?.ok()?;
+        let before = up(rig, "llm")?;
+        rig.systemctl(["restart", "dbus.service"])?;
+        for unit in ["systemd-logind.service", "polkit.service"] {
+            rig.systemctl(["restart", unit])?;
+        }
+        crate::rig::until("it is served again", patience, || pid_of(rig, "llm").is_ok_and(|pid| pid != 0))?;
+        expect!(pid_of(rig, "llm")? == before, "its service was restarted");
+        let _rule = allow(rig, "watson", "llm", &["restart"])?;
+        rig.as_user("watson").run(["provost", "restart", "llm"])?.ok()?;
+        expect!(up(rig, "llm")? != before, "it was not restarted");
+        Ok(())
+    })
 }
 
 /// Runs `body` with the system's daemon there, and this config.

@@ -1,0 +1,87 @@
+//! How the commands that a service needs beside it are run: whether it is ready, that it reads its
+//! configuration again. The system instance runs none as root: where nobody else can, it refuses.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use super::Supervisor;
+use super::backends::AnyBackend;
+use super::prepare::find_program;
+use crate::backend::{Launch, Use};
+use crate::model::Instance;
+use crate::model::service::{BackendKind, Check, Reload};
+use crate::registry::Record;
+use crate::supervise::readiness::Commands;
+
+impl Supervisor {
+    /// Whether the commands of a service can be run by this backend.
+    ///
+    /// # Errors
+    /// The key that asks for one, and what to write instead.
+    pub(super) fn check_commands(&self, record: &Record, backend: BackendKind) -> Result<(), String> {
+        let ready = record.spec.ready.as_ref().is_some_and(|ready| matches!(ready.check, Check::Exec(_)));
+        let key = match &record.spec.reload {
+            _ if ready => "ready.exec",
+            Some(Reload::Exec(_)) => "reload.exec",
+            _ => return Ok(()),
+        };
+        match self.backends.get(backend) {
+            Some(backend) if self.is_confined(&*backend) => Ok(()),
+            _ => Err(format!("{key}: {AS_ROOT}")),
+        }
+    }
+
+    /// How this command of a service is run.
+    pub(super) fn commands(
+        &self,
+        record: &Record,
+        what: Use,
+        env: BTreeMap<String, String>,
+        cwd: PathBuf,
+    ) -> Result<Commands, String> {
+        let backend = record.backend.and_then(|kind| self.backends.get(kind));
+        let Some(backend) = backend.filter(|backend| self.is_confined(&**backend)) else {
+            return Err(AS_ROOT.to_owned());
+        };
+        if !backend.runs_commands() {
+            return Ok(Commands::Children(env, cwd));
+        }
+        let words = match what {
+            Use::Check => "whether it is ready",
+            Use::Reload => "reload",
+        };
+        let launch = Launch {
+            id: record.id.clone(),
+            description: format!("{}: {words}", record.id),
+            program: PathBuf::new(),
+            argv: Vec::new(),
+            cwd,
+            env,
+            limits: record.spec.limits.clone(),
+            user: record.spec.user.clone(),
+            stop: record.spec.stop.clone(),
+            notify: false,
+            log_file: false,
+            systemd: record.spec.systemd.clone(),
+            after: Vec::new(),
+            needed: false,
+        };
+        Ok(Commands::Bounded(Box::new(move |argv, limit| {
+            let (backend, launch) = (Rc::clone(&backend), launch.clone());
+            Box::pin(async move {
+                let program = find_program(&argv[0], &launch.env, &launch.cwd)?;
+                backend.run_command(&Launch { program, argv, ..launch }, what, limit).await
+            })
+        })))
+    }
+
+    /// A command that it has run is not the daemon's child, or that is the user's own.
+    fn is_confined(&self, backend: &dyn AnyBackend) -> bool {
+        self.places.instance != Instance::System || backend.runs_commands()
+    }
+}
+
+/// Why the system instance may not run a command itself.
+const AS_ROOT: &str = "the system instance runs commands only as units of systemd: here it would be as root; \
+                       ready is checked with http, tcp, unix, log or notify, reload is done with a signal";
