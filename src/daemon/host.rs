@@ -24,6 +24,8 @@ use crate::supervise::{Command, Handle, Refusal, Selection, Stop};
 
 /// How long what is under way when the daemon ends may take.
 const ANSWERS: Duration = Duration::from_secs(20);
+/// How soon the end of a bus is read.
+const NOTICED: Duration = Duration::from_millis(100);
 
 /// A daemon that runs.
 pub(crate) struct Daemon {
@@ -213,7 +215,13 @@ impl Daemon {
                 Reason::Signal(name) => {
                     tracing::info!("{name}: ending");
                     let stop = on_stop(self.on_stop, self.options.foreground);
-                    return self.finish(stop).await.map(|()| Ended::Done);
+                    let bus_gone = self.has_lost_the_bus().await;
+                    self.finish(stop).await?;
+                    if bus_gone {
+                        let why = "the system bus has gone; the services run on, and who started this starts it again";
+                        return Err(Error::Act(crate::act::ActError::Failed(why.to_owned())));
+                    }
+                    return Ok(Ended::Done);
                 }
                 Reason::Request(Request::Exit(stop)) => {
                     tracing::info!("asked to end (services: {})", stop.as_str());
@@ -239,6 +247,15 @@ impl Daemon {
                 }
             }
         }
+    }
+
+    /// Whether a bus that was served has gone. systemd ends a unit of Type=dbus whose name is lost
+    /// (`service_bus_name_owner_change`), and starts it again only if that was no clean end.
+    async fn has_lost_the_bus(&mut self) -> bool {
+        let was_served = *self.on_the_bus.borrow() || self.on_the_bus.has_changed().unwrap_or(true);
+        // The end of a bus is there before the signal, and may be read after it.
+        let lost = self.on_the_bus.wait_for(|served| !served);
+        was_served && tokio::time::timeout(NOTICED, lost).await.is_ok()
     }
 
     /// Gives the name on the system bus up, and answers what has come until then: what comes

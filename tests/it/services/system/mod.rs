@@ -30,17 +30,23 @@ pub fn register_last(trials: &mut Trials) {
     trials.exclusive("system::bus_anew", bus_anew);
 }
 
-/// A bus that is restarted under the daemon: systemd ends the daemon, whose name is gone, and the first who asks over the
-/// new bus has it back; its services have not noticed.
+/// A bus that is restarted under the daemon: systemd ends the daemon, whose name is gone, and starts it again without
+/// anybody asking for it; its services have not noticed.
 fn bus_anew(rig: &Rig) -> Result<()> {
     with_config(rig, "[service.llm]\ncommand = ['sleep', '1000']\n", || {
         let (eve, patience) = (rig.as_user("eve"), std::time::Duration::from_secs(60));
         eve.run(["provost", "--system", "list"])?.ok()?;
         let before = up(rig, "llm")?;
+        let daemon =
+            rig.as_root().run(["systemctl", "show", "-P", "MainPID", "provost.service"])?.ok()?.trim().to_owned();
         rig.systemctl(["restart", "dbus.service"])?;
         for unit in ["systemd-logind.service", "polkit.service"] {
             rig.systemctl(["restart", unit])?;
         }
+        let main = || rig.as_root().run(["systemctl", "show", "-P", "MainPID", "provost.service"]).and_then(|o| o.ok());
+        crate::rig::until("the daemon is back", patience, || {
+            main().is_ok_and(|pid| !["0", &daemon].contains(&pid.trim()))
+        })?;
         crate::rig::until("it is served again", patience, || pid_of(rig, "llm").is_ok_and(|pid| pid != 0))?;
         expect!(pid_of(rig, "llm")? == before, "its service was restarted");
         let _rule = allow(rig, "watson", "llm", &["restart"])?;
