@@ -95,7 +95,7 @@ impl Follow {
                     let is_stuck = wanted.iter().any(|later| later.state != ServiceState::Running);
                     let blocks = |report: &&&ServiceReport| match report.state {
                         ServiceState::Failed => wanted.iter().any(|later| later.health == Health::Bad),
-                        ServiceState::Restarting => is_stuck && report.failures >= FAILURES,
+                        ServiceState::Restarting => is_stuck && (report.failures >= FAILURES || report.held_up),
                         _ => false,
                     };
                     if let Some(report) = earlier.iter().find(blocks).or(lost) {
@@ -177,7 +177,8 @@ fn judge(report: &ServiceReport, goal: Goal, down: bool, up: bool) -> Option<boo
             _ if report.desired == Desired::Down => Some(false),
             _ => None,
         },
-        (_, Restarting) if report.failures >= FAILURES => Some(false),
+        // It will run some day, but nobody knows when.
+        (_, Restarting) if report.failures >= FAILURES || report.held_up => Some(false),
         (_, Running | Starting | Stopping | Restarting | Stopped) => None,
     }
 }

@@ -69,6 +69,9 @@ pub struct ServiceReport {
     /// When it is started again, of one that is restarting.
     #[serde(default)]
     pub next_start_at: Option<String>,
+    /// That start waits until the state folder can be written to; it is no failure of the service.
+    #[serde(default)]
+    pub held_up: bool,
     /// When it became known.
     #[serde(default)]
     pub created_at: Option<String>,

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::phase::{Launching, Phase, Running, Why};
+use super::phase::{Kind, Launching, Phase, Running, Why};
 use super::{CHECK_GRACE, Effect, Event, LAST_WORD, Machine, PORT_WAIT};
 use crate::backend::StartError;
 use crate::model::Signal;
-use crate::model::service::{Desired, Exit};
+use crate::model::service::{Desired, Exit, Restart};
 use crate::supervise::backoff;
 
 type Effects = Vec<Effect>;
@@ -41,6 +41,8 @@ impl Machine {
                 }
             }
             Event::Tick => self.tick(now, out),
+            Event::Writable if self.is_held_up() => self.begin_clean(out),
+            Event::Writable => {}
             Event::PortTaken { run, .. }
             | Event::Prepared { run }
             | Event::NotPrepared { run, .. }
@@ -129,7 +131,9 @@ impl Machine {
         match &mut self.phase {
             Phase::Stopped | Phase::Failed | Phase::Backoff { .. } => {
                 self.counts.failures = 0;
-                self.again = matches!(self.phase, Phase::Backoff { .. });
+                // Of one that is held up it stays what it was before.
+                self.again = matches!(self.phase, Phase::Backoff { .. }) && (self.again || self.held_up == 0);
+                self.held_up = 0;
                 self.begin_clean(out);
             }
             Phase::Launching(launching) => launching.stop = None,
@@ -293,7 +297,7 @@ impl Machine {
                 self.settle(now, out);
             }
             Phase::Backoff { .. } => {
-                self.again = true;
+                self.again |= self.held_up == 0;
                 self.begin_clean(out);
             }
             Phase::Stopped | Phase::Failed | Phase::Dependencies | Phase::Launching(_) => {}
@@ -354,6 +358,7 @@ impl Machine {
 
     /// With so many failures in a row it is given up, or backs off.
     fn failed(&mut self, now: Duration, exit: Option<Exit>, failures: u32, out: &mut Effects) {
+        self.held_up = 0;
         self.counts.failures = failures;
         let exhausted = failures > 0 && backoff::exhausted(&self.settings.restart, failures);
         if exhausted || !self.starts_again(exit) {
@@ -382,7 +387,19 @@ impl Machine {
                 self.counts.last_error = Some(error);
                 self.failed(now, None, self.counts.failures.saturating_add(1), out);
             }
+            StartError::Unwritable(error) => {
+                self.counts.last_error = Some(error);
+                self.hold_up(now, out);
+            }
         }
+    }
+
+    /// It could not be started through no fault of its own: whatever its policy says of failures, it
+    /// is tried again for as long as that takes.
+    fn hold_up(&mut self, now: Duration, out: &mut Effects) {
+        self.held_up = self.held_up.saturating_add(1);
+        let delay = backoff::delay(&Restart::default(), self.held_up, 0.0);
+        self.enter(Phase::Backoff { until: now + delay }, out);
     }
 
     /// It failed, and is not started again.
@@ -450,6 +467,9 @@ impl Machine {
     fn enter(&mut self, phase: Phase, out: &mut Effects) {
         let (from, to) = (self.phase.kind(), phase.kind());
         debug_assert!(from.may_become(to), "{from:?} became {to:?}");
+        if matches!(to, Kind::Stopped | Kind::Failed | Kind::Running) {
+            self.held_up = 0;
+        }
         self.phase = phase;
         self.tell(out);
     }
