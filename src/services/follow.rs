@@ -45,13 +45,15 @@ pub(crate) struct Follow {
     /// Services that went down, and those that went up, since.
     down: BTreeSet<ServiceId>,
     up: BTreeSet<ServiceId>,
+    /// Events came too fast: not all of them were seen.
+    missed: bool,
 }
 
 impl Follow {
     /// From now on: before a command is given, so that nothing is missed.
     pub(crate) async fn begin(control: &Control) -> Result<Self, Error> {
         let events = control.events().await?;
-        Ok(Self { control: control.clone(), events, down: BTreeSet::new(), up: BTreeSet::new() })
+        Ok(Self { control: control.clone(), events, down: BTreeSet::new(), up: BTreeSet::new(), missed: false })
     }
 
     /// Waits for all of these. Every event, of others too, is shown to `see`.
@@ -123,6 +125,7 @@ impl Follow {
                     }
                 }
                 if self.events.missed() > 0 {
+                    self.missed = true;
                     stale.extend(ids.iter().cloned());
                 }
             }
@@ -155,7 +158,9 @@ impl Follow {
 
     fn judge(&self, report: &ServiceReport, goal: Goal) -> Option<bool> {
         let (down, up) = (self.down.contains(&report.id), self.up.contains(&report.id));
-        judge(report, goal, down, up)
+        // Whoever watches sees its last event before it is over.
+        let unseen = goal == Goal::Ended && up && !down && !self.missed;
+        judge(report, goal, down, up).filter(|_| !unseen)
     }
 }
 

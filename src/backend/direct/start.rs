@@ -22,6 +22,11 @@ pub(super) async fn start(
     let unwritable = |what: &str, error: &dyn std::fmt::Display| StartError::Unwritable(format!("{what}: {error}"));
     let (out, err) = inner.output.open(id).map_err(|error| unwritable("its output cannot be captured", &error))?;
     let mut warnings = Vec::new();
+    if inner.cgroups.as_ref().is_some_and(|all| !all.is_free(id)) {
+        // Something of it runs that nobody knew of: there are never two.
+        tracing::warn!(%id, "what is left in its control group is killed");
+        super::tree::clear(inner, id).await.map_err(|error| transient("what is left of it", &error))?;
+    }
     let cgroup = inner.cgroups.as_ref().and_then(|all| all.make(id, &launch.limits, &mut warnings));
     if cgroup.is_none() {
         warnings.extend(unenforced(launch));

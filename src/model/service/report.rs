@@ -111,6 +111,14 @@ pub struct ServiceReport {
 }
 
 impl ServiceReport {
+    /// What a service that is to be started again is up to, after its id.
+    pub(crate) fn retried(&self) -> String {
+        match self.held_up {
+            true => "cannot be started now, and is tried again".to_owned(),
+            false => format!("failed {} times in a row, and is tried again", self.failures),
+        }
+    }
+
     /// Why its record is not what it should be, of one that cannot be written now: the next daemon
     /// would know nothing of the last change.
     pub(crate) fn unwritten(&self) -> Option<&str> {

@@ -296,8 +296,10 @@ fn damaged_record(stage: &Stage<'_>) -> Result<()> {
         let whole = stage.rig.read(&path)?;
         stage.rig.write_as(&stage.user, &path, &whole.as_bytes()[..whole.len() * part / 4], 0o600)?;
         // Who only reads says so, and changes nothing.
-        let read = stage.provost(&["registry"])?;
-        expect!(read.stderr.contains("quiet.json is no record"), "{read:?}");
+        for verb in ["registry", "status"] {
+            let read = stage.provost(&[verb])?;
+            expect!(read.stderr.contains("quiet.json is no record"), "{verb}: {read:?}");
+        }
         stage.ok(&["up", "-d"])?;
         expect!(stage.pid("quiet")? == quiet && stage.pid("calm")? == calm, "{part}/4: not taken over");
         let listed = stage.who().run(["ls", &format!("{}/registry", state(stage)?)])?.ok()?;
