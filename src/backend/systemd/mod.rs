@@ -39,8 +39,6 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
-pub(crate) use unit::name_of as unit_name;
-
 use tokio::sync::Semaphore;
 
 use link::Link;
