@@ -12,6 +12,7 @@
 //! by "failed" and by "stopped" is decided here and nowhere else.
 
 mod event;
+mod failure;
 mod phase;
 mod step;
 

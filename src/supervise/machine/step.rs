@@ -4,10 +4,8 @@ use std::time::Duration;
 
 use super::phase::{Kind, Launching, Phase, Running, Why};
 use super::{CHECK_GRACE, Effect, Event, LAST_WORD, Machine, PORT_WAIT};
-use crate::backend::StartError;
 use crate::model::Signal;
-use crate::model::service::{Desired, Exit, Restart};
-use crate::supervise::backoff;
+use crate::model::service::{Desired, Exit};
 
 type Effects = Vec<Effect>;
 
@@ -356,61 +354,8 @@ impl Machine {
         }
     }
 
-    /// With so many failures in a row it is given up, or backs off.
-    fn failed(&mut self, now: Duration, exit: Option<Exit>, failures: u32, out: &mut Effects) {
-        self.held_up = 0;
-        self.counts.failures = failures;
-        let exhausted = failures > 0 && backoff::exhausted(&self.settings.restart, failures);
-        if exhausted || !self.starts_again(exit) {
-            return self.enter(Phase::Failed, out);
-        }
-        self.back_off(now, out);
-    }
-
-    fn back_off(&mut self, now: Duration, out: &mut Effects) {
-        let random = self.random();
-        let delay = backoff::delay(&self.settings.restart, self.counts.failures, random);
-        self.enter(Phase::Backoff { until: now + delay }, out);
-        if delay.is_zero() {
-            self.again = true;
-            self.begin_clean(out);
-        }
-    }
-
-    fn not_started(&mut self, now: Duration, error: StartError, out: &mut Effects) {
-        if self.counts.desired == Desired::Down {
-            return self.enter(Phase::Stopped, out);
-        }
-        match error {
-            StartError::Permanent(error) => self.fail(error, out),
-            StartError::Transient(error) => {
-                self.counts.last_error = Some(error);
-                self.failed(now, None, self.counts.failures.saturating_add(1), out);
-            }
-            StartError::Unwritable(error) => {
-                self.counts.last_error = Some(error);
-                self.hold_up(now, out);
-            }
-        }
-    }
-
-    /// It could not be started through no fault of its own: whatever its policy says of failures, it
-    /// is tried again for as long as that takes.
-    fn hold_up(&mut self, now: Duration, out: &mut Effects) {
-        self.held_up = self.held_up.saturating_add(1);
-        let delay = backoff::delay(&Restart::default(), self.held_up, 0.0);
-        self.enter(Phase::Backoff { until: now + delay }, out);
-    }
-
-    /// It failed, and is not started again.
-    fn fail(&mut self, error: String, out: &mut Effects) {
-        self.counts.failures = self.counts.failures.saturating_add(1);
-        self.counts.last_error = Some(error);
-        self.enter(Phase::Failed, out);
-    }
-
     /// Begins a start, but first kills what could not be killed before.
-    fn begin_clean(&mut self, out: &mut Effects) {
+    pub(super) fn begin_clean(&mut self, out: &mut Effects) {
         if self.left_over { self.clear_left_over(out) } else { self.begin(out) }
     }
 
@@ -464,7 +409,7 @@ impl Machine {
         out.push(Effect::Exited { exit });
     }
 
-    fn enter(&mut self, phase: Phase, out: &mut Effects) {
+    pub(super) fn enter(&mut self, phase: Phase, out: &mut Effects) {
         let (from, to) = (self.phase.kind(), phase.kind());
         debug_assert!(from.may_become(to), "{from:?} became {to:?}");
         if matches!(to, Kind::Stopped | Kind::Failed | Kind::Running) {

@@ -82,7 +82,8 @@ fn project(ctx: &Context<'_>, args: &Down) -> Result<std::path::PathBuf, Error> 
     let found = services::choose(ctx.choice(args.config.as_deref()))?;
     let why = match ctx.choice(None).uid {
         0 => {
-            "a provost.toml found from here upwards does not count for root: name it with -c FILE, or services, or --all"
+            "a provost.toml found from here upwards does not count for root: name it with -c FILE, or services, \
+              or --all"
         }
         _ => "there is no provost.toml here: name services, or --all for all of them",
     };

@@ -74,7 +74,8 @@ fn wanted(ctx: &Context<'_>, args: &Up) -> Result<Wanted, Error> {
     let Some(path) = services::choose(choice)? else {
         let none = match choice.uid {
             0 => {
-                "you have no config of your own, and one found from here upwards does not count for root: name it with -c FILE"
+                "you have no config of your own, and one found from here upwards does not count for root: name it \
+                  with -c FILE"
             }
             _ => "there is no provost.toml, .yaml or .json of yours here or above, nor an own one: write one",
         };
