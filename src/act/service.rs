@@ -138,7 +138,7 @@ pub(crate) fn why(report: &ServiceReport) -> String {
     let id = &report.id;
     let state = match report.state {
         ServiceState::Failed => "has failed".to_owned(),
-        ServiceState::Restarting => format!("failed {} times in a row, and is tried again", report.failures),
+        ServiceState::Restarting => report.retried(),
         state => format!("is {state}"),
     };
     let reason = report.reason.as_ref().or(report.last_error.as_ref());

@@ -74,9 +74,13 @@ pub(crate) enum StartError {
     /// It would fail again: a command that is missing, not executable, a folder that is not there.
     #[error("{0}")]
     Permanent(String),
-    /// It may work another time: the manager is busy, no memory, the record cannot be written.
+    /// It may work another time: the manager is busy, no memory.
     #[error("{0}")]
     Transient(String),
+    /// What we keep of a service cannot be written, its record or its output. It is none of its
+    /// failures: it is tried until it can.
+    #[error("{0}")]
+    Unwritable(String),
 }
 
 /// What became of a service whose record says that it ran.

@@ -47,8 +47,8 @@ pub(crate) struct Daemon {
     listening: OwnedFd,
     /// The name on the bus, for the next program.
     handover: Arc<Handover>,
-    /// Given up last.
-    _lock: Lock,
+    /// Given up last, and not at all where the program is executed anew.
+    lock: Option<Lock>,
 }
 
 /// How a daemon ended.
@@ -56,9 +56,19 @@ pub(crate) struct Daemon {
 pub(crate) enum Ended {
     /// As it was asked to.
     Done,
-    /// Its program is to be executed anew; its services run on, and whoever connects to this
-    /// socket meanwhile waits. The other one is the connection that has the name on the bus.
-    Reexecute(OwnedFd, Option<OwnedFd>),
+    /// Its program is to be executed anew; its services run on.
+    Reexecute(Legacy),
+}
+
+/// What the next program in this process is left.
+#[derive(Debug)]
+pub(crate) struct Legacy {
+    /// The control socket: whoever connects meanwhile waits.
+    pub(crate) listening: OwnedFd,
+    /// The connection that has the name on the bus.
+    pub(crate) bus: Option<OwnedFd>,
+    /// The place of this daemon, which nobody else is to take meanwhile.
+    pub(crate) lock: Option<Lock>,
 }
 
 struct Signals {
@@ -110,8 +120,8 @@ impl Daemon {
                 return Err(Error::Act(crate::act::ActError::Failed(why)));
             }
         }
-        let lock =
-            Lock::take(&options.places).map_err(|error| Error::Act(crate::act::ActError::Failed(error.to_string())))?;
+        let lock = Lock::take_over(&options.places, std::mem::take(&mut options.lock));
+        let lock = lock.map_err(|error| Error::Act(crate::act::ActError::Failed(error.to_string())))?;
         nofile::raise();
         crate::sys::memory::keep_one_pool();
         let notify = Rc::new(Notify::new(options.notify.as_deref()));
@@ -178,7 +188,7 @@ impl Daemon {
             listening,
             handover,
             options,
-            _lock: lock,
+            lock: Some(lock),
         };
         if !daemon.options.foreground {
             daemon.load().await;
@@ -234,8 +244,8 @@ impl Daemon {
                         .listening
                         .try_clone()
                         .map_err(|source| Error::Io { what: "the control socket".to_owned(), source })?;
-                    let bus = self.handover.take();
-                    return self.end(Stop::None).await.map(|()| Ended::Reexecute(listening, bus));
+                    let legacy = Legacy { listening, bus: self.handover.take(), lock: self.lock.take() };
+                    return self.end(Stop::None).await.map(|()| Ended::Reexecute(legacy));
                 }
                 Reason::Idle => {
                     tracing::info!("nothing runs and nothing is asked for: ending");

@@ -27,6 +27,7 @@ use crate::error::Error;
 use crate::model::Instance;
 use crate::model::service::BackendChoice;
 use crate::paths::Places;
+use crate::registry::Left;
 use crate::supervise::Stop;
 
 /// How long a daemon that the bus starts stays when nothing is asked of it.
@@ -53,6 +54,8 @@ pub(crate) struct Options {
     pub(crate) control: Option<std::os::unix::net::UnixListener>,
     /// Its connection that has the name on the system bus.
     pub(crate) bus: Option<std::os::fd::OwnedFd>,
+    /// Its lock.
+    pub(crate) lock: Left,
 }
 
 impl Options {
@@ -76,6 +79,7 @@ impl Options {
             foreground: false,
             control: None,
             bus: None,
+            lock: Left::default(),
         })
     }
 }
@@ -98,7 +102,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Error> {
     };
     match Daemon::start(options).await.map_err(failed)?.run().await? {
         Ended::Done => Ok(()),
-        Ended::Reexecute(listening, bus) => Err(reexec::now(&listening, bus.as_ref())),
+        Ended::Reexecute(left) => Err(reexec::now(&left)),
     }
 }
 

@@ -2,18 +2,19 @@
 //! control socket.
 
 use std::ffi::{CStr, CString, OsString};
-use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::time::Duration;
 
 use nix::errno::Errno;
 use rustix::io::{FdFlags, fcntl_setfd};
 
+use super::host::Legacy;
 use crate::error::Error;
 
-/// The words that tell the next program which descriptors the control socket and the connection
-/// to the system bus are.
-pub(crate) const FLAGS: [&str; 2] = ["--control-fd", "--bus-fd"];
+/// The words that tell the next program which descriptors the control socket, the connection to the
+/// system bus, the lock and the folder of records are.
+pub(crate) const FLAGS: [&str; 4] = ["--control-fd", "--bus-fd", "--lock-fd", "--state-fd"];
 
 /// The program that runs, whatever became of its file.
 const RUNNING: &CStr = c"/proc/self/exe";
@@ -23,20 +24,22 @@ const PAUSE: Duration = Duration::from_millis(10);
 
 /// Executes the file that has this program's path now, with the same words; where that cannot be
 /// executed, what runs is: services are not to be without a daemon because of an upgrade that went
-/// wrong. Returns only if both fail. All other descriptors are closed by it, and with them the lock is given up.
-pub(super) fn now(listening: &OwnedFd, bus: Option<&OwnedFd>) -> Error {
+/// wrong. Returns only if both fail. All other descriptors are closed by it; the lock is not given up: a daemon
+/// that waits for its moment, one of another verb say, would take it.
+pub(super) fn now(legacy: &Legacy) -> Error {
     let failed = |source| Error::Io { what: "the daemon cannot execute its program anew".to_owned(), source };
     let path = match crate::control::own_program() {
         Ok(path) => path,
         Err(error) => return error,
     };
-    for left in [Some(listening), bus].into_iter().flatten() {
-        if let Err(error) = fcntl_setfd(left.as_fd(), FdFlags::empty()) {
+    let [lock, state] = legacy.lock.as_ref().map_or([None; 2], |lock| lock.files());
+    let left = [Some(legacy.listening.as_fd()), legacy.bus.as_ref().map(AsFd::as_fd), lock, state];
+    for fd in left.iter().flatten() {
+        if let Err(error) = fcntl_setfd(fd, FdFlags::empty()) {
             return failed(error.into());
         }
     }
-    let left = [Some(listening.as_raw_fd()), bus.map(|bus| bus.as_raw_fd())];
-    let words = words(std::env::args_os().collect(), left);
+    let words = words(std::env::args_os().collect(), left.map(|fd| fd.map(|fd| fd.as_raw_fd())));
     let words: Option<Vec<CString>> = words.into_iter().map(|word| CString::new(word.into_vec()).ok()).collect();
     let (Ok(program), Some(words)) = (CString::new(path), words) else {
         return failed(std::io::ErrorKind::InvalidInput.into());
@@ -60,7 +63,7 @@ pub(super) fn now(listening: &OwnedFd, bus: Option<&OwnedFd>) -> Error {
 }
 
 /// The words of this program, with the descriptors in place of earlier ones.
-fn words(mut words: Vec<OsString>, left: [Option<i32>; 2]) -> Vec<OsString> {
+fn words(mut words: Vec<OsString>, left: [Option<i32>; 4]) -> Vec<OsString> {
     let earlier = |word: &OsString| FLAGS.iter().any(|flag| word.as_bytes().starts_with(format!("{flag}=").as_bytes()));
     words.retain(|word| !earlier(word));
     let now = FLAGS.iter().zip(left).filter_map(|(flag, number)| Some(format!("{flag}={}", number?).into()));
@@ -75,12 +78,12 @@ mod tests {
     #[test]
     fn there_is_one_descriptor_at_the_end() {
         let say = |line: &str, n| {
-            let said = words(line.split(' ').map(OsString::from).collect(), [Some(n), None]);
+            let said = words(line.split(' ').map(OsString::from).collect(), [Some(n), None, None, None]);
             said.join(" ".as_ref()).into_string().unwrap()
         };
         assert_eq!(say("provost daemon --user", 9), "provost daemon --user --control-fd=9");
         assert_eq!(say("provost daemon --control-fd=9 --user", 12), "provost daemon --user --control-fd=12");
-        let both = words(vec!["x".into(), "--bus-fd=3".into()], [Some(4), Some(5)]);
-        assert_eq!(both, ["x", "--control-fd=4", "--bus-fd=5"]);
+        let all = words(vec!["x".into(), "--bus-fd=3".into()], [Some(4), Some(5), Some(6), Some(7)]);
+        assert_eq!(all, ["x", "--control-fd=4", "--bus-fd=5", "--lock-fd=6", "--state-fd=7"]);
     }
 }

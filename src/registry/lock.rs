@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,9 +19,18 @@ const MOMENT: Duration = Duration::from_millis(2);
 #[derive(Debug)]
 pub(crate) struct Lock {
     /// `daemon.lock` in the runtime folder.
-    _file: File,
+    file: File,
     /// The folder of records, for the same state reached with another runtime folder.
-    _state: Option<File>,
+    state: Option<File>,
+}
+
+/// A lock that the program before this one, in the same process, has left: it was never given up.
+#[derive(Debug, Default)]
+pub(crate) struct Left {
+    /// `daemon.lock`.
+    pub(crate) file: Option<File>,
+    /// The folder of records.
+    pub(crate) state: Option<File>,
 }
 
 /// Why there is no lock.
@@ -63,12 +73,20 @@ impl Lock {
     /// # Errors
     /// Another daemon has it, or it cannot be made.
     pub(crate) fn take(places: &Places) -> Result<Self, Held> {
+        Self::take_over(places, Left::default())
+    }
+
+    /// The same, with what an earlier program of this process has left of it.
+    ///
+    /// # Errors
+    /// Another daemon has it, or it cannot be made.
+    pub(crate) fn take_over(places: &Places, mut left: Left) -> Result<Self, Held> {
         let path = path(places);
         let failed = |source| Held::Io { path: path.clone(), source };
         places.make_runtime().map_err(|source| Held::Io { path: places.runtime.clone(), source })?;
         let mut tries = 0;
         let mut file = loop {
-            let file = open(&path).map_err(failed)?;
+            let file = left.file.take().map_or_else(|| open(&path), Ok).map_err(failed)?;
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => {}
                 // Somebody who only asks for the holder has it for a moment, too.
@@ -86,14 +104,19 @@ impl Lock {
                 break file;
             }
         };
-        let state = state(places)?;
+        let state = state(places, left.state)?;
         let holder = Holder { pid: std::process::id(), socket: places.socket() };
         let text = serde_json::to_vec(&holder).map_err(|error| failed(error.into()))?;
         // The lock counts, not what is written: a full disk only makes the others know less.
         if let Err(error) = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(&text)) {
             tracing::warn!("{} does not name its holder: {error}", path.display());
         }
-        Ok(Self { _file: file, _state: state })
+        Ok(Self { file, state })
+    }
+
+    /// Its descriptors, for a daemon that executes its program anew and keeps it.
+    pub(crate) fn files(&self) -> [Option<BorrowedFd<'_>>; 2] {
+        [Some(self.file.as_fd()), self.state.as_ref().map(AsFd::as_fd)]
     }
 
     /// Who holds the lock of an instance now; `None` if nobody does.
@@ -122,9 +145,15 @@ fn said(file: &File) -> Option<Holder> {
 }
 
 /// A lock on the folder of records. Not every filesystem has locks on folders: then there is none.
-fn state(places: &Places) -> Result<Option<File>, Held> {
+fn state(places: &Places, left: Option<File>) -> Result<Option<File>, Held> {
     let dir = places.registry();
     let made = crate::paths::make_own(&dir, places.uid).and_then(|()| File::open(&dir));
+    // That it is this folder's still, and not that of one that was moved away.
+    let is_of = |left: &File, now: &File| {
+        let number = |file: &File| file.metadata().map(|found| (found.dev(), found.ino()));
+        number(left).is_ok_and(|left| number(now).is_ok_and(|now| left == now))
+    };
+    let made = made.map(|now| left.filter(|left| is_of(left, &now)).unwrap_or(now));
     let dir_file = match made {
         Ok(file) => file,
         // A read-only state folder is told of by whoever writes to it.
@@ -163,6 +192,30 @@ mod tests {
         let again = Lock::take(&places).unwrap();
         fs::remove_file(path(&places)).unwrap();
         assert!(Lock::take(&places).is_err(), "the folder of records is locked still");
+        drop(again);
+        Lock::take(&places).unwrap();
+    }
+
+    #[test]
+    fn what_is_left_to_the_next_program_was_never_given_up() {
+        let home = tempfile::tempdir().unwrap();
+        let places = Places::below(home.path());
+        let lock = Lock::take(&places).unwrap();
+        let [file, state] = lock.files().map(|fd| Some(File::from(fd?.try_clone_to_owned().unwrap())));
+        assert!(file.is_some() && state.is_some());
+        drop(lock);
+        assert!(Lock::take(&places).is_err(), "it is held by what was left");
+        let again = Lock::take_over(&places, Left { file, state }).unwrap();
+        assert!(Lock::take(&places).is_err() && Lock::holder(&places).is_some());
+        drop(again);
+        // What is no lock of this instance any more is not taken for one.
+        let lock = Lock::take(&places).unwrap();
+        let [file, state] = lock.files().map(|fd| Some(File::from(fd?.try_clone_to_owned().unwrap())));
+        drop(lock);
+        fs::remove_file(path(&places)).unwrap();
+        fs::rename(places.registry(), home.path().join("moved")).unwrap();
+        let again = Lock::take_over(&places, Left { file, state }).unwrap();
+        assert!(Lock::take(&places).is_err());
         drop(again);
         Lock::take(&places).unwrap();
     }

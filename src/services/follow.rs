@@ -45,13 +45,15 @@ pub(crate) struct Follow {
     /// Services that went down, and those that went up, since.
     down: BTreeSet<ServiceId>,
     up: BTreeSet<ServiceId>,
+    /// Events came too fast: not all of them were seen.
+    missed: bool,
 }
 
 impl Follow {
     /// From now on: before a command is given, so that nothing is missed.
     pub(crate) async fn begin(control: &Control) -> Result<Self, Error> {
         let events = control.events().await?;
-        Ok(Self { control: control.clone(), events, down: BTreeSet::new(), up: BTreeSet::new() })
+        Ok(Self { control: control.clone(), events, down: BTreeSet::new(), up: BTreeSet::new(), missed: false })
     }
 
     /// Waits for all of these. Every event, of others too, is shown to `see`.
@@ -95,7 +97,7 @@ impl Follow {
                     let is_stuck = wanted.iter().any(|later| later.state != ServiceState::Running);
                     let blocks = |report: &&&ServiceReport| match report.state {
                         ServiceState::Failed => wanted.iter().any(|later| later.health == Health::Bad),
-                        ServiceState::Restarting => is_stuck && report.failures >= FAILURES,
+                        ServiceState::Restarting => is_stuck && (report.failures >= FAILURES || report.held_up),
                         _ => false,
                     };
                     if let Some(report) = earlier.iter().find(blocks).or(lost) {
@@ -123,6 +125,7 @@ impl Follow {
                     }
                 }
                 if self.events.missed() > 0 {
+                    self.missed = true;
                     stale.extend(ids.iter().cloned());
                 }
             }
@@ -155,7 +158,9 @@ impl Follow {
 
     fn judge(&self, report: &ServiceReport, goal: Goal) -> Option<bool> {
         let (down, up) = (self.down.contains(&report.id), self.up.contains(&report.id));
-        judge(report, goal, down, up)
+        // Whoever watches sees its last event before it is over.
+        let unseen = goal == Goal::Ended && up && !down && !self.missed;
+        judge(report, goal, down, up).filter(|_| !unseen)
     }
 }
 
@@ -177,7 +182,8 @@ fn judge(report: &ServiceReport, goal: Goal, down: bool, up: bool) -> Option<boo
             _ if report.desired == Desired::Down => Some(false),
             _ => None,
         },
-        (_, Restarting) if report.failures >= FAILURES => Some(false),
+        // It will run some day, but nobody knows when.
+        (_, Restarting) if report.failures >= FAILURES || report.held_up => Some(false),
         (_, Running | Starting | Stopping | Restarting | Stopped) => None,
     }
 }

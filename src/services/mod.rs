@@ -16,7 +16,7 @@ mod unwanted;
 
 pub(crate) use environment::{PID_DIR, sent_along};
 pub(crate) use follow::{Ended, Follow, Goal};
-pub(crate) use offline::verified;
+pub(crate) use offline::{damaged_records, verified};
 pub(crate) use others::belongs_elsewhere;
 pub(crate) use output::{Lines, Output, Piece, Query, Source, read_output, written_since};
 pub(crate) use project::{Choice, choose, load, selected};

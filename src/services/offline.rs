@@ -15,6 +15,15 @@ pub(crate) async fn offline_reports(observer: &Observer) -> Vec<ServiceReport> {
     verified(observer, &records).await
 }
 
+/// What is wrong with records of the caller's registry that cannot be read: of their services nothing
+/// is known here.
+pub(crate) fn damaged_records(observer: &Observer) -> Vec<String> {
+    let uid = observer.caller().uid;
+    let places = Places::of(super::instance_of(observer.units(), uid), uid);
+    let loaded = places.and_then(|places| Store::at(&places).look().ok()).unwrap_or_default();
+    loaded.damaged.iter().map(ToString::to_string).collect()
+}
+
 /// What these records say, each looked for on the host.
 pub(crate) async fn verified(observer: &Observer, records: &[Record]) -> Vec<ServiceReport> {
     let reports = records.iter().map(|record| async move { seen(record, running(observer, record).await) });

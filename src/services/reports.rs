@@ -42,6 +42,7 @@ pub(crate) fn of_spec(spec: &ServiceSpec) -> ServiceReport {
         restarts: 0,
         failures: 0,
         next_start_at: None,
+        held_up: false,
         created_at: None,
         started_at: None,
         stopped_at: None,

@@ -71,7 +71,7 @@ pub(super) enum Told {
 }
 
 /// (name, field of the report, type, when it is told)
-pub(super) const PROPERTIES: [(&str, &str, Kind, Told); 33] = [
+pub(super) const PROPERTIES: [(&str, &str, Kind, Told); 34] = [
     ("Id", "id", Kind::Text, Told::Const),
     ("Name", "name", Kind::Text, Told::Yes),
     ("State", "state", Kind::Text, Told::Yes),
@@ -93,6 +93,7 @@ pub(super) const PROPERTIES: [(&str, &str, Kind, Told); 33] = [
     ("Restarts", "restarts", Kind::U64, Told::Yes),
     ("Failures", "failures", Kind::U32, Told::Yes),
     ("NextStartAt", "next_start_at", Kind::Text, Told::Yes),
+    ("HeldUp", "held_up", Kind::Bool, Told::Yes),
     ("CreatedAt", "created_at", Kind::Text, Told::Yes),
     ("StartedAt", "started_at", Kind::Text, Told::Yes),
     ("StoppedAt", "stopped_at", Kind::Text, Told::Yes),

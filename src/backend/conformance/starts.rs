@@ -49,7 +49,7 @@ pub(super) async fn nothing_runs_without_a_record(suite: &mut Suite<impl Backend
     suite.run += 1;
     let full = |_: &_| Err(std::io::Error::other("no space left"));
     let result = within("the start", suite.backend.start(&launch, suite.run, &full)).await;
-    let Err(StartError::Transient(why)) = result else { panic!("without a record: {result:?}") };
+    let Err(StartError::Unwritable(why)) = result else { panic!("without a record: {result:?}") };
     assert!(why.contains("no space left"), "{why}");
     assert_eq!(suite.backend.processes(&launch.id), [0_u32; 0]);
     assert!(!suite.path("ran").exists());

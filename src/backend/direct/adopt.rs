@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::cgroup::Cgroups;
 use super::tree::MARK;
 use super::{Inner, Run, containment};
 use crate::backend::{Adoption, Marked, Placed};
@@ -20,9 +21,12 @@ use crate::sys::spawn::{NEVER_RELEASED, Own};
 /// its program if it has.
 const AT_THE_GATE: Duration = Duration::from_secs(1);
 
-/// Takes a service over, if the process of its record is still that process.
+/// Takes a service over, if the process of its record is still that process. One whose record names
+/// none is found in its control group.
 pub(super) async fn adopt(inner: &Rc<Inner>, record: &Record, number: u64) -> io::Result<Adoption> {
-    let Some(identity) = record.identity else { return Ok(Adoption::NeverStarted) };
+    let Some(identity) = record.identity.or_else(|| oldest_of_group(inner, &record.id)) else {
+        return Ok(Adoption::NeverStarted);
+    };
     if let Err(error) = inner.output.resume(&record.id) {
         tracing::warn!(id = %record.id, "its output is not captured: {error}");
     }
@@ -74,6 +78,13 @@ async fn leave_the_gate(inner: &Inner, pid: u32, pidfd: &PidFd) {
     let _hidden = tokio::time::timeout(AT_THE_GATE, decided).await;
 }
 
+/// Whoever has been in the control group of a service for longest: what it started itself is younger.
+fn oldest_of_group(inner: &Inner, id: &ServiceId) -> Option<Identity> {
+    let members = inner.cgroups.as_ref()?.existing(id)?.members();
+    let living = members.into_iter().filter_map(|pid| Some(inner.proc.identify(pid).ok()?.0));
+    living.min_by_key(|identity| (identity.start_ticks, identity.pid))
+}
+
 /// What is left of a run that has ended is still to be found by its mark.
 fn remember(inner: &Rc<Inner>, record: &Record, number: u64, pidfd: Option<PidFd>) {
     let (Some(identity), Some(pidfd)) = (record.identity, pidfd) else { return };
@@ -91,8 +102,8 @@ fn same(inner: &Inner, identity: &Identity) -> Option<PidFd> {
     now.is(identity).then_some(pidfd)
 }
 
-/// Every living process of the host that carries the mark of this instance, by service. What a
-/// unit of the systemd backend holds is that backend's to name.
+/// Every living process of the host that carries the mark of this instance, or is in a control group
+/// that it made, by service. What a unit of the systemd backend holds is that backend's to name.
 pub(super) fn marked(inner: &Inner) -> io::Result<Vec<Marked>> {
     let mut found: BTreeMap<ServiceId, Vec<Identity>> = BTreeMap::new();
     let own = std::process::id();
@@ -110,5 +121,12 @@ pub(super) fn marked(inner: &Inner) -> io::Result<Vec<Marked>> {
             found.entry(id).or_default().push(identity);
         }
     }
+    for (id, members) in inner.cgroups.iter().flat_map(Cgroups::occupied) {
+        let known = found.entry(id).or_default();
+        let unknown = members.into_iter().filter(|pid| known.iter().all(|identity| identity.pid != *pid));
+        let unknown: Vec<Identity> = unknown.filter_map(|pid| Some(inner.proc.identify(pid).ok()?.0)).collect();
+        known.extend(unknown);
+    }
+    found.retain(|_, processes| !processes.is_empty());
     Ok(found.into_iter().map(|(id, processes)| Marked { id, processes, unit: None }).collect())
 }

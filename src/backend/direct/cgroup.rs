@@ -91,6 +91,19 @@ impl Cgroups {
         cgroup.path.is_dir().then_some(cgroup)
     }
 
+    /// Whether nobody is in the group of a service; an empty one goes.
+    pub(super) fn is_free(&self, id: &ServiceId) -> bool {
+        !fs::remove_dir(self.path(id)).is_err_and(|error| error.kind() == io::ErrorKind::ResourceBusy)
+    }
+
+    /// The groups of this instance that somebody is in, with the services that they were made for.
+    pub(super) fn occupied(&self) -> Vec<(ServiceId, Vec<u32>)> {
+        let entries = fs::read_dir(&self.base).into_iter().flatten().flatten();
+        let ids = entries.filter_map(|entry| entry.file_name().to_str()?.strip_prefix(&self.prefix)?.parse().ok());
+        let groups = ids.filter_map(|id: ServiceId| Some((id.clone(), self.existing(&id)?.members())));
+        groups.filter(|(id, members)| !id.is_glob() && !members.is_empty()).collect()
+    }
+
     /// The group that a process is in, if it was made for this service.
     pub(super) fn of(&self, id: &ServiceId, pid: u32, proc: &ProcFs) -> Option<Cgroup> {
         let text = proc.cgroup(pid).ok()?;

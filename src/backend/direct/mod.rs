@@ -209,6 +209,8 @@ impl Backend for Direct {
             if let Some(cgroup) = &run.cgroup {
                 cgroup.remove();
             }
+        } else if let Some(cgroups) = &self.inner.cgroups {
+            cgroups.is_free(id);
         }
         if let Err(error) = self.inner.output.close(id) {
             tracing::warn!(%id, "its output is not closed: {error}");

@@ -19,8 +19,14 @@ pub(super) async fn start(
 ) -> Result<Placed, StartError> {
     let id = &launch.id;
     let transient = |what: &str, error: &dyn std::fmt::Display| StartError::Transient(format!("{what}: {error}"));
-    let (out, err) = inner.output.open(id).map_err(|error| transient("its output cannot be captured", &error))?;
+    let unwritable = |what: &str, error: &dyn std::fmt::Display| StartError::Unwritable(format!("{what}: {error}"));
+    let (out, err) = inner.output.open(id).map_err(|error| unwritable("its output cannot be captured", &error))?;
     let mut warnings = Vec::new();
+    if inner.cgroups.as_ref().is_some_and(|all| !all.is_free(id)) {
+        // Something of it runs that nobody knew of: there are never two.
+        tracing::warn!(%id, "what is left in its control group is killed");
+        super::tree::clear(inner, id).await.map_err(|error| transient("what is left of it", &error))?;
+    }
     let cgroup = inner.cgroups.as_ref().and_then(|all| all.make(id, &launch.limits, &mut warnings));
     if cgroup.is_none() {
         warnings.extend(unenforced(launch));
@@ -55,7 +61,7 @@ pub(super) async fn start(
     if let Err(error) = record(&placed) {
         let (pidfd, _own) = held.abandon();
         super::strays::reap_one(&pidfd).await;
-        return Err(transient("it was not started", &error));
+        return Err(unwritable("it was not started", &error));
     }
     let (pidfd, own, faults) = held.release().await.map_err(|error| transient("it cannot be started", &error))?;
     if let Some(fault) = faults.iter().find(|fault| fault.fatal) {

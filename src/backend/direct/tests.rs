@@ -59,6 +59,7 @@ fn the_suite() {
     tokio::task::LocalSet::new().block_on(&runtime, async {
         conformance::all(&make, &instance).await;
         at_the_gate(&make().await.0, &instance).await;
+        by_its_group(&[make().await.0, make().await.0, make().await.0], &instance).await;
     });
 }
 
@@ -94,4 +95,52 @@ async fn at_the_gate(direct: &Direct, instance: &str) {
         direct.clear(&record.id).await.unwrap();
         direct.release(&record.id).await;
     }
+}
+
+/// A service that has cleared its environment, and whose record names no process, is in its control group: later
+/// daemons find it there, and never start it beside itself.
+async fn by_its_group([first, second, third]: &[Direct; 3], instance: &str) {
+    if first.inner.cgroups.is_none() {
+        return println!("not run: no control group can be made here");
+    }
+    let env = [("PATH", "/usr/bin:/bin"), ("PROVOST_SERVICE", "bare"), ("PROVOST_INSTANCE_ID", instance)];
+    let launch = Launch {
+        id: "bare".parse().unwrap(),
+        description: "bare".to_owned(),
+        program: "/usr/bin/env".into(),
+        argv: ["env", "-i", "/bin/sleep", "1000"].map(str::to_owned).to_vec(),
+        cwd: "/tmp".into(),
+        env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+        limits: crate::model::service::Limits::default(),
+        user: None,
+        stop: crate::model::service::ServiceSpec::default_stop(),
+        notify: false,
+        log_file: false,
+        systemd: std::collections::BTreeMap::new(),
+        after: Vec::new(),
+        needed: false,
+    };
+    let identity = first.start(&launch, 1, &|_| Ok(())).await.unwrap().identity.unwrap();
+    let cleared = async {
+        while std::fs::read_to_string(format!("/proc/{}/comm", identity.pid)).unwrap() != "sleep\n" {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(10), cleared).await.unwrap();
+    let marked = second.marked().await.unwrap();
+    let marked: Vec<_> = marked.iter().filter(|marked| marked.id == launch.id).flat_map(|m| &m.processes).collect();
+    assert_eq!(marked, [&identity]);
+    let spec = crate::model::service::ServiceSpec::new(launch.id.clone(), launch.argv.clone(), "/".into());
+    let record = Record { state: crate::model::service::ServiceState::Running, ..Record::new(spec, 0) };
+    match second.adopt(&record, 1).await.unwrap() {
+        Adoption::Running(placed) => assert_eq!(placed.identity, Some(identity)),
+        other => panic!("{other:?}"),
+    }
+    // Whoever knows nothing of it ends it first.
+    let again = third.start(&launch, 1, &|_| Ok(())).await.unwrap().identity.unwrap();
+    assert_ne!(again.pid, identity.pid);
+    assert_eq!(third.processes(&launch.id), [again.pid]);
+    third.clear(&launch.id).await.unwrap();
+    assert_eq!(second.marked().await.unwrap().iter().filter(|marked| marked.id == launch.id).count(), 0);
+    third.release(&launch.id).await;
 }

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::Inner;
+use super::cgroup::Cgroup;
 use super::look::Look;
 use crate::act::end::end;
 use crate::model::{Aim, Ladder, ProcState, Rung, ServiceId, Signal};
@@ -34,9 +35,12 @@ fn seen(inner: &Rc<Inner>, id: &ServiceId, look: &Look) -> Vec<u32> {
     if let Some(cgroup) = run.and_then(|run| run.cgroup.as_ref()) {
         return cgroup.members();
     }
+    // What an earlier daemon has left there may have cleared its environment.
+    let group = inner.cgroups.as_ref().filter(|_| run.is_none_or(|run| run.adopted)).and_then(|all| all.existing(id));
     let main = run.map(|run| run.identity.pid);
     let mut roots: Vec<u32> = run.filter(|run| run.pidfd.is_alive()).map(|run| run.identity.pid).into_iter().collect();
     roots.extend(look.left_by(inner, id, main));
+    roots.extend(group.iter().flat_map(Cgroup::members));
     if run.is_none_or(|run| run.adopted) {
         roots.extend(look.marked(inner, id));
     }

@@ -92,7 +92,7 @@ impl Backend for Sim {
             return Err(StartError::Transient(why.clone()));
         }
         let identity = self.world.new_identity();
-        record(&placed(identity)).map_err(|e| StartError::Transient(format!("the record cannot be written: {e}")))?;
+        record(&placed(identity)).map_err(|e| StartError::Unwritable(format!("the record cannot be written: {e}")))?;
         let (end, ready) = (script.end, script.ready);
         self.world.add(&launch.id, identity, run, script, self.reports.clone());
         if let Some(after) = ready.filter(|_| launch.notify) {

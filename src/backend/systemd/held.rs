@@ -65,7 +65,8 @@ impl Shared {
         if names.is_empty() { "another unit".to_owned() } else { names.join(", ") }
     }
 
-    /// Whether the loaded unit runs the same.
+    /// Whether the loaded unit runs the same. After a `daemon-reload` systemd 252 has a backslash before
+    /// each `$` and `;` of a command, and would run that: it is another one then.
     async fn is_made_of(&self, name: &UnitName, of: &[Property<'_>]) -> Result<bool, CallError> {
         let read = DEFINITION.map(|property| async move {
             self.link.ask(async |manager| manager.service_property(name, property).await).await

@@ -84,7 +84,7 @@ impl Shared {
         let expected =
             Placed { unit: Some(unit.name.to_string()), containment: Some(Containment::Cgroup), ..Placed::default() };
         let make = async {
-            record(&expected).map_err(|error| StartError::Transient(error.to_string()))?;
+            record(&expected).map_err(|error| StartError::Unwritable(error.to_string()))?;
             let env_file = self.env_file(launch)?;
             let streams = self.streams(launch, &mut warnings)?;
             let referenced = launch.notify && self.may_reference();
@@ -266,7 +266,7 @@ impl Shared {
         let written = env_file::write(&self.options.env_dir, launch.id.as_str(), &launch.env);
         written.map(Some).map_err(|error| {
             let why = format!("its variables cannot be kept in {}: {error}", self.options.env_dir.display());
-            StartError::Transient(why)
+            StartError::Unwritable(why)
         })
     }
 
@@ -274,7 +274,7 @@ impl Shared {
         if let Some(capture) = self.options.capture.as_ref().filter(|_| launch.log_file) {
             let opened = capture(&launch.id);
             let (out, err) =
-                opened.map_err(|error| StartError::Transient(format!("its output cannot be captured: {error}")))?;
+                opened.map_err(|error| StartError::Unwritable(format!("its output cannot be captured: {error}")))?;
             return Ok(Streams { out: Some(out), err: Some(err) });
         }
         match logs::journal_stream(launch.id.as_str(), logs::ERR) {

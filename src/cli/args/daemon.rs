@@ -36,6 +36,12 @@ pub struct Daemon {
     /// Its connection to the system bus
     #[arg(long, hide = true, value_name = "FD")]
     pub bus_fd: Option<i32>,
+    /// Its lock
+    #[arg(long, hide = true, value_name = "FD")]
+    pub lock_fd: Option<i32>,
+    /// The folder of records, which it had locked too
+    #[arg(long, hide = true, value_name = "FD")]
+    pub state_fd: Option<i32>,
 }
 
 /// How services are run.

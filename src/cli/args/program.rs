@@ -21,6 +21,9 @@ pub struct ConfigFile {
     /// The file; without it: provost.toml, .yaml or .json from here up, else your own
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub file: Option<PathBuf>,
+    /// The same, as for up
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "file")]
+    pub config: Option<PathBuf>,
 }
 
 /// `completions`.

@@ -14,7 +14,7 @@ use crate::text::escape;
 
 pub(in crate::cli) fn run(ctx: &Context<'_>, args: &Config, global: &Global) -> ExitCode {
     let file = match args {
-        Config::Check(args) | Config::Show(args) => args.file.as_deref(),
+        Config::Check(args) | Config::Show(args) => args.file.as_deref().or(args.config.as_deref()),
         Config::Schema => {
             ctx.say.json(&config::schema());
             return Exit::Done.into();

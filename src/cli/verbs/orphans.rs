@@ -34,7 +34,7 @@ async fn one(ctx: &Context<'_>, args: &Orphans) -> Result<Exit, Error> {
     let looking = find(ctx, args, daemon.as_ref());
     let found = progress::while_waiting(ctx.say.quiet, "looking for orphans", looking).await?;
     if !args.clean {
-        list(ctx.say, &found);
+        list(ctx.say, &found, &args.names);
         return Ok(Exit::Done);
     }
     let chosen = to_clean(found, !args.names.is_empty());
@@ -113,7 +113,7 @@ fn agreed(chosen: &[Orphan]) -> bool {
     read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
 }
 
-fn list(say: Say, found: &[Orphan]) {
+fn list(say: Say, found: &[Orphan], names: &[String]) {
     let (orphans, others): (Vec<Orphan>, Vec<Orphan>) = found.iter().cloned().partition(|one| one.orphan);
     if say.json {
         say.json(&json!({ "orphans": orphans, "others": others }));
@@ -127,7 +127,10 @@ fn list(say: Say, found: &[Orphan]) {
             say.text(&format!("{DIM}End those with a mark: provost orphans --clean{DIM:#}\n"));
         }
         if orphans.iter().any(|one| !one.marked) {
-            say.text(&format!("{DIM}End those without a mark: provost orphans --clean --match NAME{DIM:#}\n"));
+            let names = if names.is_empty() { &["NAME".to_owned()] } else { names };
+            let names: Vec<String> = names.iter().map(|name| format!(" --match {}", shell_quote(name))).collect();
+            let names = names.concat();
+            say.text(&format!("{DIM}End those without a mark: provost orphans --clean{names}{DIM:#}\n"));
         }
     }
     if !others.is_empty() {

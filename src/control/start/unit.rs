@@ -9,6 +9,9 @@ use crate::systemd::{self, CallError, Jobs, Manager};
 
 const UNIT: &str = "provost.service";
 
+/// Within this time the daemon says that it lives, in microseconds.
+const WATCHDOG: u64 = 60_000_000;
+
 /// Variables that say where things are, so that the daemon keeps them where its caller looks.
 const PLACES: [&str; 3] = ["XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR"];
 
@@ -85,6 +88,8 @@ async fn transient(manager: &Manager, instance: Instance, exe: &str) -> Result<O
         ("ExecStart", Variant::from(vec![(exe, argv, false)])),
         ("Type", Variant::from("notify")),
         ("Restart", Variant::from("on-failure")),
+        // As in the unit that is installed: one that hangs is replaced, and takes over what runs.
+        ("WatchdogUSec", Variant::from(WATCHDOG)),
         ("KillMode", Variant::from("process")),
         ("OOMPolicy", Variant::from("continue")),
         ("Delegate", Variant::from(true)),

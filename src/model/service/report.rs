@@ -69,6 +69,9 @@ pub struct ServiceReport {
     /// When it is started again, of one that is restarting.
     #[serde(default)]
     pub next_start_at: Option<String>,
+    /// That start waits until the state folder can be written to; it is no failure of the service.
+    #[serde(default)]
+    pub held_up: bool,
     /// When it became known.
     #[serde(default)]
     pub created_at: Option<String>,
@@ -108,6 +111,14 @@ pub struct ServiceReport {
 }
 
 impl ServiceReport {
+    /// What a service that is to be started again is up to, after its id.
+    pub(crate) fn retried(&self) -> String {
+        match self.held_up {
+            true => "cannot be started now, and is tried again".to_owned(),
+            false => format!("failed {} times in a row, and is tried again", self.failures),
+        }
+    }
+
     /// Why its record is not what it should be, of one that cannot be written now: the next daemon
     /// would know nothing of the last change.
     pub(crate) fn unwritten(&self) -> Option<&str> {

@@ -48,6 +48,8 @@ pub(crate) enum Event {
     StoppedByOthers { run: u64 },
     /// Somebody else started it.
     StartedByOthers { run: u64 },
+    /// What is kept of it could not be written, and now it was.
+    Writable,
     /// A deadline has come.
     Tick,
 }

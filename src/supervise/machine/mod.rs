@@ -12,6 +12,7 @@
 //! by "failed" and by "stopped" is decided here and nowhere else.
 
 mod event;
+mod failure;
 mod phase;
 mod step;
 
@@ -81,6 +82,8 @@ pub(crate) struct Machine {
     left_over: bool,
     /// Whether the start that is on its way is one again.
     again: bool,
+    /// How often in a row a start came to nothing because nothing can be written.
+    held_up: u32,
     /// Of the jitter.
     random: u64,
 }
@@ -90,7 +93,7 @@ impl Machine {
     pub(crate) fn new(settings: Settings, counts: Counts, failed: bool, seed: u64) -> Self {
         let phase = if failed { Phase::Failed } else { Phase::Stopped };
         let told = phase.state();
-        Self { settings, counts, phase, told, run: 0, left_over: false, again: false, random: seed | 1 }
+        Self { settings, counts, phase, told, run: 0, left_over: false, again: false, held_up: 0, random: seed | 1 }
     }
 
     /// What steers it from now on; delays and waits that have begun stay as they are.
@@ -178,6 +181,11 @@ impl Machine {
             Phase::Backoff { until } => Some(until),
             _ => None,
         }
+    }
+
+    /// Whether its next start waits until what is kept of it can be written.
+    pub(crate) fn is_held_up(&self) -> bool {
+        self.held_up > 0 && matches!(self.phase, Phase::Backoff { .. })
     }
 
     /// When [`Event::Tick`] is due.

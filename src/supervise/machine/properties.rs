@@ -108,10 +108,14 @@ impl Host {
             Effect::Launch { run } => {
                 assert_eq!((self.alive, self.tree), (None, false), "never two runs at once");
                 *self.starts.entry(run).or_default() += 1;
-                if self.below(10) == 0 {
+                let error = match self.below(20) {
+                    0 | 1 => Some(StartError::Transient("busy".to_owned())),
+                    2 => Some(StartError::Unwritable("full".to_owned())),
+                    _ => None,
+                };
+                if let Some(error) = error {
                     *self.ends.entry(run).or_default() += 1;
-                    return self
-                        .later(soon, Event::NotStarted { run, error: StartError::Transient("busy".to_owned()) });
+                    return self.later(soon, Event::NotStarted { run, error });
                 }
                 (self.alive, self.tree) = (Some(run), true);
                 self.later(soon, Event::Started { run });

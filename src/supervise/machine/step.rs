@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use super::phase::{Launching, Phase, Running, Why};
+use super::phase::{Kind, Launching, Phase, Running, Why};
 use super::{CHECK_GRACE, Effect, Event, LAST_WORD, Machine, PORT_WAIT};
-use crate::backend::StartError;
 use crate::model::Signal;
 use crate::model::service::{Desired, Exit};
-use crate::supervise::backoff;
 
 type Effects = Vec<Effect>;
 
@@ -41,6 +39,8 @@ impl Machine {
                 }
             }
             Event::Tick => self.tick(now, out),
+            Event::Writable if self.is_held_up() => self.begin_clean(out),
+            Event::Writable => {}
             Event::PortTaken { run, .. }
             | Event::Prepared { run }
             | Event::NotPrepared { run, .. }
@@ -129,7 +129,9 @@ impl Machine {
         match &mut self.phase {
             Phase::Stopped | Phase::Failed | Phase::Backoff { .. } => {
                 self.counts.failures = 0;
-                self.again = matches!(self.phase, Phase::Backoff { .. });
+                // Of one that is held up it stays what it was before.
+                self.again = matches!(self.phase, Phase::Backoff { .. }) && (self.again || self.held_up == 0);
+                self.held_up = 0;
                 self.begin_clean(out);
             }
             Phase::Launching(launching) => launching.stop = None,
@@ -293,7 +295,7 @@ impl Machine {
                 self.settle(now, out);
             }
             Phase::Backoff { .. } => {
-                self.again = true;
+                self.again |= self.held_up == 0;
                 self.begin_clean(out);
             }
             Phase::Stopped | Phase::Failed | Phase::Dependencies | Phase::Launching(_) => {}
@@ -352,48 +354,8 @@ impl Machine {
         }
     }
 
-    /// With so many failures in a row it is given up, or backs off.
-    fn failed(&mut self, now: Duration, exit: Option<Exit>, failures: u32, out: &mut Effects) {
-        self.counts.failures = failures;
-        let exhausted = failures > 0 && backoff::exhausted(&self.settings.restart, failures);
-        if exhausted || !self.starts_again(exit) {
-            return self.enter(Phase::Failed, out);
-        }
-        self.back_off(now, out);
-    }
-
-    fn back_off(&mut self, now: Duration, out: &mut Effects) {
-        let random = self.random();
-        let delay = backoff::delay(&self.settings.restart, self.counts.failures, random);
-        self.enter(Phase::Backoff { until: now + delay }, out);
-        if delay.is_zero() {
-            self.again = true;
-            self.begin_clean(out);
-        }
-    }
-
-    fn not_started(&mut self, now: Duration, error: StartError, out: &mut Effects) {
-        if self.counts.desired == Desired::Down {
-            return self.enter(Phase::Stopped, out);
-        }
-        match error {
-            StartError::Permanent(error) => self.fail(error, out),
-            StartError::Transient(error) => {
-                self.counts.last_error = Some(error);
-                self.failed(now, None, self.counts.failures.saturating_add(1), out);
-            }
-        }
-    }
-
-    /// It failed, and is not started again.
-    fn fail(&mut self, error: String, out: &mut Effects) {
-        self.counts.failures = self.counts.failures.saturating_add(1);
-        self.counts.last_error = Some(error);
-        self.enter(Phase::Failed, out);
-    }
-
     /// Begins a start, but first kills what could not be killed before.
-    fn begin_clean(&mut self, out: &mut Effects) {
+    pub(super) fn begin_clean(&mut self, out: &mut Effects) {
         if self.left_over { self.clear_left_over(out) } else { self.begin(out) }
     }
 
@@ -447,9 +409,12 @@ impl Machine {
         out.push(Effect::Exited { exit });
     }
 
-    fn enter(&mut self, phase: Phase, out: &mut Effects) {
+    pub(super) fn enter(&mut self, phase: Phase, out: &mut Effects) {
         let (from, to) = (self.phase.kind(), phase.kind());
         debug_assert!(from.may_become(to), "{from:?} became {to:?}");
+        if matches!(to, Kind::Stopped | Kind::Failed | Kind::Running) {
+            self.held_up = 0;
+        }
         self.phase = phase;
         self.tell(out);
     }

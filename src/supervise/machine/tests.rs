@@ -3,7 +3,7 @@
 use super::*;
 use crate::backend::StartError;
 use crate::model::Signal;
-use crate::model::service::{Check, Ready, Span};
+use crate::model::service::{Check, Ready, RestartPolicy, Span};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -97,6 +97,44 @@ fn crashes_are_answered_with_longer_and_longer_waits_and_then_given_up() {
     // By hand it starts again, with all of its tries.
     life.tell(Event::Start).launched().is(ServiceState::Running);
     assert_eq!((life.failures(), life.machine.counts().restarts), (0, 9));
+}
+
+#[test]
+fn what_cannot_be_written_is_no_failure_of_a_service() {
+    let mut spec = spec();
+    (spec.restart.tries, spec.restart.base) = (1, Span::secs(0));
+    for policy in [RestartPolicy::Always, RestartPolicy::OnFailure, RestartPolicy::Never] {
+        spec.restart.policy = policy;
+        let mut life = Life::new(&spec);
+        let full = |life: &mut Life| {
+            life.tell(Event::DependenciesReady);
+            let run = life.run();
+            life.tell(Event::Prepared { run }).wants(&Effect::Launch { run });
+            life.tell(Event::NotStarted { run, error: StartError::Unwritable("the disk is full".to_owned()) });
+            life.is(ServiceState::Restarting);
+            assert!(life.machine.is_held_up() && life.failures() == 0);
+            assert_eq!(life.machine.reason().unwrap(), "the disk is full");
+        };
+        life.tell(Event::Start);
+        for seconds in [1, 2, 4, 8, 16, 30, 30] {
+            full(&mut life);
+            life.due_in(Duration::from_secs(seconds));
+        }
+        full(&mut life);
+        // There is room before it is due; and its first start is no restart.
+        life.tell(Event::Writable).launched().is(ServiceState::Running);
+        assert_eq!((life.failures(), life.machine.counts().restarts, life.machine.is_held_up()), (0, 0, false));
+        assert_eq!(life.tell(Event::Writable).effects, []);
+        // By hand at once; down is down.
+        life.tell(Event::Restart).effects.clear();
+        let run = life.run();
+        life.tell(Event::Exited { run, exit: Exit::Code(0) }).tell(Event::Empty { run }).cleared();
+        full(&mut life);
+        life.tell(Event::Start).wants(&Effect::AwaitDependencies);
+        full(&mut life);
+        life.tell(Event::Stop { force: false }).is(ServiceState::Stopped);
+        assert_eq!((life.tell(Event::Writable).effects.len(), life.machine.next_deadline()), (0, None));
+    }
 }
 
 #[test]

@@ -58,6 +58,7 @@ impl Supervisor {
             restarts: machine.counts().restarts,
             failures: machine.counts().failures,
             next_start_at,
+            held_up: machine.is_held_up(),
             created_at: record.created_at.clone(),
             started_at: started_at(&record, machine.is_alive()),
             stopped_at: record.stopped_at.clone(),

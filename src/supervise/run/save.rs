@@ -7,6 +7,7 @@ use crate::model::ServiceId;
 use crate::model::service::{EventKind, ServiceState};
 use crate::registry::{Record, Store};
 use crate::supervise::Refusal;
+use crate::supervise::machine::Event;
 
 /// How soon a record that could not be written is tried again.
 const AGAIN: std::time::Duration = std::time::Duration::from_secs(2);
@@ -93,6 +94,9 @@ impl Supervisor {
             service.touch(must_last);
         }
         let new = why.is_some() && why != service.unsaved_why;
+        if why.is_none() && service.unsaved_why.is_some() {
+            let _ = self.tell.send(super::Done::Event(id.clone(), Event::Writable));
+        }
         service.unsaved_why.clone_from(&why);
         if why.is_some() {
             self.save_later();

@@ -1,6 +1,7 @@
 //! The life of the daemon itself: one at a time, its signals, its program executed anew.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -54,11 +55,14 @@ fn signals() -> Result<()> {
     Ok(())
 }
 
-/// It executes its program anew as often as it is asked to, under its pid, and nobody who asks meanwhile finds none.
+/// It executes its program anew as often as it is asked to, under its pid; nobody who asks meanwhile finds none, and
+/// nobody can take its place.
 fn restart() -> Result<()> {
     let daemon = Hosted::start(&["--sim"])?;
     let (pid, mut asked) = (daemon.pid(), 0);
     let files = || std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count);
+    let over = AtomicBool::new(false);
+    let lock = daemon.socket().with_file_name("daemon.lock");
     std::thread::scope(|scope| {
         let asking = scope.spawn(|| {
             let until = Instant::now() + Duration::from_secs(3);
@@ -71,15 +75,31 @@ fn restart() -> Result<()> {
             }
             Ok::<_, libtest_mimic::Failed>(asked)
         });
-        let mut before = 0;
-        for n in 0..20 {
-            daemon.ok(&["daemon", "restart"])?;
-            daemon.says("READY=1")?;
-            if n == 4 {
-                before = files();
+        let rival = scope.spawn(|| {
+            let file = std::fs::File::open(&lock)?;
+            while !over.load(Ordering::Relaxed) {
+                let taken = rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_ok();
+                expect!(!taken, "its place was free for a moment: {}", daemon.log());
+                std::thread::yield_now();
             }
-        }
-        expect!(files() <= before + 8, "{} open files, {before} before: something is left open each time", files());
+            Ok::<_, libtest_mimic::Failed>(())
+        });
+        let restarts = || {
+            let mut before = 0;
+            for n in 0..20 {
+                daemon.ok(&["daemon", "restart"])?;
+                daemon.says("READY=1")?;
+                if n == 4 {
+                    before = files();
+                }
+            }
+            expect!(files() <= before + 8, "{} open files, {before} before: something is left open each time", files());
+            Ok::<_, libtest_mimic::Failed>(())
+        };
+        let restarted = restarts();
+        over.store(true, Ordering::Relaxed);
+        rival.join().map_err(|_| "the rival panicked")??;
+        restarted?;
         asked = asking.join().map_err(|_| "the thread that asks panicked")??;
         Ok::<_, libtest_mimic::Failed>(())
     })?;

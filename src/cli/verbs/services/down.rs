@@ -80,7 +80,13 @@ async fn down(ctx: &Context<'_>, args: &Down) -> Result<Touched, Error> {
 
 fn project(ctx: &Context<'_>, args: &Down) -> Result<std::path::PathBuf, Error> {
     let found = services::choose(ctx.choice(args.config.as_deref()))?;
-    let why = "there is no provost.toml here: name services, or --all for all of them";
+    let why = match ctx.choice(None).uid {
+        0 => {
+            "a provost.toml found from here upwards does not count for root: name it with -c FILE, or services, \
+              or --all"
+        }
+        _ => "there is no provost.toml here: name services, or --all for all of them",
+    };
     found.ok_or_else(|| Error::Malformed(crate::model::Malformed::new(why)))
 }
 

@@ -70,7 +70,7 @@ pub(super) async fn not_ready(
 fn became(report: &ServiceReport) -> String {
     match report.state {
         ServiceState::Failed => "has failed".to_owned(),
-        ServiceState::Restarting => format!("failed {} times in a row, and is tried again", report.failures),
+        ServiceState::Restarting => report.retried(),
         state => format!("is {state}, not ready"),
     }
 }

@@ -81,6 +81,9 @@ impl Context<'_> {
             return Err(Error::Unreachable(why.to_owned()));
         }
         let mut reports = services::offline_reports(self.client.observer()).await;
+        for damaged in services::damaged_records(self.client.observer()) {
+            self.say.note(&format!("provost: {}", crate::text::escape(&damaged)));
+        }
         for id in ids {
             if !id.is_glob() && reports.iter().all(|report| !services::means(id, report)) {
                 return Err(self.whose(unknown(id, &reports), ids).await);

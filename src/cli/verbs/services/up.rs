@@ -72,9 +72,14 @@ async fn with_daemon(ctx: &Context<'_>, args: &Up, wanted: &Wanted, control: &Co
 fn wanted(ctx: &Context<'_>, args: &Up) -> Result<Wanted, Error> {
     let choice = ctx.choice(args.config.as_deref());
     let Some(path) = services::choose(choice)? else {
-        let why = "there is no provost.toml, .yaml or .json of yours here or above, nor an own one: write one, \
-                   or start a command with provost run -- COMMAND";
-        return Err(Error::Config(why.to_owned()));
+        let none = match choice.uid {
+            0 => {
+                "you have no config of your own, and one found from here upwards does not count for root: name it \
+                  with -c FILE"
+            }
+            _ => "there is no provost.toml, .yaml or .json of yours here or above, nor an own one: write one",
+        };
+        return Err(Error::Config(format!("{none}, or start a command with provost run -- COMMAND")));
     };
     let project = services::load(&path, choice)?;
     for warning in &project.warnings {

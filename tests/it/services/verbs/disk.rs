@@ -121,7 +121,8 @@ fn three(stage: &Stage<'_>) -> Result<()> {
     );
     let loud =
         format!("[service.loud]\ncommand = [\"sh\", \"-c\", \"{talk}\"]\nlog = {{ file = true }}\nenabled = false\n");
-    let later = sleeper("later", "enabled = false\nlog = { file = true }");
+    // It has one try, and no start that the disk kept from it is one.
+    let later = sleeper("later", "enabled = false\nlog = { file = true }\nrestart = { policy = \"never\", tries = 1 }");
     stage.config(&(sleeper("quiet", "log = { file = true }") + &sleeper("calm", "") + &later + &loud))
 }
 
@@ -161,6 +162,8 @@ fn full(stage: &Stage<'_>) -> Result<()> {
     refused(stage, &["run", "--name", "more", "--", "sleep", "1000"], &why)?;
     let status = stage.provost(&["status", "later"])?;
     expect!(status.stdout.contains(&why), "{status:?}");
+    let held = stage.service("later")?;
+    expect!(held["failures"] == 0 && held["state"] != "failed", "the disk is no failure of it: {held}");
     let stopped = stage.ok(&["stop", "quiet"])?;
     expect!(stopped.contains("would not know of it") && stopped.contains(&why), "{stopped}");
     expect!(stage.pid("loud")? == loud && stage.pid("calm")? == calm, "something was started again");
@@ -293,8 +296,10 @@ fn damaged_record(stage: &Stage<'_>) -> Result<()> {
         let whole = stage.rig.read(&path)?;
         stage.rig.write_as(&stage.user, &path, &whole.as_bytes()[..whole.len() * part / 4], 0o600)?;
         // Who only reads says so, and changes nothing.
-        let read = stage.provost(&["registry"])?;
-        expect!(read.stderr.contains("quiet.json is no record"), "{read:?}");
+        for verb in ["registry", "status"] {
+            let read = stage.provost(&[verb])?;
+            expect!(read.stderr.contains("quiet.json is no record"), "{verb}: {read:?}");
+        }
         stage.ok(&["up", "-d"])?;
         expect!(stage.pid("quiet")? == quiet && stage.pid("calm")? == calm, "{part}/4: not taken over");
         let listed = stage.who().run(["ls", &format!("{}/registry", state(stage)?)])?.ok()?;

@@ -22,6 +22,7 @@ fn hosted(stage: &Stage<'_>) -> Result<()> {
     expect!(status.success(), "{said}");
     let at = |text: &str| said.find(text).ok_or_else(|| format!("no '{text}' in {said}"));
     expect!(at("second: it is stopped")? < at("first: it is being stopped")?, "not in reverse order: {said}");
+    expect!(at("first: it is being stopped")? < at("first: it is stopped")?, "its end is not told: {said}");
     expect!(pids.iter().all(|pid| !stage.rig.is_running(*pid)), "something runs on: {said}");
     Ok(())
 }
