@@ -2,14 +2,23 @@
 //! of system units, keys included.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::model::ServiceId;
 
-fn path_of(dir: &Path, id: &ServiceId) -> PathBuf {
+/// Where it is.
+pub(super) fn path_of(dir: &Path, id: &ServiceId) -> PathBuf {
     dir.join(id.as_str())
+}
+
+/// By which one is told from another.
+pub(super) fn hash(env: &BTreeMap<String, String>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    env.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Writes the file of a service, whole or not at all, and says where it is.

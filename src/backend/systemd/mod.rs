@@ -39,7 +39,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
-pub(crate) use unit::name_of as unit_name;
+pub(crate) use unit::{name_of as unit_name, place_of};
 
 use tokio::sync::Semaphore;
 
@@ -122,6 +122,8 @@ struct Shared {
     references: Cell<u32>,
     /// Starts that may be under way at the same time.
     turns: Semaphore,
+    /// Descriptors that may be on their way to the manager at the same time.
+    descriptors: Semaphore,
     /// Units that may be stopped by a job at the same time.
     stops: Semaphore,
     /// Services that may be without READY=1 at the same time.
@@ -130,6 +132,8 @@ struct Shared {
     cgroups: CgroupFs,
     /// The control group of the manager, as seen from here.
     root: String,
+    /// Where the manager shows the invocations of its units.
+    units_dir: PathBuf,
     /// When the manager began to run, as it says itself, in microseconds since 1970.
     manager_since: u64,
 }
@@ -154,9 +158,11 @@ impl Systemd {
             units: Units::default(),
             references: Cell::default(),
             turns: Semaphore::new(start::TURNS),
+            descriptors: Semaphore::new(start::DESCRIPTORS),
             stops: Semaphore::new(stop::STOPS),
             unready: Arc::new(Semaphore::new(start::UNREADY)),
             manager_since: since,
+            units_dir: link.runtime_dir().join("systemd/units"),
             options,
             link,
             root,
