@@ -44,7 +44,6 @@
 
 pub mod act;
 pub(crate) mod api;
-#[allow(dead_code, unused_imports)]
 pub(crate) mod backend;
 pub mod cli;
 mod client;
@@ -60,15 +59,12 @@ mod error;
 pub(crate) mod helper;
 mod install;
 mod join;
-#[allow(dead_code, unused_imports)]
 pub(crate) mod logs;
 pub mod model;
 pub mod observe;
-#[allow(dead_code)]
 mod paths;
 pub(crate) mod polkit;
 pub mod probe;
-#[allow(dead_code, unused_imports)]
 pub mod registry;
 pub(crate) mod services;
 pub(crate) mod supervise;

@@ -18,7 +18,7 @@ const MOMENT: Duration = Duration::from_millis(2);
 #[derive(Debug)]
 pub(crate) struct Lock {
     /// `daemon.lock` in the runtime folder.
-    file: File,
+    _file: File,
     /// The folder of records, for the same state reached with another runtime folder.
     _state: Option<File>,
 }
@@ -93,12 +93,7 @@ impl Lock {
         if let Err(error) = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(&text)) {
             tracing::warn!("{} does not name its holder: {error}", path.display());
         }
-        Ok(Self { file, _state: state })
-    }
-
-    /// Its descriptor, for a daemon that executes itself again and keeps it.
-    pub(crate) fn file(&self) -> &File {
-        &self.file
+        Ok(Self { _file: file, _state: state })
     }
 
     /// Who holds the lock of an instance now; `None` if nobody does.

@@ -14,7 +14,7 @@ mod report;
 mod store;
 mod upgrade;
 
-pub(crate) use load::{Damaged, Loaded};
+pub(crate) use load::Damaged;
 pub(crate) use lock::{Held, Lock};
 pub use record::Record;
 pub(crate) use report::{Registry, registry};

@@ -39,7 +39,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
-pub(crate) use unit::{name_of as unit_name, place_of};
+pub(crate) use unit::place_of;
 
 use tokio::sync::Semaphore;
 

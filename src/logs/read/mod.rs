@@ -6,7 +6,6 @@ mod reader;
 mod source;
 
 use std::io;
-use std::path::Path;
 use std::time::SystemTime;
 
 pub(crate) use follow::Follow;
@@ -31,7 +30,8 @@ pub(crate) struct Query {
 ///
 /// # Errors
 /// The files cannot be read.
-pub(crate) fn read(dir: &Path, query: &Query) -> io::Result<Option<Reader>> {
+#[cfg(test)]
+pub(crate) fn read(dir: &std::path::Path, query: &Query) -> io::Result<Option<Reader>> {
     Reader::of(dir, None, query)
 }
 

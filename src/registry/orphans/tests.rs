@@ -58,7 +58,7 @@ impl Drop for Left {
 }
 
 /// A child that lives, and its parent does, too.
-struct Held(Child, tempfile::TempDir);
+struct Held(Child, #[expect(dead_code, reason = "it is there as long as the process")] tempfile::TempDir);
 
 impl Held {
     fn child(name: &str) -> Self {

@@ -14,7 +14,11 @@ fn source(scope: Scope, id: &str) -> journal::Source {
         Scope::System => Manager::System,
         Scope::User(uid) => Manager::User(uid),
     };
-    journal::Source { manager, unit: unit_name(&id.parse().unwrap()).unwrap(), service: Some(id.parse().unwrap()) }
+    journal::Source {
+        manager,
+        unit: crate::backend::systemd::unit::name_of(&id.parse().unwrap()).unwrap(),
+        service: Some(id.parse().unwrap()),
+    }
 }
 
 fn text(line: &Line) -> String {

@@ -1,10 +1,5 @@
 //! A full disk, many services, much output.
 
-use std::time::Instant;
-
-use crate::logs::layout::Side;
-use crate::logs::read::Follow;
-use rustix::fs::OFlags;
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 
 use super::*;
