@@ -7,6 +7,10 @@ use super::Check;
 use crate::model::Instance;
 use crate::observe::Observer;
 
+/// Has the manager of every user get them.
+const DELEGATE: &str = "sudo mkdir -p /etc/systemd/system/user@.service.d && printf '[Service]\\nDelegate=cpu memory pids\\n' | \
+    sudo tee /etc/systemd/system/user@.service.d/delegate.conf && sudo systemctl daemon-reload";
+
 /// What limits of services need.
 const CONTROLLERS: [&str; 3] = ["cpu", "memory", "pids"];
 
@@ -43,11 +47,7 @@ fn cgroup(all: Option<&str>, delegated: Option<&str>, hybrid: bool) -> Check {
         format!("version 2; limits that are not enforced, because the controller is not here: {}", lacks.join(", "));
     let there = lacks.iter().any(|one| all.unwrap_or_default().split_whitespace().any(|has| has == *one));
     match there {
-        true => Check::warning(
-            NAME,
-            found,
-            "sudo systemctl edit user@.service, and there: [Service] Delegate=cpu memory pids",
-        ),
+        true => Check::warning(NAME, format!("{found} (mended, it is so from the next login on)"), DELEGATE),
         false => Check::without_cure(NAME, found),
     }
 }
@@ -71,7 +71,7 @@ mod tests {
         let all = Some("cpuset cpu io memory pids\n");
         assert_eq!(cgroup(all, Some("cpu memory pids\n"), false).state, State::Ok);
         let lacks = cgroup(all, Some("memory pids\n"), false);
-        assert!(lacks.state == State::Warning && lacks.found.ends_with(": cpu") && lacks.mend.is_some(), "{lacks:?}");
+        assert!(lacks.state == State::Warning && lacks.found.contains(": cpu (") && lacks.mend.is_some(), "{lacks:?}");
         assert_eq!(cgroup(Some(""), Some(""), false).mend, None);
         assert!(cgroup(None, None, true).found.contains("side by side"));
         assert!(cgroup(all, None, false).found.contains("no manager"));

@@ -8,6 +8,8 @@ mod daemon;
 mod kernel;
 mod leftovers;
 mod limits;
+mod mend;
+mod name;
 mod program;
 mod systemd;
 
@@ -69,6 +71,7 @@ pub(crate) async fn examine(observer: &Observer, instance: Instance) -> Vec<Chec
     all.extend(kernel::checks());
     all.extend(program::checks(observer, instance));
     all.extend(daemon::checks(observer, instance).await);
+    all.extend(name::checks(observer, instance).await);
     all.extend(leftovers::checks(observer, instance).await);
     all
 }

@@ -11,28 +11,38 @@ use crate::paths::Places;
 
 pub(super) fn checks(observer: &Observer, instance: Instance) -> Vec<Check> {
     let uid = observer.caller().uid;
-    let mut all = vec![in_path()];
-    // Another user may not read it.
-    let manifest = manifest_path(instance, uid).and_then(|path| Manifest::load(&path)).ok().flatten();
-    if let Some(manifest) = manifest {
-        all.push(installed(&manifest, instance, if instance == Instance::User { uid } else { 0 }));
+    let mut all = vec![in_path(instance)];
+    match manifest_path(instance, uid).and_then(|path| Manifest::load(&path)) {
+        Ok(Some(manifest)) => {
+            all.push(installed(&manifest, instance, if instance == Instance::User { uid } else { 0 }));
+        }
+        // Another user may not read it.
+        Err(error) if instance == Instance::User || uid == 0 => {
+            let found = format!("what was installed is not known: {error}");
+            all.push(Check::warning("installed", found, format!("provost install --{instance}")));
+        }
+        Ok(None) | Err(_) => {}
     }
     all.extend(config(instance, uid));
     all
 }
 
 /// Whether the PATH leads to this program and to no other before it.
-fn in_path() -> Check {
+fn in_path(instance: Instance) -> Check {
     const NAME: &str = "program";
     let own = crate::control::own_program().map(PathBuf::from).unwrap_or_default();
     let real = |path: &PathBuf| path.canonicalize().unwrap_or_else(|_| path.clone());
     let version = env!("CARGO_PKG_VERSION");
     match crate::sys::find_program("provost") {
-        None => Check::warning(
-            NAME,
-            format!("{} (version {version}) is not in the PATH", own.display()),
-            "provost install --user",
-        ),
+        None => {
+            let folder = own.parent().map(|dir| dir.display().to_string()).unwrap_or_default();
+            // Installed for a user, in a shell that was there before.
+            let mend = match folder.ends_with("/.local/bin") || folder.ends_with("/.cargo/bin") {
+                true => format!("export PATH={}:\"$PATH\"", crate::text::shell_quote(&folder)),
+                false => format!("{} install --{instance}", crate::text::shell_quote(&own.display().to_string())),
+            };
+            Check::warning(NAME, format!("{} (version {version}) is not in the PATH", own.display()), mend)
+        }
         Some(first) if real(&first) == real(&own) => Check::ok(NAME, format!("{}, version {version}", own.display())),
         Some(first) => Check::warning(
             NAME,
@@ -89,7 +99,7 @@ fn config(instance: Instance, uid: u32) -> Option<Check> {
         Ok(project) => Check::warning(
             NAME,
             format!("{}: {} warnings", path.display(), project.warnings.len()),
-            "provost config check",
+            format!("provost config check {}", path.display()),
         ),
         Err(errors) => Check::problem(
             NAME,

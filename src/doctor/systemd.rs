@@ -1,6 +1,7 @@
 //! The service managers: their version, what of it is used, and whether a user's outlives the login.
 
 use super::Check;
+use super::mend::as_root;
 use crate::control::Linger;
 use crate::model::Instance;
 use crate::observe::Observer;
@@ -25,7 +26,7 @@ pub(super) async fn checks(observer: &Observer, instance: Instance) -> Vec<Check
             }
         },
         Err(why) if observer.host().has_systemd() => {
-            let mend = "systemctl start dbus.socket".to_owned();
+            let mend = as_root(uid, "systemctl start dbus.socket");
             all.push(Check::problem("systemd", format!("it is PID 1, and cannot be asked: {why}"), mend));
         }
         Err(why) => all.push(Check::without_cure(
@@ -44,16 +45,27 @@ pub(super) async fn checks(observer: &Observer, instance: Instance) -> Vec<Check
         all.push(match Linger::of(uid) {
             Linger::On => Check::ok("lingering", "services go on when you log out"),
             Linger::Unneeded => Check::ok("lingering", "not needed here"),
-            Linger::Off => Check::warning("lingering", "services stop when you log out", "loginctl enable-linger"),
+            Linger::Off => {
+                let mend = format!("sudo loginctl enable-linger {}", crate::observe::user_name(uid));
+                Check::warning("lingering", "services stop when you log out", mend)
+            }
         });
     }
     all
 }
 
 fn no_manager(why: &str, uid: u32) -> Check {
-    let user = crate::observe::user_name(uid);
-    let mend = format!("log in, or: sudo loginctl enable-linger {user} (then: export XDG_RUNTIME_DIR=/run/user/{uid})");
-    Check::warning("user manager", format!("{why}: services are children of the daemon"), mend)
+    Check::warning("user manager", format!("{why}: services are children of the daemon"), start_bus(uid))
+}
+
+/// What brings a user's bus, and the manager that serves it.
+pub(super) fn start_bus(uid: u32) -> String {
+    let (folder, user) = (format!("/run/user/{uid}"), crate::observe::user_name(uid));
+    match std::path::Path::new(&folder).join("systemd/private").exists() {
+        // It runs, and its bus does not.
+        true => format!("XDG_RUNTIME_DIR={folder} systemctl --user start dbus.socket"),
+        false => format!("sudo loginctl enable-linger {user}; export XDG_RUNTIME_DIR={folder}"),
+    }
 }
 
 fn version_is(version: &str) -> Check {

@@ -14,6 +14,11 @@ pub(super) const SYSUSERS: &str = include_str!("../../units/sysusers.conf");
 pub(super) const TMPFILES: &str = include_str!("../../units/tmpfiles.conf");
 pub(super) const POLICY: &str = include_str!("../../polkit/org.provost.policy");
 
+/// The ids of the actions that polkit is asked about.
+pub(crate) fn actions() -> Vec<&'static str> {
+    POLICY.split("<action id=\"").skip(1).filter_map(|action| action.split('"').next()).collect()
+}
+
 /// The text with the program where it is: in a unit, or in a file of D-Bus.
 pub(super) fn with_program(text: &str, program: &str) -> String {
     let unit = text.lines().any(|line| line == "[Service]");

@@ -13,6 +13,7 @@ const GROUP: &str = "provost";
 /// Has systemd's own tools make what the files in /etc/sysusers.d and /etc/tmpfiles.d say.
 pub(super) fn make(_layout: &Layout, path: &Path, manifest: &mut Manifest, log: &mut Log<'_>) -> Result<(), Error> {
     let was = exists();
+    manifest.group |= was && manifest.adopts;
     if was || log.dry {
         let outcome = if was { Outcome::Unchanged } else { Outcome::Created };
         log.step("group", GROUP, outcome, "");

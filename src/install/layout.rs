@@ -39,6 +39,8 @@ pub(super) struct Layout {
     pub(super) files: Vec<File>,
     /// What cannot be installed here, and why.
     pub(super) skipped: Vec<(PathBuf, String)>,
+    /// Root writes: only where nobody else could put a link, or exchange a file.
+    pub(super) strict: bool,
 }
 
 impl Layout {
@@ -51,7 +53,7 @@ impl Layout {
         searched: &[PathBuf],
         generated: Generated,
     ) -> Result<Self, Error> {
-        let mut layout = Self::default();
+        let mut layout = Self { strict: uid == 0, ..Self::default() };
         match instance {
             Instance::System => layout.system(own, polkit)?,
             Instance::User => layout.user(uid, own, searched)?,
@@ -95,7 +97,11 @@ impl Layout {
         add(units.join("provost.slice"), files::SYSTEM_SLICE.into(), true);
         add("/etc/dbus-1/system.d/org.provost.Provost1.conf".into(), files::BUS_POLICY.into(), true);
         let activation = "dbus-1/system-services/org.provost.Provost1.service";
-        add(Path::new("/usr/local/share").join(activation), files::SYSTEM_ACTIVATION.into(), false);
+        let local = Path::new("/usr/local/share");
+        // Where others may write to it, as "staff" on older Debian systems.
+        let elsewhere = !is_safe(local) && is_safe(Path::new("/usr/share"));
+        let data = if elsewhere { Path::new("/usr/share") } else { local };
+        add(data.join(activation), files::SYSTEM_ACTIVATION.into(), false);
         add("/etc/sysusers.d/provost.conf".into(), files::SYSUSERS.into(), false);
         add("/etc/tmpfiles.d/provost.conf".into(), files::TMPFILES.into(), false);
         let policy = "polkit-1/actions/org.provost.policy";

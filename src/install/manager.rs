@@ -100,10 +100,10 @@ impl Host {
         let Some(manager) = self.manager() else { return false };
         let states = ["active", "activating", "reloading", "deactivating"];
         let listed = manager.list(&states, &["provost-*.service"]).await.unwrap_or_default();
-        let slice = if instance == Instance::System { "provost.slice" } else { "app-provost.slice" };
+        let slice = slice_of(instance);
         for unit in listed {
             let of = manager.unit_properties(&unit.name, &["Slice"]).await;
-            if of.is_ok_and(|of| of.string("Slice") == slice) {
+            if of.is_ok_and(|of| of.string("Slice") == slice.as_str()) {
                 return true;
             }
         }
@@ -160,18 +160,25 @@ async fn property<T: TryFrom<OwnedVariant>>(
     T::try_from(value).ok()
 }
 
-/// Has the unit start by itself; whether it did not before.
-pub(super) async fn enable(manager: &Manager, log: &mut Log<'_>) -> Result<bool, Error> {
+/// Whether the unit starts by itself.
+pub(super) async fn is_enabled(manager: &Manager) -> bool {
+    let reply = call(manager, "GetUnitFileState", &(UNIT,)).await;
+    reply.and_then(|reply| reply.body().deserialize::<String>()).is_ok_and(|state| state == "enabled")
+}
+
+/// Has the unit start by itself.
+pub(super) async fn enable(manager: &Manager, log: &mut Log<'_>) -> Result<(), Error> {
     if log.dry {
-        log.step("unit", UNIT, Outcome::Enabled, "");
-        return Ok(false);
+        let outcome = if is_enabled(manager).await { Outcome::Unchanged } else { Outcome::Enabled };
+        log.step("unit", UNIT, outcome, "");
+        return Ok(());
     }
     let reply = call(manager, "EnableUnitFiles", &(vec![UNIT], false, false)).await;
     let (_, changes): (bool, Vec<(String, String, String)>) =
         reply.and_then(|reply| reply.body().deserialize()).map_err(|e| failed("enabling", e))?;
     let outcome = if changes.is_empty() { Outcome::Unchanged } else { Outcome::Enabled };
     log.step("unit", UNIT, outcome, "");
-    Ok(!changes.is_empty())
+    Ok(())
 }
 
 /// Takes that back.
@@ -183,11 +190,17 @@ pub(super) async fn disable(manager: &Manager, log: &mut Log<'_>) -> Result<(), 
     Ok(())
 }
 
-/// A job of the daemon's unit, to its end.
-pub(super) async fn job(manager: &Manager, method: &str) -> Result<(), Error> {
+/// Where the services of an instance are.
+pub(super) fn slice_of(instance: Instance) -> UnitName {
+    let name = if instance == Instance::System { "provost.slice" } else { "app-provost.slice" };
+    name.parse().unwrap_or_else(|_| unreachable!("{name} is a name"))
+}
+
+/// A job of a unit, to its end.
+pub(super) async fn job(manager: &Manager, unit: &str, method: &str) -> Result<(), Error> {
     let lost = |e: CallError| Error::Unreachable(format!("the manager of {UNIT}: {e}"));
     let jobs = Jobs::listen(manager).await.map_err(lost)?;
-    let reply = call(manager, method, &(UNIT, "replace")).await.map_err(|e| failed(method, e))?;
+    let reply = call(manager, method, &(unit, "replace")).await.map_err(|e| failed(method, e))?;
     let job: OwnedObjectPath = reply.body().deserialize().map_err(|e| failed(method, e))?;
     let outcome = jobs.wait(&job).await.map_err(lost)?;
     if outcome.is_success() {

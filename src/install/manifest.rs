@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -31,6 +31,9 @@ pub(crate) struct Manifest {
     pub(crate) lingering: bool,
     /// The group was made.
     pub(crate) group: bool,
+    /// The one before was lost: what is found as it would be written was written by it.
+    #[serde(skip)]
+    pub(crate) adopts: bool,
 }
 
 /// One file.
@@ -39,6 +42,9 @@ pub(crate) struct Entry {
     pub(crate) path: PathBuf,
     /// Of what was written: whoever changes it since keeps it.
     pub(crate) sum: String,
+    /// Of what an earlier install wrote: there still, if the last one was cut short.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) earlier: Option<String>,
     /// What was there before the first install.
     pub(crate) before: Option<Before>,
 }
@@ -70,12 +76,40 @@ pub(crate) fn manifest_path(instance: Instance, uid: u32) -> Result<PathBuf, Err
 
 impl Manifest {
     /// `None`: nothing was installed.
+    ///
+    /// # Errors
+    /// It cannot be read, is damaged, or somebody else could have written it: files would be removed by its word.
     pub(crate) fn load(path: &Path) -> Result<Option<Self>, Error> {
         let failed = |source| Error::Io { what: path.display().to_string(), source };
-        match fs::read(path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|e| failed(io::Error::other(e))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(failed(error)),
+        let bytes = match fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return Ok(None);
+            }
+            Err(error) => return Err(failed(error)),
+        };
+        own(path).map_err(|why| failed(io::Error::new(io::ErrorKind::PermissionDenied, why)))?;
+        serde_json::from_slice(&bytes).map(Some).map_err(|e| failed(io::Error::new(io::ErrorKind::InvalidData, e)))
+    }
+
+    /// The same for an install: one that is damaged is set aside, and a new one takes over what is found as it would
+    /// be written. Also given: where the old one is.
+    pub(super) fn load_or_adopt(path: &Path, dry: bool) -> Result<(Self, Option<PathBuf>), Error> {
+        match Self::load(path) {
+            Ok(found) => Ok((found.unwrap_or_default(), None)),
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::InvalidData => {
+                let aside = path.with_extension("json.damaged");
+                if !dry {
+                    fs::rename(path, &aside)
+                        .map_err(|source| Error::Io { what: aside.display().to_string(), source })?;
+                }
+                Ok((Self { adopts: true, ..Self::default() }, Some(aside)))
+            }
+            // Anybody may ask what root's install would do.
+            Err(Error::Io { source, .. }) if dry && source.kind() == io::ErrorKind::PermissionDenied => {
+                Ok((Self::default(), None))
+            }
+            Err(error) => Err(error),
         }
     }
 
@@ -90,12 +124,36 @@ impl Manifest {
     }
 }
 
+/// Whether nobody but the caller, or root, could have written this file.
+fn own(path: &Path) -> Result<(), String> {
+    let own = rustix::process::geteuid().as_raw();
+    for part in [Some(path), path.parent()].into_iter().flatten() {
+        let found = part.symlink_metadata().map_err(|error| format!("{}: {error}", part.display()))?;
+        let whose = found.uid();
+        if whose != own && whose != 0 {
+            let (name, owner) = (part.display(), crate::observe::user_name(whose));
+            return Err(format!("{name} belongs to {owner}: nothing is changed by its word; run this as {owner}"));
+        }
+        if !found.is_symlink() && found.mode() & 0o022 != 0 {
+            let mend = format!("chmod go-w {}", part.display());
+            return Err(format!("{} may be written by others: look at it, then: {mend}", part.display()));
+        }
+    }
+    Ok(())
+}
+
+/// The name under which a file is written before it takes its place: always the same, so that one that was left is
+/// found again.
+pub(super) fn fresh(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.provost-new"))
+}
+
 /// Puts a file in the place of what is there, in one step, and on the disk. A link is replaced, not
 /// followed.
 pub(super) fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("/"));
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let fresh = folder.join(format!(".{name}.provost-{}", std::process::id()));
+    let fresh = fresh(path);
     let write = || {
         let _left_by_another = fs::remove_file(&fresh);
         let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&fresh)?;
@@ -126,7 +184,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("state/installed.json");
         assert_eq!(Manifest::load(&path).unwrap(), None);
-        let entry = |before| Entry { path: "/x".into(), sum: sum(b"x"), before };
+        let entry = |before| Entry { path: "/x".into(), sum: sum(b"x"), earlier: None, before };
         let manifest = Manifest {
             version: "1".to_owned(),
             files: vec![
@@ -140,8 +198,29 @@ mod tests {
         manifest.save(&path).unwrap();
         assert_eq!(Manifest::load(&path).unwrap(), Some(manifest));
         // One of a later version, and one of an earlier.
-        fs::write(&path, r#"{"version": "9", "what": 1}"#).unwrap();
+        fs::write(&path, r#"{"version": "9", "what": 1, "files": [{"path": "/x", "sum": "1", "before": null}]}"#)
+            .unwrap();
         assert_eq!(Manifest::load(&path).unwrap().unwrap().version, "9");
+    }
+
+    #[test]
+    fn what_others_could_have_written_is_not_believed_and_what_is_damaged_is_set_aside() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(NAME);
+        fs::write(&path, "{}").unwrap();
+        for (part, mode) in [(&path, 0o666), (&dir.path().to_owned(), 0o775)] {
+            let before = part.metadata().unwrap().permissions();
+            fs::set_permissions(part, fs::Permissions::from_mode(mode)).unwrap();
+            let refused = Manifest::load(&path).unwrap_err().to_string();
+            assert!(refused.contains("may be written by others"), "{refused}");
+            fs::set_permissions(part, before).unwrap();
+        }
+        assert!(Manifest::load(&path).is_ok());
+        fs::write(&path, "{ cut sho").unwrap();
+        assert!(Manifest::load(&path).is_err());
+        let (fresh, aside) = Manifest::load_or_adopt(&path, false).unwrap();
+        assert!(fresh.adopts && aside.is_some_and(|aside| aside.exists()) && !path.exists());
     }
 
     #[test]

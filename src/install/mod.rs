@@ -16,16 +16,18 @@ mod manager;
 mod manifest;
 #[cfg(test)]
 mod policy_tests;
+mod purge;
 mod remove;
 mod trust;
 mod write;
 
 pub(crate) use escalate::escalate;
+pub(crate) use files::actions;
 pub(crate) use layout::Generated;
 pub(crate) use log::{Log, Outcome, Step};
 use manager::{Host, bus_of};
 pub(crate) use manifest::{Manifest, manifest_path};
-pub(crate) use remove::uninstall;
+pub(crate) use remove::{Services, uninstall};
 pub(crate) use trust::trusted;
 
 use std::path::{Path, PathBuf};
@@ -69,7 +71,11 @@ pub(crate) async fn install(
         log.step("file", &skipped.0.display().to_string(), Outcome::Skipped, &skipped.1);
     }
     let path = manifest_path(options.instance, uid)?;
-    let mut manifest = Manifest::load(&path)?.unwrap_or_default();
+    let (mut manifest, aside) = Manifest::load_or_adopt(&path, log.dry)?;
+    if let Some(aside) = aside {
+        let why = "the list of what was installed is damaged: it is kept under this name, and made anew";
+        log.step("file", &aside.display().to_string(), Outcome::Kept, why);
+    }
     let upgraded = write::all(&layout, &path, &mut manifest, log)?;
 
     if options.instance == Instance::System {
@@ -79,8 +85,12 @@ pub(crate) async fn install(
         if upgraded || log.dry {
             host.reload(log).await?;
         }
-        let enabled = manager::enable(manager, log).await?;
-        manifest.enabled |= enabled;
+        // Written down before it is done, as all is.
+        if !log.dry && (manifest.adopts || !manager::is_enabled(manager).await) {
+            manifest.enabled = true;
+            manifest.save(&path)?;
+        }
+        manager::enable(manager, log).await?;
     } else {
         let why = format!("there is no manager that would start it ({})", host.why_no_manager());
         log.step("unit", UNIT, Outcome::Skipped, &why);
@@ -88,8 +98,9 @@ pub(crate) async fn install(
     if options.linger && options.instance == Instance::User {
         let was = Linger::of(uid);
         if was == Linger::Off && !log.dry {
-            Linger::enable(uid).await?;
             manifest.lingering = true;
+            manifest.save(&path)?;
+            Linger::enable(uid).await?;
         }
         let outcome = if was == Linger::Off { Outcome::Enabled } else { Outcome::Unchanged };
         log.step("lingering", &crate::observe::user_name(uid), outcome, "services go on when you log out");
@@ -105,6 +116,12 @@ pub(crate) async fn install(
 /// Has the daemon that runs execute the new program, or starts one if asked to; then it must answer.
 async fn start(options: Options, host: &Host, upgraded: bool, log: &mut Log<'_>) -> Result<Option<DaemonFacts>, Error> {
     let running = running(options.instance, host).await?;
+    // One that another program was started for.
+    let other = match &running {
+        Some(control) => control.facts().await.is_ok_and(|facts| facts.version != env!("CARGO_PKG_VERSION")),
+        None => false,
+    };
+    let upgraded = upgraded || other;
     match (running, host.manager()) {
         (Some(_), _) if !upgraded => log.step("daemon", UNIT, Outcome::Unchanged, "it runs"),
         (Some(control), manager) => {
@@ -114,7 +131,9 @@ async fn start(options: Options, host: &Host, upgraded: bool, log: &mut Log<'_>)
             }
             match manager {
                 // It may get another sandbox with that; its services are units of their own.
-                Some(manager) if options.instance == Instance::System => manager::job(manager, "RestartUnit").await?,
+                Some(manager) if options.instance == Instance::System => {
+                    manager::job(manager, UNIT, "RestartUnit").await?
+                }
                 _ => control.reexecute().await?,
             }
         }
@@ -129,7 +148,7 @@ async fn start(options: Options, host: &Host, upgraded: bool, log: &mut Log<'_>)
             if log.dry {
                 return Ok(None);
             }
-            manager::job(manager, "StartUnit").await?;
+            manager::job(manager, UNIT, "StartUnit").await?;
         }
     }
     if log.dry {

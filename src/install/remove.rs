@@ -6,24 +6,62 @@ use std::path::Path;
 
 use super::log::{Log, Outcome};
 use super::manager::{self, Host};
-use super::manifest::{Before, Entry, Manifest, manifest_path, replace, sum};
-use super::{UNIT, group};
+use super::manifest::{Before, Entry, Manifest, fresh, manifest_path, replace, sum};
+use super::{UNIT, group, purge};
 use crate::control::{Control, Linger};
 use crate::error::Error;
 use crate::model::Instance;
 use crate::supervise::Stop;
 
-/// Uninstalls. Services are stopped first, in reverse order, unless they are to run on. False:
-/// nothing was installed.
+/// How an uninstall goes about what services have and leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Services {
+    /// Stopped first, in reverse order; their records and their output stay.
+    Stop,
+    /// They run on.
+    Keep,
+    /// Stopped, and all that provost keeps of them is removed; the config stays.
+    Purge,
+}
+
+/// Uninstalls. False: nothing was installed.
 ///
 /// # Errors
 /// The first thing that could not be done; what is left is still in the manifest.
-pub(crate) async fn uninstall(instance: Instance, keep_services: bool, log: &mut Log<'_>) -> Result<bool, Error> {
+pub(crate) async fn uninstall(instance: Instance, services: Services, log: &mut Log<'_>) -> Result<bool, Error> {
     let uid = rustix::process::geteuid().as_raw();
     let path = manifest_path(instance, uid)?;
-    let Some(mut manifest) = Manifest::load(&path)? else { return Ok(false) };
+    let manifest = Manifest::load(&path).map_err(|error| damaged(error, instance))?;
+    let was = manifest.is_some();
+    if !was && services != Services::Purge {
+        return Ok(false);
+    }
     let host = Host::connect(instance, uid).await;
-    end_daemon(instance, keep_services, &host, log).await?;
+    end_daemon(instance, services == Services::Keep, &host, log).await?;
+    if let Some(manifest) = manifest {
+        take_back(manifest, &path, uid, &host, log).await?;
+    }
+    if services == Services::Purge {
+        purge::all(instance, uid, log)?;
+    }
+    Ok(was)
+}
+
+/// Says what helps.
+fn damaged(error: Error, instance: Instance) -> Error {
+    match error {
+        Error::Io { what, source } if source.kind() == io::ErrorKind::InvalidData => {
+            let why = format!(
+                "what was installed is written there, and it is damaged ({source}); 'provost install --{instance}' \
+                 finds out anew, then uninstall"
+            );
+            Error::Io { what, source: io::Error::new(io::ErrorKind::InvalidData, why) }
+        }
+        other => other,
+    }
+}
+
+async fn take_back(mut manifest: Manifest, path: &Path, uid: u32, host: &Host, log: &mut Log<'_>) -> Result<(), Error> {
     if let Some(manager) = host.manager().filter(|_| manifest.enabled) {
         manager::disable(manager, log).await?;
     }
@@ -40,11 +78,10 @@ pub(crate) async fn uninstall(instance: Instance, keep_services: bool, log: &mut
     manifest.lingering = false;
     manifest.group = false;
     if !log.dry {
-        manifest.save(&path)?;
+        manifest.save(path)?;
     }
-    files(&manifest, &path, log)?;
-    host.reload(log).await?;
-    Ok(true)
+    files(&manifest, path, log)?;
+    host.reload(log).await
 }
 
 /// Ends the daemon, with its services or without. One that does not run although services do is
@@ -64,9 +101,18 @@ async fn end_daemon(instance: Instance, keep: bool, host: &Host, log: &mut Log<'
     }
     if let Some(manager) = host.manager()
         && !log.dry
-        && host.is_active().await
     {
-        manager::job(manager, "StopUnit").await?;
+        if host.is_active().await {
+            manager::job(manager, UNIT, "StopUnit").await?;
+        }
+        // Nothing is in it any more, and its file goes.
+        let slice = manager::slice_of(instance);
+        if !keep
+            && !host.runs_services(instance).await
+            && manager.active_state(&slice).await.is_ok_and(|is| is == "active")
+        {
+            manager::job(manager, slice.as_str(), "StopUnit").await?;
+        }
     }
     Ok(())
 }
@@ -115,12 +161,21 @@ pub(super) fn one(entry: &Entry, manifest: &Path, log: &mut Log<'_>) -> Result<(
     let name = entry.path.display().to_string();
     let failed = |source| Error::Io { what: name.clone(), source };
     let folder = manifest.parent().unwrap_or(Path::new("/"));
+    if !is_plausible(entry) {
+        log.step("file", &name, Outcome::Kept, "no install wrote that: the list was changed by hand");
+        return Ok(());
+    }
+    if !log.dry {
+        // Half of one, of an install that was cut short.
+        let _usually_none = fs::remove_file(fresh(&entry.path));
+    }
     let content = match fs::read(&entry.path) {
         Ok(content) => Some(content),
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => None,
         Err(error) => return Err(failed(error)),
     };
-    if content.is_some_and(|content| sum(&content) != entry.sum) {
+    let is_ours = |sum: &String| *sum == entry.sum || entry.earlier.as_ref() == Some(sum);
+    if content.is_some_and(|content| !is_ours(&sum(&content))) {
         log.step("file", &name, Outcome::Kept, "it was changed since it was installed");
         return Ok(());
     }
@@ -141,6 +196,18 @@ pub(super) fn one(entry: &Entry, manifest: &Path, log: &mut Log<'_>) -> Result<(
         _ => {}
     }
     Ok(())
+}
+
+/// Whether an install could have written that: it is a file of provost's by its name, and its copy lies beside the list.
+fn is_plausible(entry: &Entry) -> bool {
+    use std::path::Component;
+    let plain = |path: &Path| path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
+    let copy = match &entry.before {
+        Some(Before::File { copy, .. }) => copy.starts_with("before-") && !copy.contains('/'),
+        _ => true,
+    };
+    let name = entry.path.file_name().unwrap_or_default().to_string_lossy();
+    entry.path.is_absolute() && plain(&entry.path) && copy && (cfg!(test) || name.contains("provost"))
 }
 
 fn restore(path: &Path, before: &Before, folder: &Path) -> io::Result<()> {

@@ -22,6 +22,9 @@ pub struct Uninstall {
     /// Leave services running that would be stopped first
     #[arg(long)]
     pub keep_services: bool,
+    /// Remove what provost keeps of services, too: records, captured output, sockets; the config stays
+    #[arg(long, conflicts_with = "keep_services")]
+    pub purge: bool,
     /// Say what would be done, and do nothing
     #[arg(long)]
     pub dry_run: bool,

@@ -29,7 +29,7 @@ pub(in crate::cli) fn man(ctx: &Context<'_>, args: &Man) -> ExitCode {
     };
     let write = || -> std::io::Result<()> {
         fs::create_dir_all(folder)?;
-        clap_mangen::generate_to(command, folder)
+        all().pages.iter().try_for_each(|(name, page)| fs::write(folder.join(name), page))
     };
     match write() {
         Ok(()) => Exit::Done.into(),
@@ -56,7 +56,7 @@ fn add_pages(command: clap::Command, pages: &mut Vec<(String, Vec<u8>)>) {
     for below in command.get_subcommands().filter(|below| !below.is_hide_set()) {
         add_pages(below.clone(), pages);
     }
-    let page = clap_mangen::Man::new(command);
+    let page = clap_mangen::Man::new(command).source(concat!("provost ", env!("CARGO_PKG_VERSION")));
     let mut text = Vec::new();
     let _never_fails = page.render(&mut text);
     pages.push((page.get_filename(), text));

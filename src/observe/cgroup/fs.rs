@@ -15,6 +15,9 @@ const DEPTH: usize = 64;
 /// Where version 2 is mounted on hosts that have no other.
 const USUAL: &str = "/sys/fs/cgroup";
 
+/// The one of version 2 on hybrid hosts.
+const UNIFIED: &str = "/sys/fs/cgroup/unified";
+
 /// CGROUP2_SUPER_MAGIC of statfs(2).
 const VERSION_2: u64 = 0x6367_7270;
 
@@ -56,8 +59,9 @@ impl CgroupFs {
             let [_, _, _, root, mount, ..] = left[..] else { continue };
             let tree = || Tree { mount: PathBuf::from(unescape(mount)), root: unescape(root) };
             match right[..] {
-                // Others mount a second one elsewhere; the usual place is the one to read.
-                ["cgroup2", ..] if found.unified.is_none() || mount.starts_with(USUAL) => {
+                // Others mount a second one elsewhere, and systemd (254) single files of it below: the usual place is
+                // the one to read.
+                ["cgroup2", ..] if found.unified.is_none() || matches!(mount, USUAL | UNIFIED) => {
                     found.unified = Some(tree());
                 }
                 ["cgroup", _, options, ..] if options.split(',').any(|o| o == "name=systemd") => {
@@ -222,6 +226,10 @@ mod tests {
     fn hosts_of_every_kind() {
         let pure = "1 0 0:1 / /sys/fs/cgroup rw shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
         assert_eq!(CgroupFs::from_mountinfo(pure), CgroupFs { unified: tree("/sys/fs/cgroup", "/"), named: None });
+        // As in a unit that watches its memory pressure.
+        let file = "/system.slice/x.service/memory.pressure";
+        let watched = format!("{pure}2 1 0:1 {file} /sys/fs/cgroup{file} rw - cgroup2 cgroup2 rw\n");
+        assert_eq!(CgroupFs::from_mountinfo(&watched), CgroupFs::from_mountinfo(pure));
         let hybrid = "1 0 0:1 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n\
             2 0 0:1 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n\
             3 0 0:2 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,xattr,name=systemd\n\

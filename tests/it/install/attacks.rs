@@ -8,6 +8,7 @@ use crate::trial::Trials;
 
 pub fn register(trials: &mut Trials) {
     trials.exclusive("install::environment", environment);
+    trials.exclusive("install::in_the_way", in_the_way);
     trials.rig("install::not_root", not_root);
 }
 
@@ -112,4 +113,52 @@ fn not_root(rig: &Rig) -> Result<()> {
     let silent = eve.run([PROGRAM, "install", "--system", "--no-ask-password"])?;
     expect!(silent.code() != 0 && silent.stderr.contains("this needs root: /usr/bin/sudo -n"), "{silent:?}");
     Ok(())
+}
+
+/// Links where files go are replaced and put back; into a folder that somebody else can change root writes nothing; a
+/// list of what was installed that is damaged, or that names other files, removes nothing that is not provost's.
+fn in_the_way(rig: &Rig) -> Result<()> {
+    const UNIT: &str = "/etc/systemd/system/provost.service";
+    const LIST: &str = "/var/lib/provost/installed.json";
+    let root = rig.as_root();
+    let sh = |script: &str| root.run(["sh", "-c", script])?.ok();
+    rig.write("/root/theirs", "theirs", 0o644)?;
+    sh(&format!("ln -s /root/theirs {UNIT}"))?;
+    sh("mv /usr/local/share /usr/local/share.away; mkdir /home/watson/share; chown watson: /home/watson/share; \
+        ln -s /home/watson/share /usr/local/share")?;
+    let install = || root.run([PROGRAM, "install", "--system"])?.ok();
+    let uninstall = || root.run([PROGRAM, "uninstall", "--system"]);
+    let done = install()?;
+    let theirs = rig.read("/root/theirs")?;
+    let watsons = sh("find /home/watson/share -mindepth 1")?;
+    let activation = "/usr/share/dbus-1/system-services/org.provost.Provost1.service";
+    let there = rig.exists(activation);
+    // By hand: a file of somebody else, with the right sum, and an upgrade that never came about.
+    let foreign = "mkdir -p /root/x && printf x > /root/x/file && sed -i \
+        's|\"files\": \\[|\"files\": [{\"path\": \"/root/x/file\", \"sum\": \"af63f54c86021707-1\", \"before\": null},|' ";
+    sh(&format!("{foreign} {LIST}"))?;
+    let away = uninstall()?.ok()?;
+    let link = sh(&format!("readlink {UNIT}"))?;
+    sh(&format!(
+        "rm {UNIT}; rm /usr/local/share; mv /usr/local/share.away /usr/local/share; rm -r /home/watson/share"
+    ))?;
+    expect!(theirs == "theirs" && watsons.trim().is_empty(), "{theirs} {watsons}");
+    expect!(done.contains("belongs to watson; root writes nothing there") && there, "{done}");
+    expect!(!rig.exists(activation) && link.trim() == "/root/theirs", "{away}");
+    expect!(rig.exists("/root/x/file") && away.contains("kept       /root/x/file"), "{away}");
+
+    install()?;
+    sh(&format!("chmod o+w {LIST}"))?;
+    let refused = uninstall()?;
+    expect!(!refused.status.success() && refused.stderr.contains("may be written by others"), "{refused:?}");
+    sh(&format!("chmod 600 {LIST}; truncate -s 100 {LIST}"))?;
+    let refused = uninstall()?;
+    expect!(refused.stderr.contains("damaged") && rig.exists(UNIT), "{refused:?}");
+    let again = install()?;
+    expect!(again.contains("kept       /var/lib/provost/installed.json.damaged"), "{again}");
+    let away = uninstall()?.ok()?;
+    expect!(away.contains(&format!("removed    {UNIT}")) && away.contains("disabled   unit"), "{away}");
+    expect!(!rig.exists(UNIT) && !rig.exists("/etc/systemd/system/multi-user.target.wants/provost.service"), "{away}");
+    root.run([PROGRAM, "uninstall", "--system", "--purge"])?.ok()?;
+    sh("rm -rf /root/theirs /root/x").map(drop)
 }

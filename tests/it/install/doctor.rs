@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{PROGRAM, installed};
-use crate::rig::{As, Result, Rig, User};
+use crate::rig::{As, Result, Rig, User, eventually};
 use crate::trial::Trials;
 
 pub fn register(trials: &mut Trials) {
@@ -74,9 +74,51 @@ fn of_an_install(rig: &Rig) -> Result<()> {
         root.run(["sh", "-c", &mend])?.ok()?;
         let (state, found, _) = check(&root, &["--system"], "installed")?;
         expect!(state == "ok", "{found}");
+        broken(rig, &root)?;
         rig.write("/var/lib/provost/registry/broken.json", "{", 0o600)?;
         let (state, found, _) = check(&root, &["--system"], "leftovers")?;
         expect!(state == "warning" && found.contains("broken.json"), "{found}");
         Ok(())
     })
+}
+
+/// What somebody broke is found, and what is said to mend it mends it.
+fn broken(rig: &Rig, root: &As<'_>) -> Result<()> {
+    let sh = |script: &str| root.run(["sh", "-c", script])?.ok();
+    let older = "sed 's/0\\.1\\.0/0.0.9/g' /usr/local/bin/provost > /root/older && chmod 755 /root/older && \
+        mkdir -p /run/systemd/system/provost.service.d && \
+        printf '[Service]\\nExecStart=\\nExecStart=/root/older daemon --system\\n' > /run/systemd/system/provost.service.d/older.conf && \
+        systemctl daemon-reload && systemctl restart provost && rm -r /run/systemd/system/provost.service.d && \
+        systemctl daemon-reload";
+    let states = [
+        ("polkit actions", "problem", "rm /usr/share/polkit-1/actions/org.provost.policy"),
+        (
+            "daemon",
+            "problem",
+            "systemctl stop provost && rm /etc/systemd/system/provost.service && \
+            systemctl daemon-reload && systemctl mask provost",
+        ),
+        ("unit", "warning", "touch -d tomorrow /etc/systemd/system/provost.service"),
+        ("leftovers", "warning", "mkdir -p /run/provost/env && touch /run/provost/env/nobody"),
+        ("leftovers", "warning", "systemd-run -q --slice=provost.slice --unit=provost-nobody.service sleep 1000"),
+        ("installed", "warning", "truncate -s 100 /var/lib/provost/installed.json"),
+        ("polkit", "warning", "systemctl mask --now polkit"),
+        ("daemon", "warning", older),
+    ];
+    for (name, expected, script) in states {
+        sh(script)?;
+        // polkit reads its folders again in its own time.
+        let is = |state: &str| check(root, &["--system"], name).is_ok_and(|check| check.0 == state);
+        let seen = eventually("what is broken is seen", || is(expected));
+        let (_, found, mend) = check(root, &["--system"], name)?;
+        expect!(seen.is_ok() && !mend.is_empty(), "after {script}: {found}");
+        let mended = root.run(["sh", "-c", &mend])?;
+        // Its unit was taken away above.
+        if name == "daemon" && expected == "problem" {
+            sh("provost install --system --now")?;
+        }
+        let good = eventually("it is mended", || is("ok"));
+        expect!(good.is_ok(), "{mend} ({mended:?}) after {script}: {:?}", check(root, &["--system"], name));
+    }
+    rig.remove("/root/older")
 }

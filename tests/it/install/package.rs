@@ -83,7 +83,7 @@ fn package(rig: &Rig) -> Result<()> {
     }
     root.run(["getent", "group", "provost"])?.ok()?;
     let path = "/usr/lib/systemd/system/provost.service";
-    let verified = root.run(["systemd-analyze", "verify", path])?;
+    let verified = root.run(["systemd-analyze", super::man(rig), "verify", path])?;
     expect!(verified.status.success(), "{verified:?}");
 
     let daemon = rig.main_pid(UNIT)?;

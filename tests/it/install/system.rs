@@ -130,12 +130,17 @@ fn system(rig: &Rig) -> Result<()> {
     }
     let left: Vec<String> = files(rig)?.symmetric_difference(&before).cloned().collect();
     expect!(left.is_empty(), "{left:?}");
+    expect!(rig.active_state("provost.slice")? == "inactive", "{over}");
     let nothing = json(rig, &[PROGRAM, "uninstall", "--system"])?;
     expect!(nothing["installed"] == false, "{nothing}");
-    rig.as_root()
-        .run(["rm", "-rf", "/var/lib/provost", "/var/log/provost", "/etc/provost/provost.toml"])?
-        .ok()
-        .map(drop)
+    // What was kept of the services is named, and goes when that is wanted; the config stays.
+    expect!(over["left"].to_string().contains("/var/lib/provost") && rig.exists("/var/lib/provost/registry"), "{over}");
+    let purged = json(rig, &[PROGRAM, "uninstall", "--system", "--purge"])?;
+    for path in ["/var/lib/provost", "/var/log/provost", "/run/provost"] {
+        expect!(outcomes(&purged, path) == ["removed"] && !rig.exists(path), "{path}: {purged}");
+    }
+    expect!(purged["left"] == serde_json::json!(["/etc/provost"]), "{purged}");
+    rig.as_root().run(["rm", "-rf", "/etc/provost/provost.toml"])?.ok().map(drop)
 }
 
 fn unit_is_as_it_should_be(rig: &Rig) -> Result<()> {

@@ -64,7 +64,7 @@ fn user(rig: &Rig) -> Result<()> {
     ines.run(["busctl", "--user", "get-property"].iter().chain(&property))?.ok()?;
     expect!(of_unit(&ines, "ActiveState")? == "active", "{:?}", of_unit(&ines, "StatusText"));
 
-    let away = ines.run([".local/bin/provost", "uninstall"])?.ok()?;
+    let away = ines.run([".local/bin/provost", "uninstall", "--purge"])?.ok()?;
     expect!(
         away.contains("stopped    services all") && away.contains("removed    /home/ines/.local/bin/provost"),
         "{away}"
@@ -77,6 +77,9 @@ fn user(rig: &Rig) -> Result<()> {
     expect!(left.trim() == "/home/ines/.config/provost/provost.toml", "{left}");
     for pid in running {
         expect!(!rig.is_running(pid.try_into()?), "{pid} runs still");
+    }
+    for path in ["/home/ines/.local/state/provost", "/run/user/1120/provost"] {
+        expect!(!rig.exists(path), "{path} is left: {away}");
     }
     Ok(())
 }
