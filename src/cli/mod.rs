@@ -37,7 +37,10 @@ pub fn main() -> ExitCode {
     };
     color(cli.global.color);
     logging(cli.global.verbose, cli.global.color);
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    // Threads that wait for the disk are needed rarely: none stays to look whether there is more.
+    let threads = std::time::Duration::from_millis(100);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().thread_keep_alive(threads).build();
+    let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("provost: the runtime cannot be started: {error}");

@@ -9,6 +9,9 @@ use super::Record;
 use crate::model::ServiceId;
 use crate::paths::Places;
 
+/// As many threads wait for the disk at once.
+const WRITERS: usize = 16;
+
 /// The records of one instance on one host.
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
@@ -72,6 +75,40 @@ impl Store {
         }
         fs::rename(temporary, path)?;
         if durable { File::open(&self.dir)?.sync_all() } else { Ok(()) }
+    }
+
+    /// Waits until the records of these, as they were written last, would survive a loss of power.
+    /// One that is gone meanwhile needs no such wait.
+    pub(crate) fn sync(&self, ids: &[ServiceId]) -> Vec<(ServiceId, io::Error)> {
+        let one = |id: &ServiceId| {
+            let path = self.path(id);
+            match File::open(&path).and_then(|file| file.sync_data()) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    Some((id.clone(), about(error, &format!("the record of {id} is not on the disk:"), &path)))
+                }
+                _ => None,
+            }
+        };
+        // A disk that is told of several writes carries them out together.
+        let share = ids.len().div_ceil(WRITERS).max(1);
+        let mut failed: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = ids
+                .chunks(share)
+                .skip(1)
+                .map(|part| scope.spawn(move || part.iter().filter_map(one).collect::<Vec<_>>()))
+                .collect();
+            let first: Vec<_> = ids.iter().take(share).filter_map(one).collect();
+            first.into_iter().chain(threads.into_iter().flat_map(|thread| thread.join().unwrap_or_default())).collect()
+        });
+        if !ids.is_empty()
+            && failed.is_empty()
+            && let Err(error) = File::open(&self.dir).and_then(|dir| dir.sync_all())
+        {
+            failed.extend(
+                ids.iter().map(|id| (id.clone(), about(error.kind().into(), "is not on the disk:", &self.dir))),
+            );
+        }
+        failed
     }
 
     /// Makes the folder; of one that is there, closes it and its files to others: those of earlier

@@ -228,3 +228,20 @@ fn a_folder_that_takes_nothing_says_so_and_keeps_what_it_has() {
     store.save(&changed, false).unwrap();
     assert_eq!(store.all(), [changed], "a folder that was removed is made again");
 }
+
+#[test]
+fn what_is_to_outlive_a_loss_of_power_is_said_if_it_would_not() {
+    let (home, store) = home();
+    let ids: Vec<ServiceId> = (0..40).map(|n| format!("s{n}").parse().unwrap()).collect();
+    for id in &ids {
+        store.save(&record(id.as_str()), false).unwrap();
+    }
+    store.remove(&ids[7]).unwrap();
+    assert!(store.sync(&ids).is_empty(), "one that was removed meanwhile is no error");
+    // What cannot be opened cannot be on the disk, for all that is known.
+    let blocked = Store { dir: home.path().join("file"), ..store };
+    fs::write(&blocked.dir, "").unwrap();
+    let failed: Vec<ServiceId> = blocked.sync(&ids).into_iter().map(|(id, _)| id).collect();
+    assert_eq!(failed.len(), ids.len());
+    assert!(blocked.sync(&[]).is_empty());
+}

@@ -94,6 +94,7 @@ impl UnitChange {
             "ExecMainExitTimestampMonotonic" => self.ended = u64::try_from(value).ok(),
             "ActiveExitTimestampMonotonic" => self.left = u64::try_from(value).ok(),
             "RuntimeMaxUSec" => self.longest = u64::try_from(value).ok(),
+            "ExecStart" => self.set_last_run(value),
             "Job" => {
                 let Variant::Structure(job) = value else { return };
                 self.job = job.fields().first().and_then(|id| u32::try_from(id).ok());
@@ -101,6 +102,18 @@ impl UnitChange {
             "InvocationID" => self.invocation = hex(value),
             _ => {}
         }
+    }
+
+    /// `ExecStart`: the commands, each with the end of its last run, of which there is one.
+    fn set_last_run(&mut self, commands: &Variant<'_>) {
+        let Variant::Array(commands) = commands else { return };
+        let Some(Variant::Structure(command)) = commands.iter().last() else { return };
+        // (path, words, ignored, began, began monotonic, ended, ended monotonic, pid, code, status)
+        let [_, _, _, _, began, _, ended, _, code, status] = command.fields() else { return };
+        self.began = u64::try_from(began).ok();
+        self.ended = u64::try_from(ended).ok();
+        self.code = i32::try_from(code).ok();
+        self.status = i32::try_from(status).ok();
     }
 
     /// Whether this is the second of the two signals of a change.
@@ -234,5 +247,24 @@ impl Signals {
             }
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_tells_the_end_of_its_last_run() {
+        let words = vec!["/bin/x", "-v"];
+        let run = ("/bin/x", words, false, 1_u64, 10_u64, 2_u64, 20_u64, 4711_u32, 2_i32, 9_i32);
+        let mut change = UnitChange::default();
+        change.set("ExecStart", &Variant::new(vec![run]));
+        let end = (change.began, change.ended, change.code, change.status);
+        assert_eq!(end, (Some(10), Some(20), Some(2), Some(9)));
+        // One that is not like that says nothing.
+        let mut change = UnitChange::default();
+        change.set("ExecStart", &Variant::new(vec![("/bin/x", false)]));
+        assert_eq!(change, UnitChange::default());
     }
 }

@@ -14,7 +14,7 @@ type Auxiliary<'a> = &'a [(&'a str, Vec<Property<'a>>)];
 impl Manager {
     /// `StartTransientUnit`, and the number of its job. The name must not be in use.
     pub(crate) async fn start_transient(&self, unit: &UnitName, of: &[Property<'_>]) -> Result<u32, CallError> {
-        tracing::info!(%unit, "asking systemd for a transient unit");
+        tracing::debug!(%unit, "asking systemd for a transient unit");
         let none: Auxiliary<'_> = &[];
         let path: OwnedObjectPath = self.call("StartTransientUnit", &(unit.as_str(), "replace", of, none)).await?;
         job_number(path.as_str()).ok_or_else(|| CallError::Lost(format!("'{path}' is no job")))

@@ -2,9 +2,17 @@
 //! of system units, keys included.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+
+/// By which one is told from another.
+pub(super) fn hash(env: &BTreeMap<String, String>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    env.hash(&mut hasher);
+    hasher.finish()
+}
 
 /// Writes the file of this name, whole or not at all, and says where it is.
 pub(super) fn write(dir: &Path, name: &str, env: &BTreeMap<String, String>) -> io::Result<PathBuf> {

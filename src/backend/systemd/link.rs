@@ -1,7 +1,7 @@
 //! The connection to the manager: made anew when it breaks, never asked too much at once.
 
 use std::cell::RefCell;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
@@ -40,6 +40,11 @@ impl Link {
         };
         let (manager, _) = watch::channel(None);
         Self { scope, bus, manager, in_flight: Semaphore::new(IN_FLIGHT), why: RefCell::default() }
+    }
+
+    /// The folder of what the manager keeps while it runs.
+    pub(super) fn runtime_dir(&self) -> &Path {
+        self.bus.as_deref().and_then(Path::parent).unwrap_or(Path::new("/run"))
     }
 
     /// Connects once, and listens.

@@ -41,6 +41,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(crate) use unit::place_of;
+
 use tokio::sync::Semaphore;
 
 use link::Link;
@@ -122,6 +124,8 @@ struct Shared {
     references: Cell<u32>,
     /// Starts that may be under way at the same time.
     turns: Semaphore,
+    /// Descriptors that may be on their way to the manager at the same time.
+    descriptors: Semaphore,
     /// Units that may be stopped by a job at the same time.
     stops: Semaphore,
     /// Services that may be without READY=1 at the same time.
@@ -131,6 +135,8 @@ struct Shared {
     cgroups: CgroupFs,
     /// The control group of the manager, as seen from here.
     root: String,
+    /// Where the manager shows the invocations of its units.
+    units_dir: PathBuf,
     /// When the manager began to run, as it says itself, in microseconds since 1970.
     manager_since: u64,
 }
@@ -155,10 +161,12 @@ impl Systemd {
             units: Units::default(),
             references: Cell::default(),
             turns: Semaphore::new(start::TURNS),
+            descriptors: Semaphore::new(start::DESCRIPTORS),
             stops: Semaphore::new(stop::STOPS),
             unready: Arc::new(Semaphore::new(start::UNREADY)),
             commands: command::Commands::default(),
             manager_since: since,
+            units_dir: link.runtime_dir().join("systemd/units"),
             options,
             link,
             root,

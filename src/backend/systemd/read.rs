@@ -3,6 +3,7 @@
 use super::Shared;
 use super::units::Unit;
 use crate::join::join_all;
+use crate::model::UnitName;
 use crate::systemd::{CallError, UnitChange};
 
 /// A property, and whether it is of the interface of services.
@@ -25,8 +26,9 @@ const ALL: [Property; 13] = [
     ("Job", false),
     ("InvocationID", false),
 ];
-/// How a main process ended, and that its unit was not being stopped before.
-const END: [Property; 4] = [ALL[1], ALL[2], ALL[4], ALL[10]];
+/// How a main process ended, which its command tells in one answer, and that its unit was not being
+/// stopped before.
+const END: [Property; 2] = [("ExecStart", true), ALL[10]];
 /// What is not known of a unit whose start is done.
 const BEGUN: [Property; 2] = [ALL[0], ALL[12]];
 
@@ -54,11 +56,22 @@ impl Shared {
 
     /// What became of a unit whose job is done: of its main process, or of the end of that.
     pub(super) async fn read_begun(&self, unit: &Unit) -> Result<UnitChange, CallError> {
-        let change = self.get(unit, &BEGUN).await?;
+        // The manager is busy with the next starts: what can be seen without it is not asked.
+        let shown = self.shown_invocation(&unit.name).filter(|shown| *shown != unit.life.borrow().invocation);
+        let mut change = self.get(unit, &BEGUN[..if shown.is_some() { 1 } else { 2 }]).await?;
+        change.invocation = shown.or(change.invocation);
         match change.main_pid {
             Some(0) | None => self.read(unit).await,
             Some(_) => Ok(UnitChange { active: Some("active".to_owned()), job: Some(0), code: Some(0), ..change }),
         }
+    }
+
+    /// The invocation of a unit that runs, as its manager shows it to the journal: where only it, or
+    /// the user whose manager it is, may write.
+    fn shown_invocation(&self, name: &UnitName) -> Option<String> {
+        let link = std::fs::read_link(self.units_dir.join(format!("invocation:{name}"))).ok()?;
+        let id = link.into_os_string().into_string().ok()?;
+        (id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit())).then_some(id)
     }
 
     async fn get(&self, unit: &Unit, properties: &[Property]) -> Result<UnitChange, CallError> {

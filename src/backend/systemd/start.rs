@@ -7,12 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::life::Phase;
-use super::unit::{Streams, properties};
+use super::unit::{Streams, place_of, properties};
 use super::units::Unit;
 use super::{Scope, Shared, env_file, explain};
 use crate::backend::{Launch, Placed, StartError};
 use crate::logs;
-use crate::model::service::Containment;
 use crate::systemd::{CallError, Property};
 
 /// How long the program may take to be executed: the disk may have to spin up, the manager be busy.
@@ -25,7 +24,10 @@ const REFERENCES: u32 = 16;
 const LOOK: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(100));
 /// Starts at the same time. A manager takes calls before it runs jobs, and for each job that is not
 /// done its connection to the bus has a match rule: see [`super::references`].
-pub(super) const TURNS: usize = 64;
+pub(super) const TURNS: usize = 100;
+/// Descriptors on their way to the manager at the same time: a bus lets no more wait for whoever is
+/// busy (max_outgoing_unix_fds of dbus-daemon), and refuses what is sent then.
+pub(super) const DESCRIPTORS: usize = 64;
 /// Services at the same time that run and have not said READY=1: their jobs are not done.
 pub(super) const UNREADY: usize = 150;
 /// How often a name that is in use is tried.
@@ -81,11 +83,10 @@ impl Shared {
     ) -> Result<Placed, StartError> {
         let mut warnings = Vec::new();
         let breaks = unit.life.borrow().breaks;
-        let expected =
-            Placed { unit: Some(unit.name.to_string()), containment: Some(Containment::Cgroup), ..Placed::default() };
+        let expected = place_of(&unit.id);
         let make = async {
             record(&expected).map_err(|error| StartError::Unwritable(error.to_string()))?;
-            let env_file = self.env_file(launch)?;
+            let env_file = self.env_file(unit, launch)?;
             let streams = self.streams(launch, &mut warnings)?;
             let referenced = launch.notify && self.may_reference();
             // Counted before the call: others are started at the same time.
@@ -100,7 +101,7 @@ impl Shared {
             let unready = Arc::clone(&self.unready).acquire_owned().await;
             unit.unready.replace(unready.ok());
         }
-        let _turn = self.turns.acquire().await;
+        let turn = self.turns.acquire().await;
         // While the manager forgets what has failed, the rest is made; it takes calls in their order.
         let (_, job) = tokio::join!(biased; self.forget_failed(unit), make);
         let job = job?;
@@ -117,6 +118,8 @@ impl Shared {
             outcome = outcome => outcome,
             never = looks => match never {},
         };
+        // Its job is done: the next one's need not wait for what is read of this.
+        drop(turn);
         match outcome {
             Some(Outcome::HasMain) => {}
             Some(Outcome::Job(result)) => {
@@ -195,6 +198,8 @@ impl Shared {
         if !unit.life.borrow().status.is_down() {
             self.end(unit).await?;
         }
+        let with_descriptor = of.iter().filter(|(name, _)| name.ends_with("FileDescriptor")).count();
+        let _room = self.descriptors.acquire_many(u32::try_from(with_descriptor).unwrap_or_default()).await;
         let made = self.link.call(1, async |manager| manager.start_transient(name, of).await).await;
         self.count_references(unit, u32::from(referenced && made.is_ok()));
         made
@@ -259,11 +264,21 @@ impl Shared {
         Ok(())
     }
 
-    fn env_file(&self, launch: &Launch) -> Result<Option<PathBuf>, StartError> {
+    fn env_file(&self, unit: &Unit, launch: &Launch) -> Result<Option<PathBuf>, StartError> {
         if self.options.scope != Scope::System {
             return Ok(None);
         }
-        let written = env_file::write(&self.options.env_dir, launch.id.as_str(), &launch.env);
+        // That of the last start is there still, and nobody else may write it.
+        let (dir, hash) = (&self.options.env_dir, env_file::hash(&launch.env));
+        let path = dir.join(launch.id.as_str());
+        if unit.env.take() == Some(hash) && path.is_file() {
+            unit.env.set(Some(hash));
+            return Ok(Some(path));
+        }
+        let written = env_file::write(dir, launch.id.as_str(), &launch.env);
+        if written.is_ok() {
+            unit.env.set(Some(hash));
+        }
         written.map(Some).map_err(|error| {
             let why = format!("its variables cannot be kept in {}: {error}", self.options.env_dir.display());
             StartError::Unwritable(why)

@@ -8,7 +8,8 @@ use std::time::Duration;
 use zbus::{Fd, Variant};
 
 use super::{Scope, properties};
-use crate::backend::{Launch, StartError};
+use crate::backend::{Launch, Placed, StartError};
+use crate::model::service::Containment;
 use crate::model::{Ladder, ServiceId, Signal, UnitName};
 use crate::systemd::Property;
 
@@ -23,6 +24,12 @@ pub(super) const PREFIX: &str = "provost-";
 /// The unit of a service. An id is made of characters that unit names may have, and shorter.
 pub(crate) fn name_of(id: &ServiceId) -> io::Result<UnitName> {
     format!("{PREFIX}{id}.service").parse().map_err(|error| io::Error::other(format!("{error}")))
+}
+
+/// Where a service will be, from before its start on.
+pub(crate) fn place_of(id: &ServiceId) -> Placed {
+    let unit = name_of(id).ok().map(|name| name.to_string());
+    Placed { unit, containment: Some(Containment::Cgroup), ..Placed::default() }
 }
 
 /// Where standard output and standard error go; `None`: as systemd has it, to the journal.

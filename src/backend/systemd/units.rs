@@ -1,6 +1,6 @@
 //! The units that are watched.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
 use std::rc::Rc;
@@ -25,6 +25,8 @@ pub(super) struct Unit {
     pub(super) main: RefCell<Option<Main>>,
     /// Its job is not done: it has to say READY=1.
     pub(super) unready: RefCell<Option<OwnedSemaphorePermit>>,
+    /// The hash of the variables that were last written for it.
+    pub(super) env: Cell<Option<u64>>,
     /// Something about it is new.
     pub(super) news: Notify,
 }
@@ -37,6 +39,7 @@ impl Unit {
             life: RefCell::default(),
             main: RefCell::default(),
             unready: RefCell::default(),
+            env: Cell::default(),
             news: Notify::new(),
         }
     }

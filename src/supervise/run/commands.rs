@@ -1,4 +1,5 @@
-//! What others ask for. All of it is answered at once; what takes time is told by events.
+//! What others ask for. All of it is answered at once, or as soon as the disk has it; what takes time
+//! is told by events.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,21 +25,43 @@ impl Supervisor {
             return refuse(command);
         }
         match command {
+            // The disk has the file that it was read from.
             Command::Load { config, environment, answer } => reply(answer, self.load(&config, environment)),
-            Command::Define { specs, environment, answer } => reply(answer, self.define(specs, environment)),
-            Command::Start { which, environment, answer } => reply(answer, self.start(&which, environment)),
-            Command::Stop { which, force, answer } => reply(answer, self.stop(&which, force)),
-            Command::Restart { which, answer } => reply(answer, self.restart(&which)),
+            Command::Define { specs, environment, answer } => {
+                let result = self.define(specs, environment);
+                self.answer(answer, result);
+            }
+            Command::Start { which, environment, answer } => {
+                let result = self.start(&which, environment);
+                self.answer(answer, result);
+            }
+            Command::Stop { which, force, answer } => {
+                let result = self.stop(&which, force);
+                self.answer(answer, result);
+            }
+            Command::Restart { which, answer } => {
+                let result = self.restart(&which);
+                self.answer(answer, result);
+            }
             Command::Reload { which, answer } => self.reload(&which, answer),
             Command::Kill { which, signal, whom, answer } => self.kill(&which, signal, whom, answer),
-            Command::Enable { which, enabled, answer } => reply(answer, self.enable(&which, enabled)),
-            Command::Remove { which, answer } => reply(answer, self.remove(&which)),
+            Command::Enable { which, enabled, answer } => {
+                let result = self.enable(&which, enabled);
+                self.answer(answer, result);
+            }
+            Command::Remove { which, answer } => {
+                let result = self.remove(&which);
+                self.answer(answer, result);
+            }
             Command::Reach { which, what, answer } => reply(answer, self.reach(&which, what)),
             Command::Bounded { allowed, command } => self.on_bounded(&allowed, *command),
             Command::Report { which, resources, answer } => reply(answer, self.report(&which, resources)),
             Command::Orphans { query, answer } => self.orphans(Wanted::Find(query, answer)),
             Command::CleanOrphans { query, force, answer } => self.orphans(Wanted::Clean(query, force, answer)),
-            Command::ReloadConfig { answer } => reply(answer, self.reload_config()),
+            Command::ReloadConfig { answer } => {
+                let result = self.reload_config();
+                self.answer(answer, result);
+            }
             Command::Finish { stop, answer } => self.finish(stop, answer),
         }
     }

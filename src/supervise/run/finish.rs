@@ -65,7 +65,7 @@ impl Supervisor {
 
     /// The last things.
     pub(super) async fn end(&mut self) {
-        self.save();
+        self.save_all();
         let releasing: Vec<_> = self.services.values_mut().filter_map(|service| service.releasing.take()).collect();
         let all = crate::join::join_all(releasing);
         if tokio::time::timeout(LAST, all).await.is_err() {

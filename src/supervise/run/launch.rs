@@ -1,9 +1,11 @@
 //! Executing what was prepared, and writing down where it went before it runs.
 
+use std::rc::Rc;
+
 use super::{Done, Supervisor};
-use crate::backend::{Placed, StartError};
+use crate::backend::{Placed, StartError, systemd};
 use crate::model::ServiceId;
-use crate::model::service::EventKind;
+use crate::model::service::{BackendKind, EventKind, ServiceState};
 use crate::registry::Record;
 use crate::supervise::machine::Event;
 use crate::supervise::pid_file;
@@ -15,6 +17,16 @@ impl Supervisor {
         let Some(service) = self.services.get_mut(id) else { return };
         let Some(prepared) = service.prepared.take() else { return };
         let (releasing, stale) = (service.releasing.take(), std::mem::take(&mut service.stale));
+        if prepared.backend == BackendKind::Systemd && !stale {
+            // Where it will be is known: it is written down with the rest, before the task begins.
+            let mut record = service.record.borrow_mut();
+            begin(&mut record, &now, &self.instance_id, &self.boot_id, self.pid_namespace);
+            put(&mut record, &systemd::place_of(id));
+            drop(record);
+            service.touch(false);
+            self.unsaved.insert(id.clone());
+        }
+        let unsaved = Rc::clone(&service.unsaved);
         let Some(backend) = self.backends.get(prepared.backend) else { return };
         let (record, store, tell) = (service.record.clone(), self.store.clone(), self.tell.clone());
         let (instance, boot_id, pid_namespace) = (self.instance_id.clone(), self.boot_id.clone(), self.pid_namespace);
@@ -25,12 +37,10 @@ impl Supervisor {
             }
             let write = |placed: &Placed| {
                 let mut record = record.borrow_mut();
-                record.instance = Some(instance.clone());
-                record.boot_id.clone_from(&boot_id);
-                record.pid_namespace = pid_namespace;
-                record.state = crate::model::service::ServiceState::Starting;
-                record.ready = false;
-                record.started_at = Some(now.clone());
+                if unsaved.get().is_none() && is_begun(&record, &now, placed) {
+                    return Ok(());
+                }
+                begin(&mut record, &now, &instance, &boot_id, pid_namespace);
                 put(&mut record, placed);
                 store.save(&record, false)
             };
@@ -104,4 +114,22 @@ fn put(record: &mut Record, placed: &Placed) {
     record.unit.clone_from(&placed.unit);
     record.invocation.clone_from(&placed.invocation);
     record.containment = placed.containment;
+}
+
+/// A start begins.
+fn begin(record: &mut Record, now: &str, instance: &str, boot_id: &str, pid_namespace: Option<u64>) {
+    record.instance = Some(instance.to_owned());
+    boot_id.clone_into(&mut record.boot_id);
+    record.pid_namespace = pid_namespace;
+    record.state = ServiceState::Starting;
+    record.ready = false;
+    record.started_at = Some(now.to_owned());
+}
+
+/// Whether this is in it of the start that began then.
+fn is_begun(record: &Record, now: &str, placed: &Placed) -> bool {
+    record.state == ServiceState::Starting
+        && record.started_at.as_deref() == Some(now)
+        && (record.identity, record.containment) == (placed.identity, placed.containment)
+        && (&record.unit, &record.invocation) == (&placed.unit, &placed.invocation)
 }

@@ -13,7 +13,7 @@
 //! * `orphans`: what runs and is in no record
 //! * `recover`: what becomes of the records when a daemon starts
 //! * `finish`: how it ends
-//! * `tell`, `report`, `save`: what is said, and what is kept
+//! * `tell`, `report`, `save`, `sync`: what is said, and what is kept
 
 mod backends;
 mod beside;
@@ -33,6 +33,7 @@ mod save;
 mod select;
 mod service;
 mod stale_socket;
+mod sync;
 mod tell;
 #[cfg(test)]
 mod tests;
@@ -122,6 +123,11 @@ pub(crate) struct Supervisor {
     unremoved: BTreeSet<ServiceId>,
     /// Both are tried again in a while.
     saves_later: bool,
+    /// Since when something is not written that may wait.
+    put_off: Option<Instant>,
+    /// Services whose record the disk is to have.
+    unsynced: BTreeSet<ServiceId>,
+    syncing: sync::Syncing,
     finishing: Option<finish::Finishing>,
 
     epoch: Instant,
@@ -146,6 +152,12 @@ enum Done {
     Looked(Box<orphans::Looked>),
     /// What could not be written is to be tried again.
     SaveAgain,
+    /// What may wait has waited long enough.
+    Look,
+    /// The same of what the disk is to have.
+    Sync,
+    /// The disk has it, but for these.
+    Synced(Vec<(ServiceId, std::io::Error)>),
     /// Something to tell of a service.
     Say(ServiceId, crate::model::service::EventKind, String),
 }
@@ -182,6 +194,9 @@ impl Supervisor {
             unsaved: BTreeSet::new(),
             unremoved: BTreeSet::new(),
             saves_later: false,
+            put_off: None,
+            unsynced: BTreeSet::new(),
+            syncing: sync::Syncing::default(),
             finishing: None,
             epoch: Instant::now(),
             seq: 0,
@@ -280,6 +295,9 @@ impl Supervisor {
             Done::Started { id, run, result } => self.started(&id, run, result),
             Done::Looked(looked) => self.found(*looked),
             Done::SaveAgain => self.save_again(),
+            Done::Look => {}
+            Done::Sync => self.sync_soon(),
+            Done::Synced(failed) => self.synced(failed),
             Done::Say(id, kind, message) => self.say(&id, kind, message),
         }
     }
@@ -303,6 +321,7 @@ impl Supervisor {
         match error {
             StartError::Permanent(why) => StartError::Permanent(self.unexpanded(id, why)),
             StartError::Transient(why) => StartError::Transient(self.unexpanded(id, why)),
+            StartError::Unwritable(why) => StartError::Unwritable(self.unexpanded(id, why)),
         }
     }
 

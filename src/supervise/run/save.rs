@@ -1,19 +1,19 @@
 //! The records: what of a machine goes into them, and when they are written.
 
 use std::io;
+use std::time::Duration;
 
-use super::Supervisor;
+use super::{Done, Supervisor};
 use crate::model::ServiceId;
-use crate::model::service::{EventKind, ServiceState};
-use crate::registry::{Record, Store};
+use crate::model::service::{BackendKind, EventKind, ServiceState};
+use crate::registry::Record;
 use crate::supervise::Refusal;
 use crate::supervise::machine::Event;
 
 /// How soon a record that could not be written is tried again.
-const AGAIN: std::time::Duration = std::time::Duration::from_secs(2);
-
-/// As many threads write at once: a disk that is told of several writes carries them out together.
-const WRITERS: usize = 16;
+const AGAIN: Duration = Duration::from_secs(2);
+/// How long it may stay unwritten that a service runs, while others are being started.
+const MOMENT: Duration = Duration::from_millis(500);
 
 impl Supervisor {
     /// Takes over into the record what the machine now says.
@@ -61,32 +61,47 @@ impl Supervisor {
         }
     }
 
-    /// Writes all records that changed.
+    /// Writes the records that changed, and sends what was to be told once that is so.
     pub(super) fn save(&mut self) {
+        self.write(false);
+        self.sync();
+    }
+
+    /// Writes them. That a unit runs is written when all has been started that is to be, or a little
+    /// later: until then its record says that it is being started, and the next daemon asks the
+    /// manager what became of that.
+    fn write(&mut self, all: bool) {
         if self.unsaved.is_empty() {
             return;
         }
+        let busy = !all && self.turns.is_busy() && self.put_off.is_none_or(|since| since.elapsed() < MOMENT);
         let now = super::tell::stamp();
-        let mut durable = Vec::new();
-        let mut results = Vec::new();
         for id in std::mem::take(&mut self.unsaved) {
             let Some(service) = self.services.get_mut(&id) else { continue };
-            let Some(must_last) = service.unsaved.take() else { continue };
-            service.record_mut().updated_at = Some(now.clone());
-            if must_last {
-                durable.push(service.record().clone());
-            } else {
-                let result = self.store.save(&service.record(), false);
-                results.push((id, false, result));
+            let Some(must_last) = service.unsaved.get() else { continue };
+            let of_unit =
+                |record: &Record| record.state == ServiceState::Running && record.backend == Some(BackendKind::Systemd);
+            if busy && !must_last && of_unit(&service.record()) {
+                self.unsaved.insert(id);
+                continue;
             }
-        }
-        results.extend(save_all(&self.store, &durable).into_iter().map(|(id, result)| (id, true, result)));
-        for (id, must_last, result) in results {
+            service.unsaved.set(None);
+            service.record_mut().updated_at = Some(now.clone());
+            let result = self.store.save(&service.record(), false);
+            if must_last && result.is_ok() {
+                self.unsynced.insert(id.clone());
+            }
             self.saved(&id, must_last, result);
+        }
+        if !busy {
+            self.put_off = None;
+        } else if !self.unsaved.is_empty() && self.put_off.is_none() {
+            self.put_off = Some(tokio::time::Instant::now());
+            self.later(MOMENT, Done::Look);
         }
     }
 
-    fn saved(&mut self, id: &ServiceId, must_last: bool, result: io::Result<()>) {
+    pub(super) fn saved(&mut self, id: &ServiceId, must_last: bool, result: io::Result<()>) {
         let Some(service) = self.services.get_mut(id) else { return };
         let why = result.err().map(|error| error.to_string());
         if why.is_some() {
@@ -112,16 +127,20 @@ impl Supervisor {
         if std::mem::replace(&mut self.saves_later, true) {
             return;
         }
+        self.later(AGAIN, Done::SaveAgain);
+    }
+
+    pub(super) fn later(&self, wait: Duration, what: Done) {
         let tell = self.tell.clone();
         tokio::task::spawn_local(async move {
-            tokio::time::sleep(AGAIN).await;
-            let _ = tell.send(super::Done::SaveAgain);
+            tokio::time::sleep(wait).await;
+            let _ = tell.send(what);
         });
     }
 
     pub(super) fn save_again(&mut self) {
         self.saves_later = false;
-        let unsaved = self.services.iter().filter(|(_, service)| service.unsaved.is_some());
+        let unsaved = self.services.iter().filter(|(_, service)| service.unsaved.get().is_some());
         self.unsaved.extend(unsaved.map(|(id, _)| id.clone()));
         for id in std::mem::take(&mut self.unremoved) {
             // One that was made anew meanwhile has a record of its own.
@@ -132,6 +151,12 @@ impl Supervisor {
         if !self.unremoved.is_empty() {
             self.save_later();
         }
+    }
+
+    /// Writes everything down, at the end.
+    pub(super) fn save_all(&mut self) {
+        self.write(true);
+        self.sync_all();
     }
 
     /// Writes the records of these as they are, before anything is done to them that could not be
@@ -152,25 +177,15 @@ impl Supervisor {
         }
     }
 
-    /// Writes these records so that they survive a loss of power.
+    /// Writes these records. They survive a loss of power when the next answer is given.
     ///
     /// # Errors
     /// The first that cannot be written.
-    pub(super) fn save_now(&self, records: &[Record]) -> io::Result<()> {
-        save_all(&self.store, records).into_iter().try_for_each(|(_, result)| result)
+    pub(super) fn save_now(&mut self, records: &[Record]) -> io::Result<()> {
+        for record in records {
+            self.store.save(record, false)?;
+            self.unsynced.insert(record.id.clone());
+        }
+        Ok(())
     }
-}
-
-/// Many at once wait for the disk together.
-fn save_all(store: &Store, records: &[Record]) -> Vec<(ServiceId, io::Result<()>)> {
-    let one = |record: &Record| (record.id.clone(), store.save(record, true));
-    if records.len() < 3 {
-        return records.iter().map(one).collect();
-    }
-    let share = records.len().div_ceil(WRITERS);
-    std::thread::scope(|scope| {
-        let threads: Vec<_> =
-            records.chunks(share).map(|part| scope.spawn(move || part.iter().map(one).collect::<Vec<_>>())).collect();
-        threads.into_iter().flat_map(|thread| thread.join().unwrap_or_default()).collect()
-    })
 }

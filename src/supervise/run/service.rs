@@ -1,6 +1,6 @@
 //! One service as the driver holds it: its record, its machine, and what is on its way.
 
-use std::cell::{Ref, RefCell, RefMut};
+use std::cell::{Cell, Ref, RefCell, RefMut};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -66,7 +66,7 @@ pub(super) struct Service {
     /// Its deadline as it stands among the timers.
     pub(super) deadline: Option<Duration>,
     /// Its file is not what its record is; whether that must survive a loss of power.
-    pub(super) unsaved: Option<bool>,
+    pub(super) unsaved: Rc<Cell<Option<bool>>>,
     /// What was last said of its file that cannot be written.
     pub(super) unsaved_why: Option<String>,
 }
@@ -98,7 +98,7 @@ impl Service {
             warnings: Vec::new(),
             status: None,
             deadline: None,
-            unsaved: None,
+            unsaved: Rc::default(),
             unsaved_why: None,
         }
     }
@@ -119,6 +119,6 @@ impl Service {
 
     /// Its record is to be written; `durable`: so that it survives a loss of power.
     pub(super) fn touch(&mut self, durable: bool) {
-        self.unsaved = Some(durable || self.unsaved == Some(true));
+        self.unsaved.set(Some(durable || self.unsaved.get() == Some(true)));
     }
 }

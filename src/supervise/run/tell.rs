@@ -14,12 +14,20 @@ impl Supervisor {
     pub(super) fn say(&mut self, id: &ServiceId, kind: EventKind, message: String) {
         match kind {
             EventKind::Warning => tracing::warn!("{id}: {message}"),
+            // What goes without saying is said to those who follow the events.
+            EventKind::Added => tracing::debug!("{id}: {message}"),
+            EventKind::Ready if !self.is_checked(id) => tracing::debug!("{id}: {message}"),
             _ => tracing::info!("{id}: {message}"),
         }
         self.seq += 1;
         let event = Event { seq: self.seq, at: stamp(), id: id.clone(), kind, message };
         // Nobody need listen.
         let _ = self.events.send(event);
+    }
+
+    /// Whether it is ready later than it runs.
+    fn is_checked(&self, id: &ServiceId) -> bool {
+        self.services.get(id).is_some_and(|service| service.record().spec.ready.is_some())
     }
 
     /// `it runs as pid 5`, `it is to be started again: ended with exit code 1 after 3s`.

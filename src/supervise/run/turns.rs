@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, VecDeque};
 use crate::model::ServiceId;
 
 /// Enough to keep a manager, or all processors, busy.
-const AT_ONCE: usize = 64;
+const AT_ONCE: usize = 100;
 
 /// Who starts, and who comes next.
 #[derive(Debug, Default)]
@@ -36,6 +36,11 @@ impl Turns {
     pub(super) fn next(&mut self) -> impl Iterator<Item = ServiceId> {
         let free = AT_ONCE - self.under_way.len().min(AT_ONCE);
         self.waiting.drain(..free.min(self.waiting.len()))
+    }
+
+    /// Whether anything is being started.
+    pub(super) fn is_busy(&self) -> bool {
+        !self.under_way.is_empty()
     }
 
     /// Whether somebody waits who need not.
