@@ -66,10 +66,14 @@ fn receive(socket: &OwnedFd) -> io::Result<(Option<u32>, Vec<u8>)> {
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
     let received = recvmsg(socket, &mut [IoSliceMut::new(&mut buffer)], &mut ancillary, flags)?;
-    let sender = ancillary.drain().find_map(|message| match message {
-        RecvAncillaryMessage::ScmCredentials(creds) => u32::try_from(creds.pid.as_raw_nonzero().get()).ok(),
-        _ => None,
-    });
+    let mut sender = None;
+    // To its end: what is left of a drain that was begun is not at the start of a message, where it is
+    // read again when the buffer goes. Descriptors (`systemd-notify` sends one to see it closed) are closed.
+    for message in ancillary.drain() {
+        if let RecvAncillaryMessage::ScmCredentials(creds) = message {
+            sender = u32::try_from(creds.pid.as_raw_nonzero().get()).ok();
+        }
+    }
     buffer.truncate(received.bytes);
     Ok((sender, buffer))
 }
@@ -106,4 +110,35 @@ fn service_of(inner: &Inner, pid: u32) -> Option<ServiceId> {
         }
     }
     super::look::service_of(inner, pid)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd as _;
+    use std::os::unix::net::UnixDatagram;
+
+    use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+
+    use super::*;
+
+    #[test]
+    fn descriptors_that_come_with_a_message_are_closed() {
+        let (ours, theirs) = UnixDatagram::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        rustix::net::sockopt::set_socket_passcred(&ours, true).unwrap();
+        let ours = OwnedFd::from(ours);
+        for n in 0..20 {
+            let (read, write) = rustix::pipe::pipe().unwrap();
+            let fds = [write.as_fd(), write.as_fd(), write.as_fd()];
+            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
+            let mut ancillary = SendAncillaryBuffer::new(&mut space);
+            assert!(ancillary.push(SendAncillaryMessage::ScmRights(&fds[..1 + n % 3])));
+            let text = [std::io::IoSlice::new(b"WATCHDOG=1")];
+            sendmsg(&theirs, &text, &mut ancillary, SendFlags::empty()).unwrap();
+            drop(write);
+            assert_eq!(receive(&ours).unwrap(), (Some(std::process::id()), b"WATCHDOG=1".to_vec()));
+            // Its end: nobody holds the other side any more.
+            assert_eq!(rustix::io::read(&read, &mut [0; 1]).unwrap(), 0);
+        }
+    }
 }

@@ -71,7 +71,11 @@ fn what_a_unit_of_others_keeps_loaded_is_started_as_it_is() {
         }
         // What changed cannot come to be, and that is said; until the other one is gone.
         let mut changed = one.clone();
-        changed.env.insert("ODD".to_owned(), format!("{odd} "));
+        match scope {
+            // Those of the system are in a file, which is read at each start.
+            Scope::System => changed.argv.push("more".to_owned()),
+            _ => drop(changed.env.insert("ODD".to_owned(), format!("{odd} "))),
+        }
         backend.clear(&one.id).await.unwrap();
         assert!(matches!(next(&mut happened).await, What::Exited(_)));
         let refused = backend.start(&changed, 2, &|_| Ok(())).await.unwrap_err();
