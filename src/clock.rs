@@ -20,6 +20,17 @@ pub(crate) fn booted() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(since_1970.saturating_sub(running).as_secs())
 }
 
+/// For how long the host was suspended since it booted.
+pub(crate) fn suspended() -> Duration {
+    let of = |id| {
+        let time = clock_gettime(id);
+        Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
+    };
+    // The one that stands still is read first: what passes between the two must not seem less than nothing.
+    let running = of(ClockId::Monotonic);
+    of(ClockId::Boottime).saturating_sub(running)
+}
+
 /// The time of a process that started so many ticks after the boot, as /proc/PID/stat has it: by
 /// the clock as it is set now.
 pub(crate) fn of_ticks(ticks: u64) -> SystemTime {

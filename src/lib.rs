@@ -23,6 +23,7 @@
 //! * `supervise`, `backend`: services that provost starts itself.
 //! * `daemon`, `api`, `control`: who hosts them, how it is spoken to, and who speaks.
 //! * `install`, `doctor`: how it comes onto a host, and what it finds missing there.
+//! * `health`: whether services that run do their work.
 //! * `helper`: what the system's daemon does for users who may not do it themselves.
 //! * [`cli`]: the command line.
 //! * `systemd`, `polkit`, `sys`: the D-Bus client, the terminal agent, the only unsafe code.
@@ -56,6 +57,7 @@ mod disk;
 mod doctor;
 pub mod ensure;
 mod error;
+pub(crate) mod health;
 pub(crate) mod helper;
 mod install;
 mod join;

@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::model::service::{BackendKind, Containment, Exit, Limits};
 use crate::model::{Identity, Ladder, ServiceId, Signal, Whom};
@@ -43,6 +44,8 @@ pub(crate) struct Launch {
     pub(crate) stop: Ladder,
     /// Whether it says READY=1 by sd_notify(3).
     pub(crate) notify: bool,
+    /// Whether it says WATCHDOG=1 by sd_notify(3).
+    pub(crate) beats: bool,
     /// Whether its output goes to files; the direct backend has no other way.
     pub(crate) log_file: bool,
     /// Further unit properties.
@@ -177,6 +180,12 @@ pub(crate) trait Backend {
 
     /// The processes of a service, for what they use.
     fn processes(&self, id: &ServiceId) -> Vec<u32>;
+
+    /// The folder of its control group, where all of it is in one.
+    fn cgroup(&self, id: &ServiceId) -> Option<PathBuf>;
+
+    /// When it last said WATCHDOG=1, where that is not reported as [`What::Alive`].
+    async fn beat(&self, id: &ServiceId) -> Option<Instant>;
 
     /// All that carries the mark of this instance, in a record or not.
     async fn marked(&self) -> io::Result<Vec<Marked>>;

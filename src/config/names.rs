@@ -71,6 +71,14 @@ pub(super) fn texts(spec: &ServiceSpec) -> Vec<(String, &str)> {
         Some(Check::Exec(command)) => push(&mut all, "ready.exec", command),
         Some(Check::Notify(_)) | None => {}
     }
+    if let Some(health) = &spec.health {
+        let beats = health.heartbeat.as_ref().and_then(|beat| beat.file.as_ref());
+        let texts = [("http", &health.http), ("tcp", &health.tcp), ("unix", &health.unix)];
+        let texts = texts.into_iter().filter_map(|(key, text)| Some((key, text.as_ref()?)));
+        let texts = texts.chain(beats.map(|file| ("heartbeat.file", file)));
+        all.extend(texts.map(|(key, text)| (format!("health.{key}"), text.as_str())));
+        push(&mut all, "health.exec", health.exec.as_deref().unwrap_or_default());
+    }
     if let Some(Reload::Exec(command)) = &spec.reload {
         push(&mut all, "reload.exec", command);
     }

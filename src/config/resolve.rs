@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::env_file;
 use super::names::{Name, name};
-use crate::model::service::{Check, Program, Ready, Reload, ServiceSpec, expand};
+use crate::model::service::{Check, HealthSpec, Program, Ready, Reload, ServiceSpec, expand};
 use crate::model::{Malformed, ServiceId};
 
 /// What a start is made of besides the description.
@@ -47,6 +47,10 @@ pub struct Resolved {
     pub ready: Option<Ready>,
     /// What that is in messages: variables of the environment stay as they are written.
     pub ready_shown: Option<Check>,
+    /// Whether it does its work.
+    pub health: Option<HealthSpec>,
+    /// What that is in messages.
+    pub health_shown: Option<HealthSpec>,
     /// How it reads its configuration again.
     pub reload: Option<Reload>,
     /// What that is in messages.
@@ -86,8 +90,10 @@ pub fn resolve(spec: &ServiceSpec, around: &Surroundings<'_>) -> Result<Resolved
     let gpus = words.list("gpus", &spec.gpus)?;
     let ready = spec.ready.as_ref().map(|ready| words.ready(ready, &cwd)).transpose()?;
     let reload = spec.reload.as_ref().map(|reload| words.reload(reload)).transpose()?;
+    let health = spec.health.as_ref().map(|health| words.health(health, &cwd)).transpose()?;
     words.shown = true;
-    let ready_shown = spec.ready.as_ref().map(|ready| words.check(&ready.check, &cwd)).transpose()?;
+    let health_shown = spec.health.as_ref().map(|health| words.health(health, &cwd)).transpose()?;
+    let ready_shown = spec.ready.as_ref().map(|ready| words.check("ready", &ready.check, &cwd)).transpose()?;
     let reload_shown = spec.reload.as_ref().map(|reload| words.reload(reload)).transpose()?;
     words.shown = false;
     let pid_file = spec.pid_file.as_deref().map(|path| words.path("pid_file", path)).transpose()?;
@@ -98,7 +104,20 @@ pub fn resolve(spec: &ServiceSpec, around: &Surroundings<'_>) -> Result<Resolved
             env.insert(name.to_owned(), value);
         }
     }
-    Ok(Resolved { argv, env, cwd, socket, config_file, pid_file, ready, ready_shown, reload, reload_shown })
+    Ok(Resolved {
+        argv,
+        env,
+        cwd,
+        socket,
+        config_file,
+        pid_file,
+        ready,
+        ready_shown,
+        health,
+        health_shown,
+        reload,
+        reload_shown,
+    })
 }
 
 fn at(key: &str, error: impl std::fmt::Display) -> Malformed {
@@ -212,41 +231,67 @@ impl Words<'_> {
     }
 
     fn ready(&self, ready: &Ready, cwd: &Path) -> Result<Ready, Malformed> {
+        Ok(Ready { check: self.formed("ready", &ready.check, cwd)?, ..ready.clone() })
+    }
+
+    fn health(&self, health: &HealthSpec, cwd: &Path) -> Result<HealthSpec, Malformed> {
+        let mut own = HealthSpec { http: None, tcp: None, unix: None, exec: None, ..health.clone() };
+        for check in health.checks() {
+            match self.formed("health", &check, cwd)? {
+                Check::Http(text) => own.http = Some(text),
+                Check::Tcp(text) => own.tcp = Some(text),
+                Check::Unix(text) => own.unix = Some(text),
+                Check::Exec(command) => own.exec = Some(command),
+                Check::Log(_) | Check::Notify(_) => {}
+            }
+        }
+        if let Some(file) = own.heartbeat.as_mut().and_then(|beat| beat.file.as_mut()) {
+            *file = self.text("health.heartbeat.file", file)?;
+        }
+        Ok(own)
+    }
+
+    /// A check with its variables replaced, if it is of its form then.
+    fn formed(&self, table: &str, check: &Check, cwd: &Path) -> Result<Check, Malformed> {
         use crate::probe::{HttpUrl, ProbeSpec};
-        let check = self.check(&ready.check, cwd)?;
+        let replaced = self.check(table, check, cwd)?;
+        if self.shown {
+            return Ok(replaced);
+        }
         // Said of the text as it is written: what it became may hold a secret.
         let wrong = |key, written: &str, what| {
             let written = crate::text::clip(written);
-            Err(at(key, format!("'{written}' with its variables replaced is no {what}")))
+            Err(at(&format!("{table}.{key}"), format!("'{written}' with its variables replaced is no {what}")))
         };
-        match (&check, &ready.check) {
+        match (&replaced, check) {
             (Check::Http(url), Check::Http(written)) if url.parse::<HttpUrl>().is_err() => {
-                wrong("ready.http", written, "URL of http")
+                wrong("http", written, "URL of http")
             }
             (Check::Tcp(address), Check::Tcp(written)) if format!("tcp:{address}").parse::<ProbeSpec>().is_err() => {
-                wrong("ready.tcp", written, "HOST:PORT")
+                wrong("tcp", written, "HOST:PORT")
             }
             (Check::Unix(path), Check::Unix(written)) if format!("unix:{path}").parse::<ProbeSpec>().is_err() => {
-                wrong("ready.unix", written, "address of a socket, of at most 107 bytes")
+                wrong("unix", written, "address of a socket, of at most 107 bytes")
             }
             (Check::Log(pattern), Check::Log(written)) if regex_lite::Regex::new(pattern).is_err() => {
-                wrong("ready.log", written, "regular expression")
+                wrong("log", written, "regular expression")
             }
-            _ => Ok(Ready { check, ..ready.clone() }),
+            _ => Ok(replaced),
         }
     }
 
-    fn check(&self, check: &Check, cwd: &Path) -> Result<Check, Malformed> {
+    fn check(&self, table: &str, check: &Check, cwd: &Path) -> Result<Check, Malformed> {
+        let text = |key: &str, text: &str| self.text(&format!("{table}.{key}"), text);
         Ok(match check {
-            Check::Http(text) => Check::Http(self.text("ready.http", text)?),
-            Check::Tcp(text) => Check::Tcp(self.text("ready.tcp", text)?),
-            Check::Unix(text) => {
-                let path = self.text("ready.unix", text)?;
+            Check::Http(url) => Check::Http(text("http", url)?),
+            Check::Tcp(address) => Check::Tcp(text("tcp", address)?),
+            Check::Unix(path) => {
+                let path = text("unix", path)?;
                 let whole = path.starts_with('@') || self.shown && path.starts_with("${");
                 Check::Unix(if whole { path } else { cwd.join(path).display().to_string() })
             }
-            Check::Log(text) => Check::Log(self.text("ready.log", text)?),
-            Check::Exec(command) => Check::Exec(self.list("ready.exec", command)?),
+            Check::Log(pattern) => Check::Log(text("log", pattern)?),
+            Check::Exec(command) => Check::Exec(self.list(&format!("{table}.exec"), command)?),
             Check::Notify(yes) => Check::Notify(*yes),
         })
     }

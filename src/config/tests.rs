@@ -309,6 +309,11 @@ fn the_defaults_that_are_told_are_those_that_are_used() {
     }
     let mut said = said(keys::SERVICE);
     said.remove("ready");
+    let mut health = said.remove("health").unwrap();
+    health.as_object_mut().unwrap().retain(|_, value| !value.is_object());
+    let mut of_health = serde_json::to_value(crate::model::service::HealthSpec::default()).unwrap();
+    of_health.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+    assert_eq!(of_health, health);
     said.remove("interpreter");
     let mut shown = written(bare);
     shown.remove("command");

@@ -2,8 +2,11 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::backend::direct::Output;
 use crate::backend::systemd::Systemd;
@@ -119,6 +122,14 @@ impl Backend for Logged {
 
     fn processes(&self, id: &ServiceId) -> Vec<u32> {
         self.units.processes(id)
+    }
+
+    fn cgroup(&self, id: &ServiceId) -> Option<PathBuf> {
+        self.units.cgroup(id)
+    }
+
+    async fn beat(&self, id: &ServiceId) -> Option<Instant> {
+        self.units.beat(id).await
     }
 
     async fn marked(&self) -> io::Result<Vec<Marked>> {

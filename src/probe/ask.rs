@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::choose::{Ask, Candidate};
 use super::http::{self, Answer};
 use super::known::Server;
-use super::outcome::{accepted, contains, found, with_line};
+use super::outcome::{accepted, found, with_line};
 use super::spec::ProbeSpec;
 use super::url::{HttpUrl, To};
 use super::{fault::Fault, models, tcp, unix};
@@ -137,8 +137,5 @@ impl Ask<'_> {
 }
 
 fn is_starting(server: &Server, answer: &Answer) -> bool {
-    server.starting.iter().any(|starting| {
-        starting.status == answer.status
-            && starting.body.as_ref().is_none_or(|part| contains(&answer.body, part.as_bytes()))
-    })
+    server.starting.iter().any(|starting| starting.means(answer.status, &answer.body))
 }

@@ -1,5 +1,6 @@
 //! Servers that are known by name: the table in `known.toml`, and the user's own entries before it.
 
+use super::outcome::contains;
 use super::recognise;
 use super::settings::Settings;
 use crate::model::Process;
@@ -87,6 +88,13 @@ pub struct Starting {
     pub body: Option<String>,
 }
 
+impl Starting {
+    /// Whether it is this answer.
+    pub(super) fn means(&self, status: u16, body: &[u8]) -> bool {
+        self.status == status && self.body.as_ref().is_none_or(|part| contains(body, part.as_bytes()))
+    }
+}
+
 /// Where a server lists its models.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -112,6 +120,14 @@ impl Known {
         // A test reads it, so that this cannot fail where it is built; without it nothing is known.
         let servers = read(Path::new("known.toml"), include_str!("known.toml")).unwrap_or_default();
         Self { servers }
+    }
+
+    /// Whether any of them means "not ready yet" by this answer: by its body, for a status alone says
+    /// nothing where it is not known which server it is.
+    pub(super) fn says_loading(&self, status: u16, body: &[u8]) -> bool {
+        let starting = self.servers.iter().flat_map(|server| &server.starting);
+        let mut known = starting.filter(|starting| starting.body.is_some());
+        known.any(|starting| starting.means(status, body))
     }
 
     /// Adds the entries of a user's file before all others: the last file added wins.

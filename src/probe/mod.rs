@@ -11,6 +11,7 @@ mod choose;
 mod exec;
 mod fault;
 mod http;
+mod kept;
 mod known;
 mod models;
 mod outcome;
@@ -32,6 +33,7 @@ use tokio::time::Instant;
 
 pub use address::Endpoint;
 pub use choose::Subject;
+pub(crate) use kept::Kept;
 pub use known::{Known, KnownError, Match, Models, Server, Starting};
 pub(crate) use outcome::first_line;
 pub use settings::Environ;

@@ -52,6 +52,7 @@ pub(crate) fn of_spec(spec: &ServiceSpec) -> ServiceReport {
         last_error: None,
         cpu_percent: None,
         memory_bytes: None,
+        measured: None,
         processes: None,
         warnings: Vec::new(),
         meta: spec.meta.clone(),
@@ -119,9 +120,8 @@ pub(super) fn seen(record: &Record, running: Option<Option<u32>>) -> ServiceRepo
 
 /// What a record speaks of is looked for as the process or the unit that it names.
 pub(super) async fn running(observer: &Observer, record: &Record) -> Option<Option<u32>> {
-    if record.boot_id != observer.host().boot_id {
-        return None;
-    }
+    // Another boot has other invocations. The id of the boot says less: in a container of systemd-nspawn
+    // a daemon that has a /proc of its own sees that of the host.
     if let (Some(unit), Some(invocation)) = (&record.unit, &record.invocation) {
         let unit = unit.parse().ok()?;
         let caller = observer.caller();
@@ -135,6 +135,9 @@ pub(super) async fn running(observer: &Observer, record: &Record) -> Option<Opti
             let same = properties.hex("InvocationID") == *invocation;
             return (active && same).then(|| properties.pid("MainPID"));
         }
+    }
+    if record.boot_id != observer.host().boot_id {
+        return None;
     }
     crate::observe::runs(observer, record).then_some(record.identity.map(|identity| identity.pid))
 }

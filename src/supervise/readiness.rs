@@ -77,7 +77,7 @@ pub(crate) async fn wait_ready(
 }
 
 /// Asks once; what was not so.
-async fn ask(spec: &ProbeSpec, limit: Duration, commands: &Commands) -> Result<(), String> {
+pub(crate) async fn ask(spec: &ProbeSpec, limit: Duration, commands: &Commands) -> Result<(), String> {
     let within = match (commands, spec) {
         (Commands::Bounded(run), ProbeSpec::Exec(argv)) => return run(argv.clone(), limit).await,
         (Commands::Bounded(_), _) => None,
@@ -101,7 +101,8 @@ pub(crate) async fn run(
     ask(&spec, limit, commands).await.map_err(|detail| said(&detail, &Check::Exec(shown)))
 }
 
-fn said(detail: &str, shown: &Check) -> String {
+/// What came of a question, in words; `shown` is the check as messages name it.
+pub(crate) fn said(detail: &str, shown: &Check) -> String {
     // A host that has no address is named with what its variables became.
     let detail = match spec(shown) {
         Err(_) if detail.starts_with("host '") => "the host cannot be resolved",

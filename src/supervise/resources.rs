@@ -9,6 +9,8 @@ pub(crate) struct Usage {
     /// Processor time since the oldest of them started, in percent of one processor. What has
     /// ended meanwhile is not counted.
     pub(crate) cpu_percent: f64,
+    /// The processor time itself.
+    pub(crate) work: std::time::Duration,
     /// Resident memory in bytes; pages that they share are counted for each.
     pub(crate) memory_bytes: u64,
     /// How many of them there are.
@@ -32,6 +34,7 @@ pub(crate) fn measure(pids: &[u32]) -> Usage {
         cpu_ms += process.accumulated_cpu_time();
         age = age.max(process.run_time());
     }
+    usage.work = std::time::Duration::from_millis(cpu_ms);
     usage.cpu_percent = cpu_ms as f64 / (age as f64 * 10.0);
     usage
 }

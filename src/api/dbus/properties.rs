@@ -71,7 +71,7 @@ pub(super) enum Told {
 }
 
 /// (name, field of the report, type, when it is told)
-pub(super) const PROPERTIES: [(&str, &str, Kind, Told); 34] = [
+pub(super) const PROPERTIES: [(&str, &str, Kind, Told); 35] = [
     ("Id", "id", Kind::Text, Told::Const),
     ("Name", "name", Kind::Text, Told::Yes),
     ("State", "state", Kind::Text, Told::Yes),
@@ -105,6 +105,7 @@ pub(super) const PROPERTIES: [(&str, &str, Kind, Told); 34] = [
     ("Meta", "meta", Kind::Dict, Told::Yes),
     ("CpuPercent", "cpu_percent", Kind::Double, Told::No),
     ("MemoryBytes", "memory_bytes", Kind::U64, Told::No),
+    ("Measured", "measured", Kind::Text, Told::No),
     ("Processes", "processes", Kind::U32, Told::No),
 ];
 

@@ -86,6 +86,7 @@ impl<B: Backend> Suite<B> {
             user: None,
             stop: ServiceSpec::default_stop(),
             notify: false,
+            beats: false,
             log_file: false,
             systemd: BTreeMap::new(),
             after: Vec::new(),

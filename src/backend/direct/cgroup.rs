@@ -116,6 +116,10 @@ impl Cgroups {
 }
 
 impl Cgroup {
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The folder, for a child that is to be born in it.
     pub(super) fn folder(&self) -> io::Result<OwnedFd> {
         let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY;

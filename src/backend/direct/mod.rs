@@ -23,6 +23,7 @@ mod tests;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
+use std::path::PathBuf;
 use std::rc::Rc;
 
 use tokio::task::JoinHandle;
@@ -219,6 +220,14 @@ impl Backend for Direct {
 
     fn processes(&self, id: &ServiceId) -> Vec<u32> {
         tree::members(&self.inner, id)
+    }
+
+    fn cgroup(&self, id: &ServiceId) -> Option<PathBuf> {
+        self.inner.runs.borrow().get(id)?.cgroup.as_ref().map(|cgroup| cgroup.path().to_owned())
+    }
+
+    async fn beat(&self, _: &ServiceId) -> Option<Instant> {
+        None
     }
 
     async fn marked(&self) -> io::Result<Vec<Marked>> {

@@ -32,7 +32,7 @@ pub(super) async fn start(
         warnings.extend(unenforced(launch));
     }
     let mut env: Vec<String> = launch.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    if let Some(notify) = inner.notify.as_ref().filter(|_| launch.notify) {
+    if let Some(notify) = inner.notify.as_ref().filter(|_| launch.notify || launch.beats) {
         env.push(format!("NOTIFY_SOCKET={}", notify.path().display()));
     }
     let user = launch.user.as_deref().map(spawn::user).transpose();

@@ -115,6 +115,7 @@ async fn by_its_group([first, second, third]: &[Direct; 3], instance: &str) {
         user: None,
         stop: crate::model::service::ServiceSpec::default_stop(),
         notify: false,
+        beats: false,
         log_file: false,
         systemd: std::collections::BTreeMap::new(),
         after: Vec::new(),

@@ -7,8 +7,10 @@ mod script;
 mod world;
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use tokio::time::Instant;
 
 pub(crate) use script::{Script, VARIABLE};
 pub(crate) use world::World;
@@ -130,6 +132,14 @@ impl Backend for Sim {
 
     fn processes(&self, id: &ServiceId) -> Vec<u32> {
         self.world.processes(id)
+    }
+
+    fn cgroup(&self, _: &ServiceId) -> Option<PathBuf> {
+        None
+    }
+
+    async fn beat(&self, _: &ServiceId) -> Option<Instant> {
+        None
     }
 
     async fn marked(&self) -> io::Result<Vec<Marked>> {

@@ -44,6 +44,7 @@ use std::time::Duration;
 pub(crate) use unit::place_of;
 
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use link::Link;
 use units::Units;
@@ -221,6 +222,14 @@ impl Backend for Systemd {
 
     fn processes(&self, id: &ServiceId) -> Vec<u32> {
         self.shared.processes(id)
+    }
+
+    fn cgroup(&self, id: &ServiceId) -> Option<PathBuf> {
+        self.shared.cgroups.folder(&self.shared.cgroup(&unit::name_of(id).ok()?))
+    }
+
+    async fn beat(&self, id: &ServiceId) -> Option<Instant> {
+        self.shared.beat(id).await
     }
 
     async fn marked(&self) -> io::Result<Vec<Marked>> {

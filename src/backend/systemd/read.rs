@@ -1,9 +1,13 @@
 //! What the manager says of a unit when it is asked.
 
+use std::time::Duration;
+
+use tokio::time::Instant;
+
 use super::Shared;
 use super::units::Unit;
 use crate::join::join_all;
-use crate::model::UnitName;
+use crate::model::{ServiceId, UnitName};
 use crate::systemd::{CallError, UnitChange};
 
 /// A property, and whether it is of the interface of services.
@@ -64,6 +68,17 @@ impl Shared {
             Some(0) | None => self.read(unit).await,
             Some(_) => Ok(UnitChange { active: Some("active".to_owned()), job: Some(0), code: Some(0), ..change }),
         }
+    }
+
+    /// When a unit last said WATCHDOG=1, as its manager remembers.
+    pub(super) async fn beat(&self, id: &ServiceId) -> Option<Instant> {
+        let unit = self.units.get(id)?;
+        let read =
+            self.link.call(1, async |manager| manager.service_property(&unit.name, "WatchdogTimestampMonotonic").await);
+        let at = u64::try_from(&read.await.ok()?).ok().filter(|at| *at > 0)?;
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        let now = Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0));
+        Instant::now().checked_sub(now.saturating_sub(Duration::from_micros(at)))
     }
 
     /// The invocation of a unit that runs, as its manager shows it to the journal: where only it, or

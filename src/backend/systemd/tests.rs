@@ -75,6 +75,7 @@ fn launch(id: &str, script: &str) -> Launch {
         user: None,
         stop: crate::model::service::ServiceSpec::default_stop(),
         notify: false,
+        beats: false,
         log_file: false,
         systemd: std::collections::BTreeMap::new(),
         after: Vec::new(),

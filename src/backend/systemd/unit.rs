@@ -39,6 +39,10 @@ pub(super) struct Streams {
     pub(super) err: Option<OwnedFd>,
 }
 
+/// Ten years: a manager remembers WATCHDOG=1 only of units that it watches itself (seen on 252), and
+/// it is not to be the one who ends them.
+const NEVER: u64 = 10 * 365 * 24 * 3600 * 1_000_000;
+
 /// The properties of the unit. `env_file`: the variables are there, and only the mark is a property,
 /// because everybody may read properties of system units. `referenced`: its changes are told.
 pub(super) fn properties<'l>(
@@ -53,7 +57,7 @@ pub(super) fn properties<'l>(
         ("Slice", scope.slice().into()),
         ("Type", if launch.notify { "notify" } else { "exec" }.into()),
         // Who says READY=1 is often a child: `uv run server.py`.
-        ("NotifyAccess", if launch.notify { "all" } else { "none" }.into()),
+        ("NotifyAccess", if launch.notify || launch.beats { "all" } else { "none" }.into()),
         ("Restart", "no".into()),
         ("StartLimitIntervalUSec", 0_u64.into()),
         ("TimeoutStartUSec", u64::MAX.into()),
@@ -70,6 +74,9 @@ pub(super) fn properties<'l>(
         ("SyslogLevelPrefix", false.into()),
         ("ExecStart", Variant::new(vec![(path("the program", &launch.program)?, words(launch)?, false)])),
     ];
+    if launch.beats {
+        all.push(("WatchdogUSec", NEVER.into()));
+    }
     if let Some(user) = &launch.user {
         all.push(("User", user.as_str().into()));
     }

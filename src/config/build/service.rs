@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value, json};
 
 use super::{Group, Notes};
-use crate::config::keys::READY_CHECKS;
+use crate::config::keys::{HEALTH_LOOKS, READY_CHECKS};
 use crate::model::ServiceId;
 use crate::model::service::{PortSpec, Program, ServiceSpec};
 
@@ -19,6 +19,7 @@ pub(super) fn group(id: &ServiceId, mut keys: Map<String, Value>, file: &Path, n
     let program = program(id, &mut keys, notes);
     one_of(id, &mut keys, "ready", &READY_CHECKS, notes);
     one_of(id, &mut keys, "reload", &["signal", "exec"], notes);
+    health(id, &mut keys, notes);
     let rungs = keys.remove("stop").and_then(|mut stop| stop.get_mut("signals").map(Value::take));
     keys.extend(rungs.map(|rungs| ("stop".to_owned(), rungs)));
     let instances = keys.remove("instances").as_ref().and_then(Value::as_u64);
@@ -95,6 +96,25 @@ fn one_of(id: &ServiceId, keys: &mut Map<String, Value>, table: &str, group: &[&
         }
     }
     keys.remove(table);
+}
+
+/// What is looked at; the defaults may hold times for those that have something.
+fn health(id: &ServiceId, keys: &mut Map<String, Value>, notes: &mut Notes<'_>) {
+    let Some(Value::Object(inner)) = keys.get("health") else { return };
+    for (table, needed) in [("memory", "max"), ("cpu", "max")] {
+        let lacks = inner.get(table).is_some_and(|bound| bound.get(needed).is_none());
+        if lacks && !notes.wrote(id, &format!("health.{table}.{needed}")) {
+            notes.wrong(id, &format!("health.{table}"), format!("it lacks {needed}: how much is too much"));
+        }
+    }
+    if !HEALTH_LOOKS.iter().any(|look| inner.contains_key(*look)) {
+        let wrong = HEALTH_LOOKS.iter().any(|look| notes.wrote(id, &format!("health.{look}")));
+        let own = notes.checked.spots.has(&format!("service.{}.health", crate::config::tree::step(id.as_str())));
+        if own && !wrong {
+            notes.wrong(id, "health", format!("it looks at nothing: write one of {}", HEALTH_LOOKS.join(", ")));
+        }
+        keys.remove("health");
+    }
 }
 
 /// What the keys are to each other.

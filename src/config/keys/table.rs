@@ -75,6 +75,7 @@ pub(in crate::config) static SERVICE: &[Key] = &[
     key("gpus", Kind::List(&Kind::Word), "[]", "the GPUs that it may see"),
     key("pid_file", Kind::Text(Shape::Path), "", "where its pid is written too; relative to the folder of pid files"),
     key("limits", Kind::Table(LIMITS), "", "what it may use"),
+    key("health", Kind::Table(HEALTH), "", "whether it does its work while it runs; else it is started again"),
     key("user", Kind::Text(Shape::User), "", "the user that it runs as; system instance only"),
     key("backend", Kind::Choice(&["auto", "systemd", "direct", "sim"]), "\"auto\"", "how it is run"),
     key("systemd", Kind::Properties, "{}", "further properties of its unit, by their names in unit files"),
@@ -95,12 +96,46 @@ static READY: &[Key] = &[
     key("interval", LATER, "\"200ms\"", "how often it is asked"),
 ];
 
+/// Of these there is at least one.
+pub(in crate::config) const HEALTH_LOOKS: [&str; 7] = ["http", "tcp", "unix", "exec", "heartbeat", "memory", "cpu"];
+
+static HEALTH: &[Key] = &[
+    key("http", Kind::Text(Shape::Url), "", "a GET answers with 200 to 399"),
+    key("tcp", Kind::Text(Shape::Address), "", "a TCP connection to HOST:PORT is accepted"),
+    key("unix", Kind::Text(Shape::Socket), "", "a connection to this Unix socket is accepted"),
+    key("exec", Kind::Command, "", "a command exits with 0"),
+    key("heartbeat", Kind::Table(HEARTBEAT), "", "it says by itself that it lives: WATCHDOG=1 by sd_notify, or a file"),
+    key("memory", Kind::Table(MEMORY), "", "how much memory all its processes may use together"),
+    key("cpu", Kind::Table(CPU), "", "how much of the processors all its processes may use together"),
+    key("interval", LATER, "\"10s\"", "how often each of these is looked at"),
+    key("timeout", LATER, "\"5s\"", "how long an answer may take"),
+    key("failures", Kind::Whole(1, 1000), "3", "how many failures of one check in a row are too many"),
+    key("start_period", DELAY, "\"30s\"", "for so long from the start failures do not count, until it was well once"),
+    key("load_timeout", DELAY, "\"10m\"", "for so long from the start an answer that says \"loading\" is a good one"),
+];
+
+static HEARTBEAT: &[Key] = &[
+    key("file", Kind::Text(Shape::Path), "", "a file that it writes again and again; relative to cwd"),
+    key("timeout", LATER, "\"30s\"", "the longest time between two signs of life"),
+];
+
+static MEMORY: &[Key] = &[
+    key("max", Kind::Size, "", "more than this is too much"),
+    key("for", LATER, "\"30s\"", "for how long more than that is no harm"),
+];
+
+static CPU: &[Key] = &[
+    key("max", Kind::Percent, "", "more than this is too much; 100% is one processor"),
+    key("for", LATER, "\"30s\"", "for how long more than that is no harm"),
+];
+
 static RESTART: &[Key] = &[
     key("policy", Kind::Choice(&["always", "on-failure", "never"]), "\"always\"", "which ends are followed by a start"),
     key("base", DELAY, "\"1s\"", "the first delay; each further one is twice as long"),
     key("max", DELAY, "\"30s\"", "the longest delay"),
     key("tries", Kind::Whole(-1, i32::MAX as i64), "10", "how many failures in a row end in failed; -1: no limit"),
     key("reset_after", DELAY, "\"10s\"", "a run of this length sets the count of failures back to 0"),
+    key("warn_after", Kind::Whole(0, 1_000_000), "5", "more failures in a row than this are an event to warn of"),
     key("jitter", Kind::Share, "0.0", "a delay is made longer by a random part of it, at most this share"),
 ];
 
@@ -143,6 +178,7 @@ mod tests {
             }
         }
         check(FILE);
+        assert_eq!(HEALTH.iter().map(|key| key.name).take(7).collect::<Vec<_>>(), HEALTH_LOOKS);
         assert_eq!(READY.iter().map(|key| key.name).take(6).collect::<Vec<_>>(), READY_CHECKS);
     }
 }

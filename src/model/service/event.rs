@@ -43,6 +43,10 @@ pub enum EventKind {
     },
     /// It became ready.
     Ready,
+    /// It does its work again.
+    Healthy,
+    /// It does not do its work; the message says why.
+    Unhealthy,
     /// Its main process ended.
     Exited {
         /// How.

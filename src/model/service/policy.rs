@@ -31,6 +31,8 @@ pub struct Restart {
     pub tries: i32,
     /// A run of this length, or longer, sets the count of failures back to 0.
     pub reset_after: Span,
+    /// More failures in a row than this are an event to warn of.
+    pub warn_after: u32,
     /// A delay is made longer by a random part of it, at most this share (0 to 1).
     pub jitter: f64,
 }
@@ -43,6 +45,7 @@ impl Default for Restart {
             max: Span::secs(30),
             tries: 10,
             reset_after: Span::secs(10),
+            warn_after: 5,
             jitter: 0.0,
         }
     }

@@ -99,6 +99,9 @@ pub struct ServiceReport {
     /// Memory of all its processes, in bytes.
     #[serde(default)]
     pub memory_bytes: Option<u64>,
+    /// How the two were measured.
+    #[serde(default)]
+    pub measured: Option<Measured>,
     /// How many processes it has.
     #[serde(default)]
     pub processes: Option<u32>,
@@ -137,6 +140,17 @@ pub enum Health {
     Pending,
     /// It failed, or waits for its next start.
     Bad,
+}
+
+/// How it was measured what a service uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Measured {
+    /// By the kernel, of its control group: page cache that can be given back at once is left out.
+    Cgroup,
+    /// The sum over its processes: memory that they share counts for each, and the work of those
+    /// that have ended is missed.
+    Processes,
 }
 
 /// How the processes of a service are held together, so that none is left behind.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{BackendKind, Percent, Ready, Restart, Size};
+use super::{BackendKind, HealthSpec, Percent, Ready, Restart, Size};
 use crate::model::{Ladder, ServiceId, Signal};
 
 /// One service. It is part of its record: fields are added with a default, never renamed.
@@ -50,6 +50,9 @@ pub struct ServiceSpec {
     /// When it counts as ready; `None`: as soon as it runs.
     #[serde(default)]
     pub ready: Option<Ready>,
+    /// Whether it does its work while it runs; `None`: nothing is looked at.
+    #[serde(default)]
+    pub health: Option<HealthSpec>,
     /// When it is started again.
     #[serde(default)]
     pub restart: Restart,
@@ -125,6 +128,7 @@ impl ServiceSpec {
             socket: None,
             config_file: None,
             ready: None,
+            health: None,
             restart: Restart::default(),
             stop: stop(),
             reload: None,

@@ -148,7 +148,7 @@ impl CgroupFs {
     }
 
     /// The folder of a cgroup, in the first tree that has it.
-    fn folder(&self, path: &str) -> Option<PathBuf> {
+    pub(crate) fn folder(&self, path: &str) -> Option<PathBuf> {
         [&self.unified, &self.named].into_iter().flatten().filter_map(|tree| tree.folder(path)).find(|dir| dir.is_dir())
     }
 }

@@ -38,6 +38,12 @@ pub(crate) enum Event {
     Ready { run: u64 },
     /// Its check has failed for as long as it may; why.
     NotReady { run: u64, why: String },
+    /// It does its work.
+    Well { run: u64 },
+    /// It does not, and not for long enough.
+    Ailing { run: u64 },
+    /// It does not for so long that it is to be started again; why.
+    Unhealthy { run: u64, why: String },
     /// Its main process ended.
     Exited { run: u64, exit: Exit },
     /// Nothing of its tree is left.

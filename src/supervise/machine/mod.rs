@@ -44,12 +44,15 @@ pub(crate) struct Settings {
     pub(crate) stop: Ladder,
     /// How long it may take to get ready; `None`: it is ready as soon as it runs.
     pub(crate) ready: Option<Duration>,
+    /// Whether it is looked at while it runs: a run is a good one only if it was well.
+    pub(crate) looked_at: bool,
 }
 
 impl From<&ServiceSpec> for Settings {
     fn from(spec: &ServiceSpec) -> Self {
         let ready = spec.ready.as_ref().map(|ready| ready.timeout.0);
-        Self { restart: spec.restart.clone(), stop: spec.stop.clone(), ready }
+        let looked_at = spec.health.as_ref().is_some_and(|health| !health.is_empty());
+        Self { restart: spec.restart.clone(), stop: spec.stop.clone(), ready, looked_at }
     }
 }
 

@@ -44,6 +44,8 @@ pub(super) struct Running {
     pub(super) started: Duration,
     /// Since when it is ready.
     pub(super) ready: Option<Duration>,
+    /// Since when it does its work.
+    pub(super) well: Option<Duration>,
     /// Until when it must be ready; of a ready one: when its failures are forgotten.
     pub(super) until: Option<Duration>,
 }
@@ -55,7 +57,7 @@ pub(super) enum Why {
     Asked,
     /// It ended by itself; healthy: it had been ready for long enough.
     Ended { exit: Exit, healthy: bool },
-    /// It did not get ready in time.
+    /// It did not get ready in time, or did not do its work.
     NotReady,
 }
 

@@ -129,6 +129,15 @@ impl Host {
                 1 => self.later(Duration::from_secs(20), Event::NotReady { run, why: "refused".to_owned() }),
                 _ => self.later(Duration::from_secs(20), Event::Ready { run }),
             },
+            Effect::BecameReady => {
+                let (run, soon) = (self.machine.run(), Duration::from_secs(20));
+                self.later(soon, Event::Well { run });
+                match self.below(4) {
+                    0 => self.later(soon, Event::Ailing { run }),
+                    1 => self.later(10 * soon, Event::Unhealthy { run, why: "503".to_owned() }),
+                    _ => {}
+                }
+            }
             Effect::AwaitEmpty { run } if self.below(2) == 0 => {
                 self.tree = false;
                 self.later(soon, Event::Empty { run });
@@ -192,12 +201,13 @@ impl Host {
 
 fn settings() -> impl Strategy<Value = Settings> {
     let policies = prop_oneof![Just(RestartPolicy::Always), Just(RestartPolicy::OnFailure), Just(RestartPolicy::Never)];
-    (policies, 0..3000_u64, -1..12_i32, any::<bool>(), 1..4_usize).prop_map(|(policy, base, tries, ready, rungs)| {
+    let values = (policies, 0..3000_u64, -1..12_i32, any::<bool>(), 1..4_usize, any::<bool>());
+    values.prop_map(|(policy, base, tries, ready, rungs, looked_at)| {
         let mut spec = ServiceSpec::new("x".parse().unwrap(), vec!["x".to_owned()], "/".into());
         spec.restart = Restart { policy, base: Span::millis(base), tries, jitter: 0.5, ..Restart::default() };
         spec.ready = ready.then(|| Ready { timeout: Span::secs(15), ..Ready::new(Check::Tcp("h:1".to_owned())) });
         spec.stop.0 = vec![Rung { signal: Signal::TERM, wait: Duration::from_secs(1) }; rungs];
-        (&spec).into()
+        Settings { looked_at, ..(&spec).into() }
     })
 }
 

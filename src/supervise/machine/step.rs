@@ -48,6 +48,9 @@ impl Machine {
             | Event::NotStarted { run, .. }
             | Event::Ready { run }
             | Event::NotReady { run, .. }
+            | Event::Well { run }
+            | Event::Ailing { run }
+            | Event::Unhealthy { run, .. }
             | Event::Exited { run, .. }
             | Event::Empty { run }
             | Event::Cleared { run, .. }
@@ -81,12 +84,25 @@ impl Machine {
             (Event::Ready { .. }, Phase::Launching(launching)) => launching.ready = true,
             (Event::Ready { .. }, Phase::Running(running)) if running.ready.is_none() => self.ready(now, out),
             (Event::NotReady { why, .. }, Phase::Running(running)) if running.ready.is_none() => {
-                self.never_ready(now, why, out);
+                self.not_well(now, why, out);
+            }
+            (Event::Well { .. }, Phase::Running(running)) if running.ready.is_some() && running.well.is_none() => {
+                self.well(now);
+            }
+            (Event::Ailing { .. }, Phase::Running(running)) if running.ready.is_some() => {
+                (running.well, running.until) = (None, None);
+            }
+            (Event::Unhealthy { why, .. }, Phase::Running(running)) if running.ready.is_some() => {
+                (running.well, running.until) = (None, None);
+                // Whom nothing starts again is better off as it is.
+                if self.starts_again(None) {
+                    self.not_well(now, why, out);
+                }
             }
             (Event::Exited { exit, .. }, Phase::Launching(launching)) => launching.exit = Some(exit),
             (Event::Exited { exit, .. }, Phase::Running(running)) => {
                 let lived = now.saturating_sub(running.started);
-                let healthy = running.ready.is_some_and(|since| now >= since + self.settings.restart.reset_after.0);
+                let healthy = running.well.is_some_and(|since| now >= since + self.settings.restart.reset_after.0);
                 out.push(Effect::Cancel);
                 self.exited(exit, out);
                 self.ended(exit, healthy, &format!("after {}", span(lived)), out);
@@ -233,7 +249,7 @@ impl Machine {
     /// It runs from now on.
     fn run_from(&mut self, now: Duration, ready: bool, out: &mut Effects) {
         let until = self.settings.ready.map(|timeout| now + timeout + CHECK_GRACE);
-        self.enter(Phase::Running(Running { started: now, ready: None, until }), out);
+        self.enter(Phase::Running(Running { started: now, ready: None, well: None, until }), out);
         if ready || until.is_none() {
             self.ready(now, out);
         } else {
@@ -243,15 +259,26 @@ impl Machine {
 
     fn ready(&mut self, now: Duration, out: &mut Effects) {
         if let Phase::Running(running) = &mut self.phase {
-            running.ready = Some(now);
-            running.until = (self.counts.failures > 0).then(|| now + self.settings.restart.reset_after.0);
+            (running.ready, running.until) = (Some(now), None);
+            if !self.settings.looked_at {
+                self.well(now);
+            }
         }
         // The state is told before what is said of it.
         self.tell(out);
         out.push(Effect::BecameReady);
     }
 
-    fn never_ready(&mut self, now: Duration, why: String, out: &mut Effects) {
+    /// It does its work from now on: in a while its failures are forgotten.
+    fn well(&mut self, now: Duration) {
+        if let Phase::Running(running) = &mut self.phase {
+            running.well = Some(now);
+            running.until = (self.counts.failures > 0).then(|| now + self.settings.restart.reset_after.0);
+        }
+    }
+
+    /// It is stopped, to be started again.
+    fn not_well(&mut self, now: Duration, why: String, out: &mut Effects) {
         self.counts.last_error = Some(why);
         self.down(now, Why::NotReady, false, out);
     }
@@ -273,7 +300,7 @@ impl Machine {
             Phase::Running(running) => {
                 running.until = None;
                 let limit = self.settings.ready.map_or(String::new(), |limit| format!(" within {}", span(limit)));
-                self.never_ready(now, format!("not ready{limit}"), out);
+                self.not_well(now, format!("not ready{limit}"), out);
             }
             Phase::Stopping { rung, until, why, exit } => {
                 let (why, exit) = (*why, *exit);

@@ -2,9 +2,12 @@
 
 use std::future::Future;
 use std::io;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::backend::{Adoption, Backend, Launch, Marked, Placed, StartError, Use};
 use crate::model::service::BackendKind;
@@ -26,6 +29,8 @@ pub(super) trait AnyBackend {
     fn adopt<'a>(&'a self, record: &'a Record, run: u64) -> Later<'a, io::Result<Adoption>>;
     fn release<'a>(&'a self, id: &'a ServiceId) -> Later<'a, ()>;
     fn processes(&self, id: &ServiceId) -> Vec<u32>;
+    fn cgroup(&self, id: &ServiceId) -> Option<PathBuf>;
+    fn beat<'a>(&'a self, id: &'a ServiceId) -> Later<'a, Option<Instant>>;
     fn marked(&self) -> Later<'_, io::Result<Vec<Marked>>>;
     fn runs_commands(&self) -> bool;
     fn run_command<'a>(&'a self, launch: &'a Launch, what: Use, limit: Duration) -> Later<'a, Result<(), String>>;
@@ -69,6 +74,14 @@ impl<B: Backend> AnyBackend for Erased<B> {
 
     fn processes(&self, id: &ServiceId) -> Vec<u32> {
         self.0.processes(id)
+    }
+
+    fn cgroup(&self, id: &ServiceId) -> Option<PathBuf> {
+        self.0.cgroup(id)
+    }
+
+    fn beat<'a>(&'a self, id: &'a ServiceId) -> Later<'a, Option<Instant>> {
+        Box::pin(self.0.beat(id))
     }
 
     fn marked(&self) -> Later<'_, io::Result<Vec<Marked>>> {

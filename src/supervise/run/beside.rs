@@ -21,8 +21,10 @@ impl Supervisor {
     /// The key that asks for one, and what to write instead.
     pub(super) fn check_commands(&self, record: &Record, backend: BackendKind) -> Result<(), String> {
         let ready = record.spec.ready.as_ref().is_some_and(|ready| matches!(ready.check, Check::Exec(_)));
+        let health = record.spec.health.as_ref().is_some_and(|health| health.exec.is_some());
         let key = match &record.spec.reload {
             _ if ready => "ready.exec",
+            _ if health => "health.exec",
             Some(Reload::Exec(_)) => "reload.exec",
             _ => return Ok(()),
         };
@@ -48,7 +50,7 @@ impl Supervisor {
             return Ok(Commands::Children(env, cwd));
         }
         let words = match what {
-            Use::Check => "whether it is ready",
+            Use::Check => "whether it is well",
             Use::Reload => "reload",
         };
         let launch = Launch {
@@ -62,6 +64,7 @@ impl Supervisor {
             user: record.spec.user.clone(),
             stop: record.spec.stop.clone(),
             notify: false,
+            beats: false,
             log_file: false,
             systemd: record.spec.systemd.clone(),
             after: Vec::new(),
@@ -84,4 +87,4 @@ impl Supervisor {
 
 /// Why the system instance may not run a command itself.
 const AS_ROOT: &str = "the system instance runs commands only as units of systemd: here it would be as root; \
-                       ready is checked with http, tcp, unix, log or notify, reload is done with a signal";
+                       ready and health are checked with http, tcp or unix, reload is done with a signal";

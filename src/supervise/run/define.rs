@@ -6,7 +6,7 @@ use super::Supervisor;
 use super::commands::Outcomes;
 use super::service::Service;
 use crate::model::ServiceId;
-use crate::model::service::{EventKind, PortSpec, ServiceSpec};
+use crate::model::service::{EventKind, PortSpec, ServiceSpec, Span};
 use crate::registry::Record;
 use crate::supervise::machine::Settings;
 use crate::supervise::{Refusal, Selection};
@@ -102,10 +102,17 @@ impl Supervisor {
         service.removing = false;
         service.machine.configure(Settings::from(&record.spec));
         let same = service.record().spec == record.spec;
+        let other_health = service.record().spec.health != record.spec.health;
+        if other_health {
+            service.checked = None;
+        }
         *service.record_mut() = record;
         if !same {
             let when = if differs && service.machine.is_alive() { "; it holds from its next start on" } else { "" };
             self.say(&id, EventKind::Changed, format!("its description changed{when}"));
+        }
+        if other_health && self.services.get(&id).is_some_and(|service| service.machine.is_ready()) {
+            self.look_after(&id);
         }
     }
 
@@ -227,6 +234,11 @@ fn keep_enabled(new: &mut Record, old: Option<&Record>) {
     }
 }
 
+/// How often it is to say that it lives, which it was told when it started.
+fn beats(spec: &ServiceSpec) -> Option<Span> {
+    spec.health.as_ref()?.heartbeat.as_ref().map(|beat| beat.timeout)
+}
+
 /// Whether what runs by the old description is not what the new one describes.
 fn needs_restart(old: &ServiceSpec, new: &ServiceSpec) -> bool {
     let same = ServiceSpec {
@@ -236,6 +248,10 @@ fn needs_restart(old: &ServiceSpec, new: &ServiceSpec) -> bool {
         stop: new.stop.clone(),
         reload: new.reload.clone(),
         ready: new.ready.clone(),
+        health: match beats(old) == beats(new) {
+            true => new.health.clone(),
+            false => old.health.clone(),
+        },
         after: new.after.clone(),
         enabled: new.enabled,
         meta: new.meta.clone(),

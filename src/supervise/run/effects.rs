@@ -45,6 +45,7 @@ impl Supervisor {
             Effect::State { from, to } => self.state(id, from, to),
             Effect::BecameReady => {
                 self.say(id, EventKind::Ready, self.ready_words(id));
+                self.look_after(id);
                 self.look_at_dependents(id);
             }
             Effect::Exited { exit } => {
@@ -92,9 +93,13 @@ impl Supervisor {
                 Err(why) => return self.queue.push_back((id.clone(), Event::NotReady { run, why })),
             },
         };
+        let Checked { ready, env, cwd, .. } = checked;
+        let Some((ready, shown)) = ready else {
+            // Its description changed meanwhile: it needs none any more.
+            return self.queue.push_back((id.clone(), Event::Ready { run }));
+        };
         let (tell, own, log_match) = (self.tell.clone(), id.clone(), self.log_match.clone());
         let record = service.record().clone();
-        let Checked { ready, shown, env, cwd } = checked;
         let commands = match &ready.check {
             Check::Exec(_) => self.commands(&record, Use::Check, env, cwd),
             _ => Ok(Commands::Children(env, cwd)),
@@ -156,6 +161,9 @@ impl Supervisor {
         let pid = service.main.filter(|_| to == ServiceState::Running);
         let message = self.state_words(id, to);
         self.say(id, EventKind::State { from, to, pid }, message);
+        if to == ServiceState::Restarting {
+            self.warn_of_restarts(id);
+        }
         if matches!(to, ServiceState::Stopped | ServiceState::Failed) {
             self.rests(id);
             // Whoever waited for it need not any more, or learns why.

@@ -7,6 +7,7 @@
 //!
 //! * `commands`, `select`, `define`, `project`: what others ask for
 //! * `effects`, `prepare`, `environment`, `launch`: what a machine wants done
+//! * `health`: who is looked after while it runs
 //! * `reach`: what a command would touch besides what it names
 //! * `beside`: how the commands that a service needs are run
 //! * `turns`: how many starts are under way at once
@@ -22,6 +23,7 @@ mod define;
 mod effects;
 mod environment;
 mod finish;
+mod health;
 mod launch;
 mod orphans;
 mod prepare;
@@ -115,6 +117,8 @@ pub(crate) struct Supervisor {
     look: BTreeSet<ServiceId>,
     /// Whose start is under way, and who could start and waits for its turn.
     turns: turns::Turns,
+    /// Commands of checks that may run at the same time.
+    checking: Rc<tokio::sync::Semaphore>,
     /// Searches for orphans are made one after another.
     searches: Rc<tokio::sync::Semaphore>,
     /// Services whose record is to be written.
@@ -148,6 +152,8 @@ enum Done {
     PortFree(ServiceId, u64),
     /// A start is through.
     Started { id: ServiceId, run: u64, result: Result<Placed, StartError> },
+    /// What was found of a run that is looked after.
+    Health { id: ServiceId, run: u64, verdict: crate::health::Verdict },
     /// What a search for orphans has seen.
     Looked(Box<orphans::Looked>),
     /// What could not be written is to be tried again.
@@ -190,6 +196,7 @@ impl Supervisor {
             queue: VecDeque::new(),
             look: BTreeSet::new(),
             turns: turns::Turns::default(),
+            checking: Rc::new(tokio::sync::Semaphore::new(health::COMMANDS)),
             searches: Rc::new(tokio::sync::Semaphore::new(1)),
             unsaved: BTreeSet::new(),
             unremoved: BTreeSet::new(),
@@ -279,7 +286,13 @@ impl Supervisor {
                 }
                 return;
             }
-            What::Alive => return,
+            What::Alive => {
+                let service = self.services.get(&id).filter(|service| service.machine.run() == run);
+                if let Some(watch) = service.and_then(|service| service.watch.as_ref()) {
+                    watch.beats();
+                }
+                return;
+            }
         };
         self.queue.push_back((id, event));
     }
@@ -293,6 +306,7 @@ impl Supervisor {
                 }
             }
             Done::Started { id, run, result } => self.started(&id, run, result),
+            Done::Health { id, run, verdict } => self.found_health(&id, run, verdict),
             Done::Looked(looked) => self.found(*looked),
             Done::SaveAgain => self.save_again(),
             Done::Look => {}
@@ -330,6 +344,7 @@ impl Supervisor {
         let now = self.now();
         let event = match event {
             Event::NotReady { run, why } => Event::NotReady { run, why: self.unexpanded(&id, why) },
+            Event::Unhealthy { run, why } => Event::Unhealthy { run, why: self.unexpanded(&id, why) },
             Event::NotPrepared { run, error } => Event::NotPrepared { run, error: self.said(&id, error) },
             Event::NotStarted { run, error } => Event::NotStarted { run, error: self.said(&id, error) },
             other => other,
@@ -344,6 +359,9 @@ impl Supervisor {
             }
             self.timers.extend(deadline.map(|at| (at, id.clone())));
             service.deadline = deadline;
+        }
+        if !service.machine.is_ready() {
+            service.watch = None;
         }
         if !service.machine.is_being_executed() {
             self.turns.over(&id);

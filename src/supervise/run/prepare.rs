@@ -110,8 +110,13 @@ impl Supervisor {
         self.check_commands(&service.record(), backend).map_err(permanent)?;
         let resolved = self.resolve(&service.record()).map_err(permanent)?;
         let record = service.record();
-        let Resolved { argv, env, cwd, socket, pid_file, ready, ready_shown, .. } = resolved;
-        let env = self.environment(&record, env);
+        let Resolved { argv, env, cwd, socket, pid_file, ready, ready_shown, health, health_shown, .. } = resolved;
+        let mut env = self.environment(&record, env);
+        let heartbeat = health.as_ref().and_then(|health| health.heartbeat.as_ref());
+        if let Some(heartbeat) = heartbeat {
+            // sd_watchdog_enabled(3): by it a service knows how often it is to say that it lives.
+            env.insert("WATCHDOG_USEC".to_owned(), heartbeat.timeout.0.as_micros().to_string());
+        }
         if !cwd.is_dir() {
             return Err(permanent(format!("the folder {} is not there", cwd.display())));
         }
@@ -130,6 +135,7 @@ impl Supervisor {
             user: spec.user.clone(),
             stop: spec.stop.clone(),
             notify: matches!(ready.as_ref().map(|ready| &ready.check), Some(Check::Notify(true))),
+            beats: heartbeat.is_some(),
             log_file: spec.log.file || backend != BackendKind::Systemd,
             systemd: spec.systemd.clone(),
             after: self.order.after(id).cloned().collect(),
@@ -137,9 +143,10 @@ impl Supervisor {
             env,
         };
         drop(record);
-        let checked = ready
-            .zip(ready_shown)
-            .map(|(ready, shown)| Box::new(Checked { ready, shown, env: launch.env.clone(), cwd: launch.cwd.clone() }));
+        let checked = (ready.is_some() || health.is_some()).then(|| {
+            let (env, cwd) = (launch.env.clone(), launch.cwd.clone());
+            Box::new(Checked { ready: ready.zip(ready_shown), health: health.zip(health_shown), env, cwd })
+        });
         let pid_files = self.pid_files(id, pid_file);
         let Some(service) = self.services.get_mut(id) else { return Ok(()) };
         {

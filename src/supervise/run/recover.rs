@@ -150,14 +150,17 @@ impl Supervisor {
         rebuilt
     }
 
-    /// How it is found out whether one that was taken over is ready.
+    /// How it is found out whether one that was taken over is ready, and does its work.
     pub(super) fn check_of(&self, id: &ServiceId) -> Result<Checked, String> {
         let Some(service) = self.services.get(id) else { return Err("it is gone".to_owned()) };
         let record = service.record();
         let resolved = self.resolve(&record)?;
-        let ready = resolved.ready.ok_or("it has no check any more")?;
-        let shown = resolved.ready_shown.ok_or("it has no check any more")?;
-        Ok(Checked { ready, shown, env: self.environment(&record, resolved.env), cwd: resolved.cwd })
+        Ok(Checked {
+            ready: resolved.ready.zip(resolved.ready_shown),
+            health: resolved.health.zip(resolved.health_shown),
+            env: self.environment(&record, resolved.env),
+            cwd: resolved.cwd,
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 use super::Supervisor;
 use super::service::{Held, Service};
 use crate::model::ServiceId;
-use crate::model::service::{BackendKind, Desired, Health, ServiceReport, ServiceState};
+use crate::model::service::{BackendKind, Desired, Health, Measured, ServiceReport, ServiceState};
 use crate::registry::Record;
 use crate::supervise::{Refusal, Selection, resources};
 
@@ -66,17 +66,25 @@ impl Supervisor {
             updated_at: record.updated_at.clone(),
             last_exit: machine.counts().last_exit,
             last_error: machine.counts().last_error.clone(),
-            cpu_percent: usage.map(|usage| usage.cpu_percent),
-            memory_bytes: usage.map(|usage| usage.memory_bytes),
-            processes: usage.map(|usage| usage.processes),
+            cpu_percent: usage.map(|(usage, _)| usage.cpu_percent),
+            memory_bytes: usage.map(|(usage, _)| usage.memory_bytes),
+            measured: usage.map(|(_, measured)| measured),
+            processes: usage.map(|(usage, _)| usage.processes),
             warnings,
             meta: spec.meta.clone(),
         })
     }
 
-    fn usage(&self, id: &ServiceId, service: &Service) -> Option<resources::Usage> {
+    fn usage(&self, id: &ServiceId, service: &Service) -> Option<(resources::Usage, Measured)> {
         let kind = service.record().backend.filter(|_| service.machine.is_alive())?;
-        Some(resources::measure(&self.backends.get(kind)?.processes(id)))
+        let backend = self.backends.get(kind)?;
+        let sum = resources::measure(&backend.processes(id));
+        let Some((memory_bytes, work)) = backend.cgroup(id).as_deref().and_then(crate::health::counted) else {
+            return Some((sum, Measured::Processes));
+        };
+        let share = |age: std::time::Duration| work.as_secs_f64() / age.as_secs_f64().max(1.0) * 100.0;
+        let cpu_percent = self.age(service).map_or(sum.cpu_percent, share);
+        Some((resources::Usage { memory_bytes, cpu_percent, ..sum }, Measured::Cgroup))
     }
 
     fn health(&self, id: &ServiceId, service: &Service) -> (Health, Option<String>) {
@@ -93,8 +101,12 @@ impl Supervisor {
                 if failed { format!("waits for {earlier}, which failed") } else { format!("waits for {earlier}") };
             return (if failed { Health::Bad } else { Health::Pending }, Some(word));
         }
+        let trouble = service.watch.as_ref().and_then(|watch| watch.trouble());
         let health = match machine.state() {
-            ServiceState::Running if machine.is_ready() => Health::Ok,
+            ServiceState::Running if machine.is_ready() => match trouble {
+                Some((true, _)) => Health::Bad,
+                _ => Health::Ok,
+            },
             ServiceState::Running | ServiceState::Stopping => Health::Pending,
             ServiceState::Starting if machine.awaits_port() => Health::Bad,
             ServiceState::Starting => Health::Pending,
@@ -102,7 +114,8 @@ impl Supervisor {
             ServiceState::Stopped | ServiceState::Restarting | ServiceState::Failed => Health::Bad,
         };
         let said = service.status.clone().filter(|_| machine.state() == ServiceState::Running);
-        let reason = match (machine.reason(), said) {
+        let reason = machine.reason().or_else(|| trouble.map(|(_, why)| why.to_owned()));
+        let reason = match (reason, said) {
             (Some(reason), Some(said)) => Some(format!("{reason}; it says: {said}")),
             (None, Some(said)) => Some(format!("it says: {said}")),
             (reason, None) => reason,
@@ -113,7 +126,7 @@ impl Supervisor {
 
 /// When it started. If the clock was set since then, what was written down is no time of this
 /// clock, and what it has run would be told wrong.
-fn started_at(record: &Record, alive: bool) -> Option<String> {
+pub(super) fn started_at(record: &Record, alive: bool) -> Option<String> {
     let written = record.started_at.as_ref()?;
     let real = record.backend.is_some_and(|kind| kind != BackendKind::Sim);
     let started =

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use tokio::task::{AbortHandle, JoinHandle};
 
+use super::health::Watch;
 use crate::backend::Launch;
-use crate::model::service::{BackendKind, Check, Ready};
+use crate::model::service::{BackendKind, Check, HealthSpec, Ready};
 use crate::registry::Record;
 use crate::supervise::machine::{Counts, Machine, Settings};
 
@@ -27,12 +28,13 @@ pub(super) struct Prepared {
     pub(super) backend: BackendKind,
 }
 
-/// What is needed to find out whether it is ready.
+/// What is needed to find out whether it is ready, and does its work then.
 #[derive(Debug, Clone)]
 pub(super) struct Checked {
-    pub(super) ready: Ready,
-    /// The check as messages name it.
-    pub(super) shown: Check,
+    /// With the check as messages name it.
+    pub(super) ready: Option<(Ready, Check)>,
+    /// The same of what is looked at afterwards.
+    pub(super) health: Option<(HealthSpec, HealthSpec)>,
     pub(super) env: BTreeMap<String, String>,
     pub(super) cwd: PathBuf,
 }
@@ -56,6 +58,8 @@ pub(super) struct Service {
     pub(super) releasing: Option<JoinHandle<()>>,
     pub(super) prepared: Option<Box<Prepared>>,
     pub(super) checked: Option<Box<Checked>>,
+    /// It is looked after.
+    pub(super) watch: Option<Watch>,
     /// The main process, while it lives.
     pub(super) main: Option<u32>,
     /// Where its pid was written.
@@ -93,6 +97,7 @@ impl Service {
             releasing: None,
             prepared: None,
             checked: None,
+            watch: None,
             main: None,
             pid_files: Vec::new(),
             warnings: Vec::new(),

@@ -48,6 +48,16 @@ impl Supervisor {
         }
     }
 
+    /// Once in a row of failures: there are more of them than its description bears.
+    pub(super) fn warn_of_restarts(&mut self, id: &ServiceId) {
+        let Some(service) = self.services.get(id) else { return };
+        let (failures, bears) = (service.machine.counts().failures, service.record().spec.restart.warn_after);
+        if failures == bears.saturating_add(1) {
+            let why = service.machine.reason().map_or(String::new(), |why| format!(", the last: {why}"));
+            self.say(id, EventKind::Warning, format!("it failed {failures} times in a row{why}"));
+        }
+    }
+
     pub(super) fn ready_words(&self, id: &ServiceId) -> String {
         match self.services.get(id).and_then(|service| service.record().port) {
             Some(port) => format!("it is ready on port {port}"),

@@ -7,7 +7,7 @@ use anstyle::Style;
 use super::super::inspect::age;
 use super::super::{Block, DIM, STRONG, WARN};
 use super::words;
-use crate::model::service::{Containment, ServiceReport};
+use crate::model::service::{Containment, Measured, ServiceReport};
 use crate::text::{clip_to, escape, shell_quote};
 
 /// All that is known of it.
@@ -104,6 +104,11 @@ fn used(report: &ServiceReport) -> Option<String> {
         report.cpu_percent.map(|cpu| format!("{} of a processor", words::percent(cpu))),
         report.memory_bytes.map(|memory| format!("{} of memory", words::bytes(memory))),
         report.processes.map(|n| if n == 1 { "1 process".to_owned() } else { format!("{n} processes") }),
+        match report.measured {
+            Some(Measured::Cgroup) => Some("measured by cgroup".to_owned()),
+            Some(Measured::Processes) => Some("the sum of its processes".to_owned()),
+            None => None,
+        },
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     (!parts.is_empty()).then(|| parts.join(", "))

@@ -7,9 +7,9 @@ use crate::text::escape;
 /// `12:00:01 agent: running (pid 7)`; with the time where it is wanted.
 pub(in crate::cli) fn event(event: &Event, time: bool) -> String {
     let style = match &event.kind {
-        EventKind::State { to: ServiceState::Running, .. } | EventKind::Ready => GOOD,
+        EventKind::State { to: ServiceState::Running, .. } | EventKind::Ready | EventKind::Healthy => GOOD,
         EventKind::State { to: ServiceState::Failed, .. } => BAD,
-        EventKind::State { to: ServiceState::Restarting, .. } | EventKind::Warning => WARN,
+        EventKind::State { to: ServiceState::Restarting, .. } | EventKind::Unhealthy | EventKind::Warning => WARN,
         EventKind::Exited { exit } if !exit.is_success() => WARN,
         _ => anstyle::Style::new(),
     };

@@ -40,6 +40,7 @@ pub(in crate::cli) fn health(reports: &[ServiceReport]) -> String {
     let of = |health: Health| reports.iter().filter(move |report| report.health == health);
     let names = |health: Health| {
         let one = |report: &ServiceReport| match report.state {
+            ServiceState::Running if report.ready => format!("{} is unhealthy", report.id),
             ServiceState::Running => format!("{} is not ready", report.id),
             ServiceState::Failed => format!("{} has failed", report.id),
             state => format!("{} is {state}", report.id),

@@ -1,6 +1,7 @@
 //! The driver with the sim backend, mostly in time that is simulated too.
 
 mod config;
+mod health;
 mod life;
 mod order;
 mod random;

@@ -81,7 +81,7 @@ fn false_marks(rig: &Rig) -> Result<()> {
         let found = orphans()?;
         expect!(!has(&found, of_eve), "{found}");
         let told = eve.run(["busctl", "--system", "call", NAME, PATH, MANAGER, "Orphans", "as", "0"])?.ok()?;
-        expect!(!told.contains(&of_eve.to_string()), "{told}");
+        expect!(!told.contains(&format!("\"pid\" t {of_eve} ")), "{told}");
         root.run(["provost", "--system", "orphans", "--clean", "--yes"])?.ok()?;
         expect!(rig.is_running(of_eve), "a variable had it ended");
         eventually("what is ours has ended, and its parent knows", || !rig.is_running(of_root))?;

@@ -3,6 +3,7 @@
 mod adhoc;
 mod disk;
 mod foreground;
+mod health;
 mod life;
 mod logs;
 mod project;
@@ -27,9 +28,17 @@ const BACKENDS: [(&str, u32, Backend); 2] = [("systemd", 0, Backend::Systemd), (
 type Body = fn(&Stage<'_>) -> Result<()>;
 
 pub fn register(trials: &mut Trials) {
-    let bodies: Vec<(&'static str, Body)> =
-        [project::BODIES, adhoc::BODIES, targets::BODIES, foreground::BODIES, logs::BODIES, disk::BODIES, life::BODIES]
-            .concat();
+    let bodies: Vec<(&'static str, Body)> = [
+        project::BODIES,
+        adhoc::BODIES,
+        targets::BODIES,
+        foreground::BODIES,
+        logs::BODIES,
+        disk::BODIES,
+        life::BODIES,
+        health::BODIES,
+    ]
+    .concat();
     for (number, (name, body)) in bodies.into_iter().enumerate() {
         for (word, offset, backend) in BACKENDS {
             let uid = 1200 + 2 * u32::try_from(number).unwrap_or_default() + offset;

@@ -1,0 +1,77 @@
+//! Who does not do its work is started again.
+
+use super::*;
+use crate::model::service::{Health, HealthSpec};
+
+/// It must say that it lives, which nobody does here.
+fn silent(id: &str) -> ServiceSpec {
+    let health: HealthSpec = serde_json::from_str(r#"{"heartbeat":{"timeout":"5s"},"start_period":"20s"}"#).unwrap();
+    ServiceSpec { health: Some(health), ..spec(id, "on TERM exit 0") }
+}
+
+#[test]
+fn an_unhealthy_service_is_started_again_until_its_tries_are_used_up() {
+    simulated(async |dir| {
+        let mut rig = Rig::new(dir);
+        let mut spec = silent("a");
+        (spec.restart.tries, spec.restart.warn_after) = (3, 1);
+        rig.define([spec]).await.unwrap();
+        rig.start("a").await.unwrap();
+        rig.ready("a").await;
+        let started = Instant::now();
+        let event = rig.event("a", |kind| *kind == EventKind::Unhealthy).await;
+        assert_eq!(event.message, "it is unhealthy: no heartbeat within 5s");
+        assert!((20..22).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
+        rig.becomes("a", ServiceState::Restarting).await;
+        let report = rig.report("a").await;
+        assert_eq!(report.reason.as_deref(), Some("unhealthy: no heartbeat within 5s"));
+        assert_eq!((report.health, report.failures), (Health::Bad, 1));
+        // It ran for longer than reset_after each time: that it ran is not that it was well.
+        let event = rig.event("a", |kind| *kind == EventKind::Warning).await;
+        assert!(event.message.starts_with("it failed 2 times in a row, the last: unhealthy"), "{}", event.message);
+        rig.becomes("a", ServiceState::Failed).await;
+        let report = rig.report("a").await;
+        assert_eq!((report.failures, report.restarts), (3, 2));
+        assert_eq!(rig.world.alive(), 0);
+    });
+}
+
+#[test]
+fn whom_nothing_starts_again_is_only_said_to_be_unhealthy() {
+    simulated(async |dir| {
+        let mut rig = Rig::new(dir);
+        let file = dir.join("provost.toml");
+        let text = format!(
+            "[service.a]\ncommand = 'sh'\nenv = {{ {VARIABLE} = 'on TERM exit 0' }}\nrestart = {{ policy = 'never' }}\n"
+        );
+        let health = "health = { heartbeat = { timeout = '5s' }, start_period = '20s' }";
+        std::fs::write(&file, format!("{text}{health}\n")).unwrap();
+        rig.load(&file).await.unwrap();
+        rig.start("a").await.unwrap();
+        rig.event("a", |kind| *kind == EventKind::Unhealthy).await;
+        let report = rig.report("a").await;
+        assert_eq!((report.state, report.health), (ServiceState::Running, Health::Bad));
+        assert_eq!(report.reason.as_deref(), Some("no heartbeat within 5s"));
+        // What is looked at can be changed while it runs.
+        let pid = report.pid;
+        std::fs::write(&file, text).unwrap();
+        rig.load(&file).await.unwrap();
+        let report = rig.report("a").await;
+        assert_eq!((report.health, report.reason, report.pid), (Health::Ok, None, pid));
+    });
+}
+
+#[test]
+fn nobody_looks_after_what_does_not_run() {
+    simulated(async |dir| {
+        let mut rig = Rig::new(dir);
+        rig.define([silent("a")]).await.unwrap();
+        rig.start("a").await.unwrap();
+        rig.ready("a").await;
+        rig.stop("a").await.unwrap();
+        rig.becomes("a", ServiceState::Stopped).await;
+        tokio::time::sleep(100 * SECOND).await;
+        let report = rig.report("a").await;
+        assert_eq!((report.state, report.health, report.last_error), (ServiceState::Stopped, Health::Ok, None));
+    });
+}
