@@ -145,7 +145,7 @@ impl<S: Signs> Look<'_, S> {
     async fn measure(&self, thing: usize) {
         let Patient { spec, signs, .. } = self.patient;
         let shortest = spec.memory.map(|most| most.span.0).into_iter().chain(spec.cpu.map(|most| most.span.0)).min();
-        let pause = spec.interval.0.min((shortest.unwrap_or(MEASURE) / 4).max(MEASURE));
+        let pause = spec.interval.0.min(shortest.unwrap_or(MEASURE) / 4).max(MEASURE);
         let new = |span: Option<Duration>| Bound::new(span.unwrap_or_default());
         let bounds = || (new(spec.memory.map(|most| most.span.0)), new(spec.cpu.map(|most| most.span.0)));
         let ((mut memory, mut cpu), mut sleep, mut meter) = (bounds(), Sleep::new(), Meter::new());

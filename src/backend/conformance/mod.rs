@@ -42,6 +42,28 @@ pub(crate) async fn all<B: Backend>(make: &impl AsyncFn() -> (B, UnboundedReceiv
     later::what_never_started_is_no_exit(make, instance).await;
 }
 
+/// A start of a program, and nothing more than that.
+pub(super) fn of_instance(instance: &str, id: &str, program: &str, argv: &[&str]) -> Launch {
+    let env = [("PATH", "/usr/local/bin:/usr/bin:/bin"), ("PROVOST_SERVICE", id), ("PROVOST_INSTANCE_ID", instance)];
+    Launch {
+        id: id.parse().unwrap(),
+        description: format!("{id}, a test"),
+        program: program.into(),
+        argv: argv.iter().map(|word| (*word).to_owned()).collect(),
+        cwd: "/tmp".into(),
+        env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+        limits: Limits::default(),
+        user: None,
+        stop: ServiceSpec::default_stop(),
+        notify: false,
+        beats: false,
+        log_file: false,
+        systemd: BTreeMap::new(),
+        after: Vec::new(),
+        needed: false,
+    }
+}
+
 /// One backend, and a folder for what its programs write.
 struct Suite<B> {
     backend: B,
@@ -69,29 +91,10 @@ impl<B: Backend> Suite<B> {
     /// `/bin/sh -c script` in the folder of the suite; `sim` says the same to the sim.
     fn launch(&self, id: &str, script: &str, sim: &str) -> Launch {
         let id: ServiceId = format!("conform-{id}").parse().unwrap();
-        let env = [
-            ("PATH", "/usr/local/bin:/usr/bin:/bin"),
-            ("PROVOST_SERVICE", id.as_str()),
-            ("PROVOST_INSTANCE_ID", self.instance.as_str()),
-            (super::sim::VARIABLE, sim),
-        ];
-        Launch {
-            description: id.to_string(),
-            id: id.clone(),
-            program: "/bin/sh".into(),
-            argv: ["sh", "-c", script].map(str::to_owned).to_vec(),
-            cwd: self.dir.path().to_owned(),
-            env: env.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect::<BTreeMap<_, _>>(),
-            limits: Limits::default(),
-            user: None,
-            stop: ServiceSpec::default_stop(),
-            notify: false,
-            beats: false,
-            log_file: false,
-            systemd: BTreeMap::new(),
-            after: Vec::new(),
-            needed: false,
-        }
+        let mut launch = of_instance(&self.instance, id.as_str(), "/bin/sh", &["sh", "-c", script]);
+        launch.cwd = self.dir.path().to_owned();
+        launch.env.insert(super::sim::VARIABLE.to_owned(), sim.to_owned());
+        launch
     }
 
     /// Starts it in a new run.

@@ -103,24 +103,8 @@ async fn by_its_group([first, second, third]: &[Direct; 3], instance: &str) {
     if first.inner.cgroups.is_none() {
         return println!("not run: no control group can be made here");
     }
-    let env = [("PATH", "/usr/bin:/bin"), ("PROVOST_SERVICE", "bare"), ("PROVOST_INSTANCE_ID", instance)];
-    let launch = Launch {
-        id: "bare".parse().unwrap(),
-        description: "bare".to_owned(),
-        program: "/usr/bin/env".into(),
-        argv: ["env", "-i", "/bin/sleep", "1000"].map(str::to_owned).to_vec(),
-        cwd: "/tmp".into(),
-        env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
-        limits: crate::model::service::Limits::default(),
-        user: None,
-        stop: crate::model::service::ServiceSpec::default_stop(),
-        notify: false,
-        beats: false,
-        log_file: false,
-        systemd: std::collections::BTreeMap::new(),
-        after: Vec::new(),
-        needed: false,
-    };
+    let argv = ["env", "-i", "/bin/sleep", "1000"];
+    let launch = conformance::of_instance(instance, "bare", "/usr/bin/env", &argv);
     let identity = first.start(&launch, 1, &|_| Ok(())).await.unwrap().identity.unwrap();
     let cleared = async {
         while std::fs::read_to_string(format!("/proc/{}/comm", identity.pid)).unwrap() != "sleep\n" {

@@ -63,22 +63,5 @@ fn conforms() {
 
 /// A shell that runs this.
 fn launch(id: &str, script: &str) -> Launch {
-    let env = [("PATH", "/usr/bin:/bin"), ("PROVOST_SERVICE", id), ("PROVOST_INSTANCE_ID", TEST_INSTANCE)];
-    Launch {
-        id: id.parse().unwrap(),
-        description: format!("{id}, a test"),
-        program: "/bin/sh".into(),
-        argv: ["sh", "-c", script].map(str::to_owned).to_vec(),
-        cwd: "/tmp".into(),
-        env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
-        limits: crate::model::service::Limits::default(),
-        user: None,
-        stop: crate::model::service::ServiceSpec::default_stop(),
-        notify: false,
-        beats: false,
-        log_file: false,
-        systemd: std::collections::BTreeMap::new(),
-        after: Vec::new(),
-        needed: false,
-    }
+    conformance::of_instance(TEST_INSTANCE, id, "/bin/sh", &["sh", "-c", script])
 }
