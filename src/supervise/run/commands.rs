@@ -27,41 +27,20 @@ impl Supervisor {
         match command {
             // The disk has the file that it was read from.
             Command::Load { config, environment, answer } => reply(answer, self.load(&config, environment)),
-            Command::Define { specs, environment, answer } => {
-                let result = self.define(specs, environment);
-                self.answer(answer, result);
-            }
-            Command::Start { which, environment, answer } => {
-                let result = self.start(&which, environment);
-                self.answer(answer, result);
-            }
-            Command::Stop { which, force, answer } => {
-                let result = self.stop(&which, force);
-                self.answer(answer, result);
-            }
-            Command::Restart { which, answer } => {
-                let result = self.restart(&which);
-                self.answer(answer, result);
-            }
+            Command::Define { specs, environment, answer } => self.answer(answer, |all| all.define(specs, environment)),
+            Command::Start { which, environment, answer } => self.answer(answer, |all| all.start(&which, environment)),
+            Command::Stop { which, force, answer } => self.answer(answer, |all| all.stop(&which, force)),
+            Command::Restart { which, answer } => self.answer(answer, |all| all.restart(&which)),
             Command::Reload { which, answer } => self.reload(&which, answer),
             Command::Kill { which, signal, whom, answer } => self.kill(&which, signal, whom, answer),
-            Command::Enable { which, enabled, answer } => {
-                let result = self.enable(&which, enabled);
-                self.answer(answer, result);
-            }
-            Command::Remove { which, answer } => {
-                let result = self.remove(&which);
-                self.answer(answer, result);
-            }
+            Command::Enable { which, enabled, answer } => self.answer(answer, |all| all.enable(&which, enabled)),
+            Command::Remove { which, answer } => self.answer(answer, |all| all.remove(&which)),
             Command::Reach { which, what, answer } => reply(answer, self.reach(&which, what)),
             Command::Bounded { allowed, command } => self.on_bounded(&allowed, *command),
             Command::Report { which, resources, answer } => reply(answer, self.report(&which, resources)),
             Command::Orphans { query, answer } => self.orphans(Wanted::Find(query, answer)),
             Command::CleanOrphans { query, force, answer } => self.orphans(Wanted::Clean(query, force, answer)),
-            Command::ReloadConfig { answer } => {
-                let result = self.reload_config();
-                self.answer(answer, result);
-            }
+            Command::ReloadConfig { answer } => self.answer(answer, |all| all.reload_config()),
             Command::Finish { stop, answer } => self.finish(stop, answer),
         }
     }

@@ -31,8 +31,9 @@ pub(super) struct Syncing {
 }
 
 impl Supervisor {
-    /// Answers, when the disk has what was asked for.
-    pub(super) fn answer<T: 'static>(&mut self, answer: Answer<T>, result: Result<T, Refusal>) {
+    /// Does what was asked for, and answers when the disk has it.
+    pub(super) fn answer<T: 'static>(&mut self, answer: Answer<T>, work: impl FnOnce(&mut Self) -> Result<T, Refusal>) {
+        let result = work(self);
         self.syncing.answers.push(Box::new(move || reply(answer, result)));
     }
 
