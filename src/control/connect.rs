@@ -13,12 +13,17 @@ use super::bus;
 use crate::error::Error;
 use crate::model::Instance;
 use crate::paths::Places;
+use crate::registry::Lock;
 
 /// The longest time for an answer. Whatever takes longer is told by events.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The longest time for a greeting: a daemon that is stopped (SIGSTOP) accepts and says nothing.
 const HELLO: Duration = Duration::from_secs(5);
+
+/// How long a daemon that begins (or ends) is waited for, and how often it is looked at meanwhile.
+const BEGINNING: Duration = Duration::from_secs(5);
+const LOOK: Duration = Duration::from_millis(10);
 
 /// How often a greeting is repeated that the daemon did not finish: it executes its program anew.
 const TRIES: usize = 3;
@@ -30,8 +35,24 @@ pub(super) async fn connect(instance: Instance) -> Result<Option<(zbus::Connecti
     if instance == Instance::System && uid != 0 {
         return Ok(bus::connect().await?.map(|connection| (connection, None)));
     }
-    let Some(socket) = Places::of(instance, uid).map(|places| places.socket()) else { return Ok(None) };
-    Ok(connect_socket(&socket).await?.map(|connection| (connection, Some(socket))))
+    let Some(places) = Places::of(instance, uid) else { return Ok(None) };
+    connect_own(&places).await
+}
+
+/// A connection to the daemon that has these places.
+async fn connect_own(places: &Places) -> Result<Option<(zbus::Connection, Option<PathBuf>)>, Error> {
+    let socket = places.socket();
+    let begin = tokio::time::Instant::now();
+    loop {
+        if let Some(connection) = connect_socket(&socket).await? {
+            return Ok(Some((connection, Some(socket))));
+        }
+        // One that begins has its lock before it listens: it is not that none runs.
+        if Lock::holder(places).is_none() || begin.elapsed() > BEGINNING {
+            return Ok(None);
+        }
+        tokio::time::sleep(LOOK).await;
+    }
 }
 
 /// A connection to whoever serves this socket, who must be the caller; `None` if nobody does.
@@ -68,4 +89,31 @@ fn open(path: &Path) -> io::Result<UnixStream> {
     let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
     rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)?;
     Ok(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn one_that_begins_is_waited_for() {
+        let home = tempfile::tempdir().unwrap();
+        let places = Places::below(home.path());
+        assert!(connect_own(&places).await.unwrap().is_none(), "none runs");
+        let lock = Lock::take(&places).unwrap();
+        let listens = async {
+            tokio::time::sleep(LOOK * 5).await;
+            let socket = tokio::net::UnixListener::bind(places.socket()).unwrap();
+            // Not one word, however often it is asked.
+            loop {
+                drop(socket.accept().await.unwrap());
+            }
+        };
+        let found = tokio::select! {
+            found = connect_own(&places) => found,
+            () = listens => unreachable!(),
+        };
+        assert!(found.is_err(), "it was reached as soon as it listened");
+        drop(lock);
+    }
 }

@@ -43,13 +43,7 @@ pub(super) async fn start(instance: Instance, exe: &str, uid: u32) -> Result<How
     };
     tokio::select! {
         result = ready => result.map(|()| how),
-        _ = process.ended() => {
-            // One that another caller started meanwhile holds the lock: then that one is it.
-            if super::Control::connect(instance).await.is_ok_and(|other| other.is_some()) {
-                return Ok(how);
-            }
-            Err(failed(&last_line(&log), instance, &how))
-        }
+        _ = process.ended() => Err(failed(&last_line(&log), instance, &how)),
     }
 }
 

@@ -39,18 +39,25 @@ pub(crate) async fn start_daemon(instance: Instance, linger: bool) -> Result<Sta
     }
     let mut warnings = Vec::new();
     let exe = own_program()?;
-    let how = match unit::manager(instance, uid).await {
+    let started = match unit::manager(instance, uid).await {
         Some(manager) => {
             if linger {
                 Linger::enable(uid).await?;
             }
             warnings.extend(Linger::of(uid).warning().map(ToOwned::to_owned));
-            unit::start(&manager, instance, &exe).await?
+            unit::start(&manager, instance, &exe).await
         }
-        None => background::start(instance, &exe, uid).await?,
+        None => background::start(instance, &exe, uid).await,
     };
-    let Some(control) = Control::connect(instance).await? else {
-        return Err(failed("it was started, and ended at once", instance, &how));
+    // One that another caller started meanwhile holds the lock: then that one is it.
+    let (how, control) = match (started, Control::connect(instance).await?) {
+        (Ok(how), Some(control)) => (how, control),
+        (Ok(how), None) => return Err(failed("it was started, and ended at once", instance, &how)),
+        (Err(error), Some(control)) => {
+            tracing::info!("another daemon was started meanwhile: {error}");
+            return Ok(Started { control, warnings });
+        }
+        (Err(error), None) => return Err(error),
     };
     match how {
         How::Unit(unit) => tracing::info!("the daemon was started as {unit}"),
