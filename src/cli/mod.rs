@@ -123,6 +123,7 @@ async fn run(cli: Cli) -> ExitCode {
         Some(Verb::Registry) => verbs::registry::run(&context).await,
         Some(Verb::Orphans(args)) => verbs::orphans::run(&context, &args).await,
         Some(Verb::Config(args)) => verbs::config::run(&context, &args, &cli.global),
+        Some(Verb::Token(verb)) => verbs::token::run(&context, &verb),
         Some(Verb::Doctor) => verbs::doctor::run(&context, instance).await,
         Some(Verb::Daemon(_) | Verb::Install(_) | Verb::Uninstall(_)) => ExitCode::SUCCESS,
         Some(Verb::Completions(args)) => verbs::generate::completions(&args),

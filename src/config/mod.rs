@@ -66,6 +66,8 @@ pub struct Project {
     pub paths: PathOptions,
     /// `[orphans]`.
     pub orphans: OrphanOptions,
+    /// `[http]`.
+    pub http: HttpOptions,
     /// What is allowed, and probably not meant.
     pub warnings: Vec<Problem>,
 }
@@ -104,6 +106,31 @@ pub struct OrphanOptions {
     /// Names of processes that may be orphans.
     #[serde(rename = "match")]
     pub names: Vec<String>,
+}
+
+/// `[http]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HttpOptions {
+    /// The address; `None`: only the socket.
+    pub listen: Option<std::net::SocketAddr>,
+    /// Other hosts may reach it.
+    pub allow_remote: bool,
+    /// Its certificate.
+    pub tls: Option<TlsFiles>,
+    /// Names by which clients call it.
+    pub hosts: Vec<String>,
+    /// Origins of web pages that may call it.
+    pub origins: Vec<String>,
+}
+
+/// `http.tls`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TlsFiles {
+    /// The certificate and those that signed it, PEM, absolute.
+    pub cert: PathBuf,
+    /// Its private key, PEM, absolute.
+    pub key: PathBuf,
 }
 
 /// Reads and validates a file.

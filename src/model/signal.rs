@@ -108,7 +108,7 @@ impl TryFrom<String> for Signal {
 }
 
 /// One signal and how long to wait for the end before the next one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Rung {
     /// What is sent.
     pub signal: Signal,
@@ -120,7 +120,7 @@ pub struct Rung {
 ///
 /// The default is SIGTERM, 5 s, SIGKILL. A rung without a wait has 5 s; after the last one,
 /// whoever carries the ladder out looks once more and reports what is left.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Ladder(pub Vec<Rung>);
 
 impl Ladder {

@@ -17,6 +17,7 @@ pub(in crate::config) static FILE: &[Key] = &[
     key("paths", Kind::Table(PATHS), "", "where things are kept"),
     key("daemon", Kind::Table(DAEMON), "", "how the daemon behaves"),
     key("orphans", Kind::Table(ORPHANS), "", "what is looked for when orphans are"),
+    key("http", Kind::Table(HTTP), "", "where the daemon answers HTTP, besides its socket"),
 ];
 
 static PATHS: &[Key] = &[key("pid_dir", Kind::Text(Shape::Path), "", "the folder of the pid files")];
@@ -30,6 +31,19 @@ static DAEMON: &[Key] = &[key(
 
 static ORPHANS: &[Key] =
     &[key("match", Kind::List(&Kind::Text(Shape::Line)), "[]", "names of processes that may be orphans")];
+
+static HTTP: &[Key] = &[
+    key("listen", Kind::Text(Shape::Listen), "", "the address, for whoever has a token: provost token create"),
+    key("allow_remote", Kind::Flag, "false", "the address may be one that other hosts reach; needs tls"),
+    key("tls", Kind::Table(TLS), "", "the certificate; without: plain HTTP"),
+    key("hosts", Kind::List(&Kind::Text(Shape::Line)), "[]", "names by which clients call it, besides localhost"),
+    key("origins", Kind::List(&Kind::Text(Shape::Line)), "[]", "origins of web pages that may call it (CORS)"),
+];
+
+static TLS: &[Key] = &[
+    key("cert", Kind::Text(Shape::Path), "", "the certificate and those that signed it, as PEM; relative to this file"),
+    key("key", Kind::Text(Shape::Path), "", "its private key, as PEM; relative to this file"),
+];
 
 /// The keys of a service.
 pub(in crate::config) static SERVICE: &[Key] = &[
