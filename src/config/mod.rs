@@ -7,6 +7,7 @@
 
 mod build;
 mod check;
+pub(crate) mod edit;
 mod env_file;
 mod errors;
 mod file;

@@ -22,4 +22,12 @@ macro_rules! string {
 
 string!(ServiceId, "ServiceId", "^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$", "the id of a service");
 string!(UnitName, "UnitName", "^[A-Za-z0-9:_.@\\\\-]{1,255}$", "the name of a unit");
-string!(Signal, "Signal", "^(SIG[A-Z0-9+]+|[A-Z]+[A-Z0-9]*|[1-9][0-9]?)$", "the name of a signal, or its number");
+impl JsonSchema for Signal {
+    fn schema_name() -> Cow<'static, str> {
+        "Signal".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "enum": Signal::words(), "description": "the name of a signal, or its number"})
+    }
+}

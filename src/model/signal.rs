@@ -47,6 +47,16 @@ impl Signal {
     }
 }
 
+impl Signal {
+    /// All names, with SIG and without, and all numbers.
+    pub(crate) fn words() -> Vec<String> {
+        let all: Vec<Self> = (1..=RTMAX).filter_map(Self::from_number).collect();
+        let full = all.iter().map(ToString::to_string);
+        let short = full.clone().filter_map(|name| name.strip_prefix("SIG").map(str::to_owned));
+        full.chain(short).chain(all.iter().map(|signal| signal.0.to_string())).collect()
+    }
+}
+
 impl FromStr for Signal {
     type Err = Malformed;
 

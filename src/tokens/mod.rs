@@ -139,7 +139,8 @@ mod tests {
     fn a_token_ends_when_it_says() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
         let (mut token, text) = Token::new("ci", Scope::Read, now, Some(now + Duration::from_secs(60))).unwrap();
-        let at = |token: &Token, secs| find(std::slice::from_ref(token), &text, now + Duration::from_secs(secs)).is_some();
+        let at =
+            |token: &Token, secs| find(std::slice::from_ref(token), &text, now + Duration::from_secs(secs)).is_some();
         assert!(at(&token, 59) && !at(&token, 60));
         token.expires_at = Some("whenever".to_owned());
         assert!(!at(&token, 0));

@@ -131,7 +131,9 @@ fn is_json(content: Option<&str>) -> Result<(), Problem> {
     let content = content.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     match content.as_str() {
         "application/json" | "application/merge-patch+json" => Ok(()),
-        _ => Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body must be of Content-Type: application/json")),
+        _ => {
+            Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body must be of Content-Type: application/json"))
+        }
     }
 }
 

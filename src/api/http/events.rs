@@ -20,8 +20,11 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[Endpoint {
     about: "What happens to services, as server-sent events; with Last-Event-ID, from there on.",
     params: &[],
     body: None,
-    gives: Gives::Text(&[EVENTS], "each event's data is one JSON object, as `provost events -o json` prints it; an \
-                       event of type `missed` says how many are gone"),
+    gives: Gives::Text(
+        &[EVENTS],
+        "each event's data is one JSON object, as `provost events -o json` prints it; an \
+                       event of type `missed` says how many are gone",
+    ),
     fails: &[503],
     handler: |call| Box::pin(events(call)),
 }];
@@ -48,13 +51,7 @@ fn since(id: &str, run: &str) -> u64 {
     of_this.and_then(|(_, seq)| seq.parse::<u64>().ok()).map_or(0, |seq| seq.saturating_add(1))
 }
 
-async fn tell(
-    writer: &Writer,
-    run: &str,
-    recent: &Recent,
-    mut heard: broadcast::Receiver<Event>,
-    from: Option<u64>,
-) {
+async fn tell(writer: &Writer, run: &str, recent: &Recent, mut heard: broadcast::Receiver<Event>, from: Option<u64>) {
     // The answer begins at once, for who waits for its head.
     if !writer.write(": provost\n\n").await {
         return;

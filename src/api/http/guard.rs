@@ -159,10 +159,20 @@ mod tests {
             headers.insert(header::HOST, HeaderValue::from_str(host).unwrap());
             super::host(&headers, None, &["gpu-1.example".to_owned()]).is_ok()
         };
-        for good in ["127.0.0.1:8420", "127.0.0.1", "[::1]:8420", "localhost", "LOCALHOST:1", "GPU-1.example:8420", "10.0.0.7"] {
+        for good in
+            ["127.0.0.1:8420", "127.0.0.1", "[::1]:8420", "localhost", "LOCALHOST:1", "GPU-1.example:8420", "10.0.0.7"]
+        {
             assert!(asked(good), "{good}");
         }
-        for bad in ["", "evil.example", "127.0.0.1.evil.example:8420", "localhost.evil.example", "gpu-1.example.evil", ":8420", "1"] {
+        for bad in [
+            "",
+            "evil.example",
+            "127.0.0.1.evil.example:8420",
+            "localhost.evil.example",
+            "gpu-1.example.evil",
+            ":8420",
+            "1",
+        ] {
             assert!(!asked(bad), "{bad}");
         }
         assert!(super::host(&HeaderMap::new(), None, &[]).is_err());

@@ -92,13 +92,17 @@ pub(crate) async fn serve(Http { api, places, mut settings, desk }: Http) {
         rates: Mutex::default(),
         streams: super::stream::Streams::default(),
         desk,
-        run: std::fs::read_to_string("/proc/sys/kernel/random/uuid").map_or_else(|_| "0".to_owned(), |id| id[..8].to_owned()),
+        run: std::fs::read_to_string("/proc/sys/kernel/random/uuid")
+            .map_or_else(|_| "0".to_owned(), |id| id[..8].to_owned()),
         born: tokio::time::Instant::now(),
     });
     let server = Arc::new(Server { front, router: OnceLock::new(), crowd: Mutex::default() });
     let mut connections = JoinSet::new();
+    // Somebody may come at any time.
+    let stays = |open: &Option<Address>| open.as_ref().map(|_| Stays::new(&server.front.api));
     let now = settings.borrow_and_update().clone();
     let mut open = Address::of(&now).await;
+    let mut _stays = stays(&open);
     loop {
         tokio::select! {
             accepted = accept_local(socket.as_ref()) => match accepted {
@@ -115,6 +119,7 @@ pub(crate) async fn serve(Http { api, places, mut settings, desk }: Http) {
                     drop(open.take());
                     let now = settings.borrow_and_update().clone();
                     open = Address::of(&now).await;
+                    _stays = stays(&open);
                 }
                 Err(_) => return,
             },
@@ -255,9 +260,10 @@ impl Server {
         }
         crowd.number += 1;
         let number = crowd.number;
-        let (server, talk) = (Arc::clone(self), work(peer.clone()));
+        let leaves = Leaves(Arc::clone(self), number, Stays::new(&self.front.api));
+        let talk = work(peer.clone());
         let task = to.spawn(async move {
-            let _leaves = Leaves(server, number);
+            let _leaves = leaves;
             talk.await;
         });
         crowd.all.insert(number, (peer, task));
@@ -283,7 +289,23 @@ impl Server {
 }
 
 /// Takes a connection from the crowd when it ends, however that is.
-struct Leaves(Arc<Server>, u64);
+struct Leaves(Arc<Server>, u64, #[expect(dead_code, reason = "held")] Stays);
+
+/// A daemon that ends when nothing is to do stays as long as this is held.
+struct Stays(Arc<Api>);
+
+impl Stays {
+    fn new(api: &Arc<Api>) -> Self {
+        api.clients.send_modify(|clients| *clients += 1);
+        Self(Arc::clone(api))
+    }
+}
+
+impl Drop for Stays {
+    fn drop(&mut self) {
+        self.0.clients.send_modify(|clients| *clients -= 1);
+    }
+}
 
 impl Drop for Leaves {
     fn drop(&mut self) {

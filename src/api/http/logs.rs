@@ -36,7 +36,10 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[Endpoint {
         param("stderr", Kind::Flag, "only those of standard error"),
     ],
     body: None,
-    gives: Gives::Text(&[TEXT, EVENTS], "lines; each event's data is one JSON object, as `provost logs -o json` prints it"),
+    gives: Gives::Text(
+        &[TEXT, EVENTS],
+        "lines; each event's data is one JSON object, as `provost logs -o json` prints it",
+    ),
     fails: &[403, 404, 409, 503],
     handler: |call| Box::pin(logs(call)),
 }];
@@ -55,7 +58,8 @@ async fn logs(call: Call) -> Answered {
         let why = "what services of the system write takes a token of scope manage";
         return Err(Problem::new(StatusCode::FORBIDDEN, why));
     }
-    let pattern = call.query.text("grep").map(|text| Regex::new(text).map_err(|error| no_pattern(&error))).transpose()?;
+    let pattern =
+        call.query.text("grep").map(|text| Regex::new(text).map_err(|error| no_pattern(&error))).transpose()?;
     let lines = call.query.whole("lines").and_then(|lines| usize::try_from(lines).ok()).unwrap_or(LINES.0);
     let wanted = Wanted { pattern, lines, events: call.accepts(EVENTS) };
     // Lines are counted once they are known to match.

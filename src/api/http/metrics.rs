@@ -115,7 +115,12 @@ impl Services {
 impl Collector for Services {
     #[expect(clippy::cast_precision_loss, reason = "metrics are floating point")]
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Encoded {
-        let mut family = encoder.encode_descriptor("service_state", "1 for the state that a service is in", None, MetricType::Gauge)?;
+        let mut family = encoder.encode_descriptor(
+            "service_state",
+            "1 for the state that a service is in",
+            None,
+            MetricType::Gauge,
+        )?;
         for report in &self.reports {
             for state in STATES {
                 let labels = [("service", report.id.as_str()), ("state", state.as_str())];
@@ -149,7 +154,8 @@ impl Collector for Services {
         self.gauge(all, ("service_probe_latency", "How long its last health check took", seconds), |report| {
             report.check_ms.map(|took| took / 1e3)
         })?;
-        let sizes: std::collections::HashMap<_, _> = self.reports.iter().map(|report| &report.id).zip(&self.logs).collect();
+        let sizes: std::collections::HashMap<_, _> =
+            self.reports.iter().map(|report| &report.id).zip(&self.logs).collect();
         let log = "Bytes of the files with the output of a service";
         self.gauge(all, ("service_log", log, bytes), |report| sizes[&report.id].map(|bytes| bytes as f64))
     }

@@ -178,7 +178,8 @@ mod tests {
         let document = document(true);
         let paths: Vec<&String> = document["paths"].as_object().unwrap().keys().collect();
         let expected = |path: &&&String| {
-            path.starts_with("/api/v1/services") || ["/api/v1/events", "/api/v1/openapi.json", "/healthz", "/metrics"].contains(&path.as_str())
+            path.starts_with("/api/v1/services")
+                || ["/api/v1/events", "/api/v1/openapi.json", "/healthz", "/metrics"].contains(&path.as_str())
         };
         assert_eq!(paths.iter().filter(expected).count(), paths.len(), "{paths:?}");
         assert!(document["paths"]["/api/v1/services"].get("post").is_none());
@@ -190,7 +191,8 @@ mod tests {
         for endpoint in all(false).filter(|endpoint| endpoint.method != Method::GET) {
             assert_eq!(endpoint.scope, Some(Scope::Manage), "{}", endpoint.path);
         }
-        let open: Vec<&str> = all(false).filter(|endpoint| endpoint.scope.is_none()).map(|endpoint| endpoint.path).collect();
+        let open: Vec<&str> =
+            all(false).filter(|endpoint| endpoint.scope.is_none()).map(|endpoint| endpoint.path).collect();
         assert_eq!(open, ["/healthz"]);
     }
 }

@@ -183,6 +183,9 @@ mod tests {
     #[test]
     fn spans_are_written_as_go_does() {
         let words = |secs| uptime(Duration::from_secs(secs));
-        assert_eq!([words(0), words(59), words(60), words(3600), words(360_005)], ["0s", "59s", "1m0s", "1h0m0s", "100h0m5s"]);
+        assert_eq!(
+            [words(0), words(59), words(60), words(3600), words(360_005)],
+            ["0s", "59s", "1m0s", "1h0m0s", "100h0m5s"]
+        );
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Value, json};
 
 use super::problem::Problem;
+use crate::model::Signal;
 
 /// One parameter.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +26,8 @@ pub(super) enum Kind {
     Whole(u64, u64),
     /// One of these.
     Choice(&'static [&'static str]),
+    /// A signal, by its name or number.
+    Signal,
     /// A text of 1 to so many bytes.
     Text(usize),
     /// A span before now, or a time.
@@ -51,11 +54,16 @@ impl Kind {
                 (fits, format!("a number from {least} to {most}"))
             }
             Self::Choice(words) => (words.contains(&text), words.join(" or ")),
+            Self::Signal => {
+                (text.parse::<Signal>().is_ok(), "the name of a signal such as TERM, or its number".to_owned())
+            }
             Self::Text(most) => {
                 let fits = !text.is_empty() && text.len() <= most && !text.contains(char::is_control);
                 (fits, format!("1 to {most} bytes of one line"))
             }
-            Self::Time => (time(text).is_some(), "a span such as 10m, or a time such as 2026-01-30T10:00:00Z".to_owned()),
+            Self::Time => {
+                (time(text).is_some(), "a span such as 10m, or a time such as 2026-01-30T10:00:00Z".to_owned())
+            }
         };
         if fits { Ok(()) } else { Err(expected) }
     }
@@ -67,6 +75,7 @@ impl Kind {
             Self::Flag => json!({"type": "boolean"}),
             Self::Whole(least, most) => json!({"type": "integer", "minimum": least, "maximum": most}),
             Self::Choice(words) => json!({"type": "string", "enum": words}),
+            Self::Signal => json!({"type": "string", "enum": Signal::words()}),
             Self::Text(most) => {
                 json!({"type": "string", "minLength": 1, "maxLength": most, "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]+$"})
             }
@@ -155,7 +164,9 @@ mod tests {
 
     #[test]
     fn booleans_are_those_that_python_and_shells_write() {
-        for (text, value) in [("True", true), ("1", true), ("TRUE", true), ("False", false), ("0", false), ("false", false)] {
+        for (text, value) in
+            [("True", true), ("1", true), ("TRUE", true), ("False", false), ("0", false), ("false", false)]
+        {
             assert_eq!(Query::read(&format!("force={text}"), &PARAMS).unwrap().flag("force"), value, "{text}");
         }
         assert!(!Query::read("", &PARAMS).unwrap().flag("force"));
@@ -164,8 +175,23 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_said() {
         for wrong in [
-            "force=yes", "force=", "force", "lines=0", "lines=11", "lines=+1", "lines=%2b1", "whom=x", "grep=", "grep=12345",
-            "grep=%00", "since=soon", "since=", "force=1&force=0", "other=1", "=", "since=99999999999999999999y",
+            "force=yes",
+            "force=",
+            "force",
+            "lines=0",
+            "lines=11",
+            "lines=+1",
+            "lines=%2b1",
+            "whom=x",
+            "grep=",
+            "grep=12345",
+            "grep=%00",
+            "since=soon",
+            "since=",
+            "force=1&force=0",
+            "other=1",
+            "=",
+            "since=99999999999999999999y",
         ] {
             assert!(Query::read(wrong, &PARAMS).is_err(), "{wrong}");
         }

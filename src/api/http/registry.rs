@@ -38,7 +38,11 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         about: "Ends what services left behind and nobody tracks: SIGTERM, and SIGKILL five seconds later.",
         params: &[
             param("force", Kind::Flag, "SIGKILL at once"),
-            param("match", Kind::Text(255), "the name of programs that count too, where nobody owns them, as for provost orphans --match"),
+            param(
+                "match",
+                Kind::Text(255),
+                "the name of programs that count too, where nobody owns them, as for provost orphans --match",
+            ),
         ],
         body: None,
         gives: Gives::Json(200, of::<OrphansCleaned>),

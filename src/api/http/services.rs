@@ -25,7 +25,12 @@ const WAIT: [Param; 2] = [
 ];
 
 /// What changes a service.
-const fn change(path: &'static str, about: &'static str, params: &'static [Param], handler: fn(Call) -> Reply) -> Endpoint {
+const fn change(
+    path: &'static str,
+    about: &'static str,
+    params: &'static [Param],
+    handler: fn(Call) -> Reply,
+) -> Endpoint {
     Endpoint {
         method: Method::POST,
         path,
@@ -106,7 +111,7 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         "/api/v1/services/{id}/kill",
         "Sends it a signal.",
         &[
-            param("signal", Kind::Text(16), "its name or number; TERM without it"),
+            param("signal", Kind::Signal, "its name or number; TERM without it"),
             param("whom", Kind::Choice(&["main", "all"]), "its main process, or all of them"),
         ],
         |call| Box::pin(kill(call)),
@@ -254,6 +259,9 @@ async fn create(call: Call) -> Answered {
 /// A service as a config would describe it, checked as a config is.
 fn specified(mut keys: Map<String, Value>) -> Result<ServiceSpec, Problem> {
     let wrong = |why: &str| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, why);
+    if let Some((key, _)) = keys.iter().find(|(_, value)| value.is_null()) {
+        return Err(wrong(&format!("{}: null is no value: leave the key out", crate::text::clip(key))));
+    }
     let id = match keys.remove("id") {
         Some(Value::String(id)) => id,
         _ => return Err(wrong("id: the id of the service is missing")),
@@ -269,7 +277,8 @@ fn specified(mut keys: Map<String, Value>) -> Result<ServiceSpec, Problem> {
     let project = parse(place, place, &config, &LoadOptions::default());
     let project = project.map_err(|errors| {
         let lines: Vec<String> = errors.0.iter().map(|problem| problem.message.clone()).collect();
-        wrong(&lines.join("\n"))
+        // Its form may be right: no schema tells all that a description must be.
+        Problem::new(StatusCode::CONFLICT, lines.join("\n"))
     })?;
     let spec = project.services.into_iter().next().ok_or_else(|| wrong("no service is described"))?;
     Ok(ServiceSpec { project: None, ..spec })

@@ -118,9 +118,11 @@ fn revoke(ctx: &Context<'_>, args: &RevokeToken) -> Result<Exit, Error> {
 fn end(text: &str, now: SystemTime) -> Result<SystemTime, Malformed> {
     let span = || humantime::parse_duration(text).ok().and_then(|span: Duration| now.checked_add(span));
     let end = humantime::parse_rfc3339_weak(text).ok().or_else(span);
-    let wrong = || Malformed::new(format!("--expires '{}': 30d, 12h, or 2027-01-31T12:00:00Z", crate::text::clip(text)));
+    let wrong =
+        || Malformed::new(format!("--expires '{}': 30d, 12h, or 2027-01-31T12:00:00Z", crate::text::clip(text)));
     // Later than this there are no times in RFC 3339.
-    let end = end.filter(|end| end.duration_since(SystemTime::UNIX_EPOCH).is_ok_and(|since| since.as_secs() < 253_402_300_800));
+    let end = end
+        .filter(|end| end.duration_since(SystemTime::UNIX_EPOCH).is_ok_and(|since| since.as_secs() < 253_402_300_800));
     match end {
         None => Err(wrong()),
         Some(end) if end <= now => Err(Malformed::new("--expires: that time has passed".to_owned())),

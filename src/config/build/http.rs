@@ -21,7 +21,8 @@ pub(super) fn options(table: &Map<String, Value>, folder: &Path, notes: &mut Not
     for origin in &options.origins {
         let rest = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
         if !rest.is_some_and(|host| !host.is_empty() && !host.contains(['/', '*', ' '])) {
-            let message = format!("'{}' is no origin: expected one such as https://panel.example", crate::text::clip(origin));
+            let message =
+                format!("'{}' is no origin: expected one such as https://panel.example", crate::text::clip(origin));
             notes.wrong_at("http.origins", message);
         }
     }
