@@ -8,6 +8,7 @@
 #![allow(clippy::disallowed_methods, missing_docs, unreachable_pub, unused_crate_dependencies)]
 
 mod driver;
+mod http;
 #[path = "../../tests/rig/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "the rig of the tests; here a part of it is used")]
 mod rig;
@@ -37,6 +38,9 @@ fn main() -> ExitCode {
     let mut done = Ok(());
     if wanted("services") {
         done = services::direct(std::path::Path::new(env!("CARGO_BIN_EXE_provost")));
+    }
+    if wanted("http") {
+        done = done.and_then(|()| http::load(std::path::Path::new(env!("CARGO_BIN_EXE_provost"))));
     }
     if let Some(reason) = rig::missing() {
         println!("\nnothing on a real systemd: {reason}");

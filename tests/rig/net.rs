@@ -21,7 +21,8 @@ impl Rig {
 
     /// A program of this machine in the network of the rig, ended after so many seconds.
     pub fn client(&self, program: &str, limit: u32) -> Result<Command> {
-        let program = host::which(program).ok_or_else(|| format!("{program} is not installed: tests/run installs it"))?;
+        let program =
+            host::which(program).ok_or_else(|| format!("{program} is not installed: tests/run installs it"))?;
         let mut command = Command::new(host::which("nsenter").ok_or("nsenter is not installed")?);
         command.arg(format!("--target={}", self.leader)).args(["-n", "--", "timeout", &limit.to_string()]).arg(program);
         Ok(command)

@@ -12,9 +12,17 @@ fn crowd(site: &Site<'_>) -> Result<()> {
     site.start("[service.a]\ncommand = [\"sleep\", \"1000\"]\n")?;
     let token = site.token("m", "manage")?;
     let auth = format!("Host: {}\r\nAuthorization: Bearer {token}\r\n", site.address);
-    let half_body = format!("POST /api/v1/services HTTP/1.1\r\n{auth}Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{{");
+    let half_body = format!(
+        "POST /api/v1/services HTTP/1.1\r\n{auth}Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{{"
+    );
     let many = format!("GET /api/v1/openapi.json HTTP/1.1\r\n{auth}\r\n").repeat(40);
-    let kinds: [&[u8]; 5] = [b"", b"GET /api/v1/serv", b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nX: ", half_body.as_bytes(), many.as_bytes()];
+    let kinds: [&[u8]; 5] = [
+        b"",
+        b"GET /api/v1/serv",
+        b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nX: ",
+        half_body.as_bytes(),
+        many.as_bytes(),
+    ];
     let mut streams = site.rig.in_network(|| {
         let mut streams = Vec::new();
         for number in 0..500 {

@@ -66,12 +66,22 @@ fn tokens(site: &Site<'_>) -> Result<()> {
     site.ok(&["token", "revoke", "r"])?;
     let gone = site.get(&read, "/api/v1/services")?.status;
     expect!(gone == 401 || gone == 429, "{gone}");
-    expect!(site.post(&manage, "/api/v1/services/a/stop?wait=TRUE")?.good()?["service"]["state"] == "stopped", "it may");
-    let kept = site.rig.as_root().run(["sh", "-c", &format!("cat {}/.local/state/provost/*/tokens.json", site.home)])?.ok()?;
+    expect!(
+        site.post(&manage, "/api/v1/services/a/stop?wait=TRUE")?.good()?["service"]["state"] == "stopped",
+        "it may"
+    );
+    let kept =
+        site.rig.as_root().run(["sh", "-c", &format!("cat {}/.local/state/provost/*/tokens.json", site.home)])?.ok()?;
     expect!(!kept.contains(manage.rsplit('_').next().unwrap_or_default()), "the token itself is kept: {kept}");
     // The socket knows its owner without one; others cannot reach it.
-    let socket = site.rig.as_root().run(["sh", "-c", "ls /run/user/*/provost/http.sock /tmp/provost-*/http.sock 2>/dev/null"])?;
-    let owns = |path: &&str| site.rig.as_root().run(["stat", "-c", "%U", path]).is_ok_and(|out| out.stdout.trim() == site.user);
+    let socket = site.rig.as_root().run([
+        "sh",
+        "-c",
+        "ls /run/user/*/provost/http.sock /tmp/provost-*/http.sock 2>/dev/null",
+    ])?;
+    let owns = |path: &&str| {
+        site.rig.as_root().run(["stat", "-c", "%U", path]).is_ok_and(|out| out.stdout.trim() == site.user)
+    };
     let socket = socket.stdout.lines().find(owns).ok_or("there is no socket")?.to_owned();
     let talk = "import socket, sys\ns = socket.socket(socket.AF_UNIX)\ns.connect(sys.argv[1])\n\
                 s.sendall(b'GET /api/v1/services HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\n\\r\\n')\nprint(s.recv(65536).decode())";
@@ -89,7 +99,9 @@ fn rubbish(site: &Site<'_>) -> Result<()> {
     let token = site.token("m", "manage")?;
     let auth = format!("Authorization: Bearer {token}\r\n");
     let host = format!("Host: {}\r\n", site.address);
-    let get = |extra: &str| site.raw(format!("GET /api/v1/services HTTP/1.1\r\nConnection: close\r\n{auth}{extra}\r\n").as_bytes());
+    let get = |extra: &str| {
+        site.raw(format!("GET /api/v1/services HTTP/1.1\r\nConnection: close\r\n{auth}{extra}\r\n").as_bytes())
+    };
     expect!(get(&host)?.status == 200, "it answers");
     // A name that somebody points here, a page of somebody, or both.
     for (extra, status) in [
@@ -151,7 +163,13 @@ fn rubbish(site: &Site<'_>) -> Result<()> {
         expect!(answer.status == status, "{method} {path}: {answer:?}");
         expect!(answer.json()?["title"].is_string(), "{answer:?}");
     }
-    for bytes in [b"\x16\x03\x01\x02\x00rubbish\r\n\r\n".as_slice(), b"GET / HTTP/9\r\n\r\n", b"\r\n\r\n\r\n", &[0; 4096], &[b'A'; 1 << 20]] {
+    for bytes in [
+        b"\x16\x03\x01\x02\x00rubbish\r\n\r\n".as_slice(),
+        b"GET / HTTP/9\r\n\r\n",
+        b"\r\n\r\n\r\n",
+        &[0; 4096],
+        &[b'A'; 1 << 20],
+    ] {
         // It is refused or dropped, and nobody else notices.
         if let Ok(answer) = site.raw(bytes) {
             expect!(answer.status >= 400, "{answer:?}");
@@ -160,11 +178,16 @@ fn rubbish(site: &Site<'_>) -> Result<()> {
     let services = site.get(&token, "/api/v1/services")?.good()?;
     expect!(services["services"].as_array().map(Vec::len) == Some(1), "{services}");
     // Web pages that the config names may.
-    site.configure(&format!("[http]\nlisten = \"{}\"\norigins = [\"https://panel.example\"]\nhosts = [\"gpu.example\"]\n{SERVICES}", site.address))?;
+    site.configure(&format!(
+        "[http]\nlisten = \"{}\"\norigins = [\"https://panel.example\"]\nhosts = [\"gpu.example\"]\n{SERVICES}",
+        site.address
+    ))?;
     site.ok(&["daemon", "restart"])?;
     let allowed = "Host: gpu.example\r\nOrigin: https://panel.example\r\n";
     until("the new config holds", Duration::from_secs(20), || {
-        get(allowed).is_ok_and(|answer| answer.status == 200 && answer.head.contains("access-control-allow-origin: https://panel.example"))
+        get(allowed).is_ok_and(|answer| {
+            answer.status == 200 && answer.head.contains("access-control-allow-origin: https://panel.example")
+        })
     })?;
     expect!(get(&format!("{host}Origin: https://other.example\r\n"))?.status == 403, "others may not");
     let body = json!({"id": "b", "cwd": "/", "command": ["sleep", "1000"]});

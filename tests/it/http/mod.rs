@@ -22,7 +22,8 @@ type Body = fn(&Site<'_>) -> Result<()>;
 
 pub fn register(trials: &mut Trials) {
     let bodies: Vec<(&'static str, Body)> =
-        [api::BODIES, clients::BODIES, config::BODIES, crowd::BODIES, guard::BODIES, streams::BODIES, tls::BODIES].concat();
+        [api::BODIES, clients::BODIES, config::BODIES, crowd::BODIES, guard::BODIES, streams::BODIES, tls::BODIES]
+            .concat();
     for (number, (name, body)) in bodies.into_iter().enumerate() {
         let number = u16::try_from(number).unwrap_or_default();
         trials.rig(&format!("http::{name}"), move |rig| body(&Site::new(rig, number)?));

@@ -14,7 +14,8 @@ struct Lines(BufReader<TcpStream>);
 impl Lines {
     fn open(site: &Site<'_>, token: &str, path: &str, extra: &str) -> Result<Self> {
         let stream = site.rig.in_network(|| connect(site.address))?;
-        let head = format!("GET {path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {token}\r\n{extra}\r\n", site.address);
+        let head =
+            format!("GET {path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {token}\r\n{extra}\r\n", site.address);
         (&stream).write_all(head.as_bytes())?;
         let mut lines = Self(BufReader::new(stream));
         let first = lines.line()?;
@@ -43,16 +44,25 @@ fn logs(site: &Site<'_>) -> Result<()> {
     // It writes a line for each that is given to it, so that nothing is guessed about time.
     let script = "echo one; echo two >&2; echo three; tail -n +1 -f more";
     site.rig.write_as(&site.user, &format!("{}/more", site.home), "", 0o600)?;
-    site.start(&format!("[service.a]\ncommand = [\"sh\", \"-c\", \"{script}\"]\ncwd = \"{}\"\nready = {{ log = \"three\" }}\n", site.home))?;
+    site.start(&format!(
+        "[service.a]\ncommand = [\"sh\", \"-c\", \"{script}\"]\ncwd = \"{}\"\nready = {{ log = \"three\" }}\n",
+        site.home
+    ))?;
     let token = site.token("r", "read")?;
-    let text = |query: &str| -> Result<String> { Ok(site.get(&token, &format!("/api/v1/services/a/logs{query}"))?.body) };
+    let text =
+        |query: &str| -> Result<String> { Ok(site.get(&token, &format!("/api/v1/services/a/logs{query}"))?.body) };
     expect!(text("")?.lines().count() == 3, "{}", text("")?);
     expect!(text("?lines=1")? == "three\n", "{}", text("?lines=1")?);
     expect!(text("?stderr=1")? == "two\n", "{}", text("?stderr=1")?);
     expect!(text("?grep=t.o&lines=5")? == "two\n" && text("?grep=o&lines=1")? == "two\n", "{}", text("?grep=t.o")?);
     expect!(text("?since=2099-01-01T00:00:00Z")?.is_empty(), "nothing is of that time");
     let mut plain = Lines::open(site, &token, "/api/v1/services/a/logs?follow=true&lines=1", "")?;
-    let mut events = Lines::open(site, &token, "/api/v1/services/a/logs?follow=True&lines=0&grep=^4", "Accept: text/event-stream\r\n")?;
+    let mut events = Lines::open(
+        site,
+        &token,
+        "/api/v1/services/a/logs?follow=True&lines=0&grep=^4",
+        "Accept: text/event-stream\r\n",
+    )?;
     plain.find("three")?;
     events.find(": provost")?;
     let append = |line: &str| site.who().run(["sh", "-c", &format!("echo '{line}' >> more")])?.ok().map(drop);
