@@ -104,7 +104,8 @@ pub fn run(provost: &Path) -> Result<()> {
                 let (seconds, cpu, _) = runs[RUNS / 2];
                 let mb = BYTES as f64 / 1e6;
                 let (speed, each) = (mb / seconds, mb / cpu);
-                let missed = if tool == Tool::Provost(false) && (speed < 150.0 || each < 150.0) { "  MISSED: 150" } else { "" };
+                let missed =
+                    if tool == Tool::Provost(false) && (speed < 150.0 || each < 150.0) { "  MISSED: 150" } else { "" };
                 let whole = if whole { "whole" } else { "NOT WHOLE" };
                 println!("{name:18} {speed:>8.0} {cpu:>13.2} {each:>17.0}  {whole}{missed}");
             }
@@ -117,7 +118,8 @@ pub fn run(provost: &Path) -> Result<()> {
 /// The seconds that the writer took, those of the processor that the tool took, and whether everything is there.
 fn measure(provost: &Path, tool: Tool) -> Result<(f64, f64, bool)> {
     // Not on a file system in memory, where that is what /tmp is.
-    let dir = tempfile::tempdir_in(std::env::var_os("PROVOST_BENCH_DIR").map_or_else(std::env::temp_dir, PathBuf::from))?;
+    let dir =
+        tempfile::tempdir_in(std::env::var_os("PROVOST_BENCH_DIR").map_or_else(std::env::temp_dir, PathBuf::from))?;
     let done = dir.path().join("done");
     let writer = [std::env::current_exe()?.display().to_string(), WORD.to_owned(), done.display().to_string()];
     let mut children = start(provost, tool, dir.path(), &writer)?;
@@ -154,7 +156,8 @@ fn start(provost: &Path, tool: Tool, dir: &Path, writer: &[String; 3]) -> Result
     match tool {
         Tool::Provost(gzip) => {
             let compress = if gzip { "gzip" } else { "none" };
-            let log = format!("log = {{ max_size = \"50M\", keep = 1000, keep_size = \"1T\", compress = \"{compress}\" }}");
+            let log =
+                format!("log = {{ max_size = \"50M\", keep = 1000, keep_size = \"1T\", compress = \"{compress}\" }}");
             fs::write(dir.join("provost.toml"), format!("[service.c]\ncommand = {writer:?}\n{log}\n"))?;
             let daemon = ["daemon", "--user", "--backend", "direct", "-c", &at("provost.toml")];
             Ok(vec![quiet(of_provost(provost, dir)?.args(daemon).stdin(Stdio::null()))?])
@@ -185,7 +188,10 @@ fn start(provost: &Path, tool: Tool, dir: &Path, writer: &[String; 3]) -> Result
             );
             fs::write(dir.join("conf.json"), format!("{{\"apps\":[{app}]}}"))?;
             let mut command = Command::new("pm2");
-            command.env("PM2_HOME", dir.join("home")).args(["start", &at("conf.json"), "--no-daemon"]).stdin(Stdio::null());
+            command
+                .env("PM2_HOME", dir.join("home"))
+                .args(["start", &at("conf.json"), "--no-daemon"])
+                .stdin(Stdio::null());
             Ok(vec![quiet(&mut command)?])
         }
     }
@@ -251,7 +257,9 @@ fn is_whole(tool: Tool, dir: &Path) -> Result<bool> {
     for file in files {
         let plain = fs::File::open(&file)?;
         let mut reader: Box<dyn std::io::Read> = match name(&file).ends_with(".gz") {
-            true => Box::new(Command::new("gzip").arg("-dc").stdin(plain).stdout(Stdio::piped()).spawn()?.stdout.ok_or("no pipe")?),
+            true => Box::new(
+                Command::new("gzip").arg("-dc").stdin(plain).stdout(Stdio::piped()).spawn()?.stdout.ok_or("no pipe")?,
+            ),
             false => Box::new(plain),
         };
         loop {
