@@ -85,6 +85,10 @@ pub enum Output {
     Human,
     /// One JSON document
     Json,
+    /// Of `logs`: each line with its time and whose it is
+    Short,
+    /// Of `logs`: the lines alone, as they were written
+    Cat,
 }
 
 /// When to use colours.

@@ -28,6 +28,9 @@ pub(super) fn group(id: &ServiceId, mut keys: Map<String, Value>, file: &Path, n
     let anchored = |path: &Value| json!(anchored(folder, path.as_str().unwrap_or_default()));
     let cwd = keys.get("cwd").map_or_else(|| json!(folder), anchored);
     let env_file = keys.get("env_file").map(anchored);
+    if let Some(path) = keys.get_mut("log").and_then(|log| log.get_mut("path")) {
+        *path = anchored(path);
+    }
     keys.insert("cwd".to_owned(), cwd);
     keys.extend(env_file.map(|path| ("env_file".to_owned(), path)));
     keys.insert("id".to_owned(), json!(id));

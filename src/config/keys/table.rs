@@ -170,7 +170,18 @@ static LIMITS: &[Key] = &[
     key("oom_score_adjust", Kind::Whole(-1000, 1000), "", "how soon it is killed when memory runs out: 1000 is first"),
 ];
 
-static LOG: &[Key] = &[key("file", Kind::Flag, "false", "its output goes to files in the systemd backend too")];
+static LOG: &[Key] = &[
+    key("file", Kind::Flag, "false", "its output goes to files in the systemd backend too"),
+    key("path", Kind::Text(Shape::Path), "", "its files are in PATH/ID/; relative to the folder of this file"),
+    key("max_size", Kind::Size, "\"50M\"", "a file of this size is followed by a new one"),
+    key("max_age", DELAY, "\"1day\"", "a file that began so long ago is followed by a new one; 0s: never"),
+    key("keep", Kind::Whole(0, 100_000), "7", "how many older files are kept"),
+    key("keep_for", DELAY, "\"7days\"", "how long older files are kept; 0s: for ever"),
+    key("keep_size", Kind::Size, "\"1G\"", "all its files have at most this size together; the oldest go first"),
+    key("compress", Kind::Choice(&["gzip", "none"]), "\"gzip\"", "how older files are kept"),
+    key("max_line", Kind::Size, "\"1M\"", "longer lines are given in parts"),
+    key("ansi", Kind::Choice(&["keep", "strip"]), "\"keep\"", "whether `logs` gives colours that it writes"),
+];
 
 #[cfg(test)]
 mod tests {

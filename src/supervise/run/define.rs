@@ -6,7 +6,7 @@ use super::Supervisor;
 use super::commands::Outcomes;
 use super::service::Service;
 use crate::model::ServiceId;
-use crate::model::service::{EventKind, PortSpec, ServiceSpec, Span};
+use crate::model::service::{EventKind, LogSpec, PortSpec, ServiceSpec, Span};
 use crate::registry::Record;
 use crate::supervise::machine::Settings;
 use crate::supervise::{Refusal, Selection};
@@ -102,6 +102,11 @@ impl Supervisor {
         service.removing = false;
         service.machine.configure(Settings::from(&record.spec));
         let same = service.record().spec == record.spec;
+        if service.record().spec.log != record.spec.log
+            && let Err(error) = crate::logs::resettle(&self.places, &id, &record.spec.log)
+        {
+            tracing::warn!("{id}: its output is kept as before: {error}");
+        }
         let other_health = service.record().spec.health != record.spec.health;
         if other_health {
             service.checked = None;
@@ -256,6 +261,7 @@ fn needs_restart(old: &ServiceSpec, new: &ServiceSpec) -> bool {
         enabled: new.enabled,
         meta: new.meta.clone(),
         backend: new.backend,
+        log: LogSpec { file: old.log.file, path: old.log.path.clone(), ..new.log.clone() },
         ..old.clone()
     };
     same != *new
