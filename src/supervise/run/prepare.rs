@@ -126,6 +126,7 @@ impl Supervisor {
         }
         let spec = &record.spec;
         let launch = Launch {
+            input: Vec::new(),
             id: id.clone(),
             description: spec.name.clone().unwrap_or_else(|| id.to_string()),
             program,
