@@ -13,6 +13,7 @@ mod errors;
 mod file;
 mod find;
 mod keys;
+mod kinds;
 mod merge;
 mod names;
 mod read;
@@ -74,12 +75,25 @@ pub struct Project {
 }
 
 /// `[daemon]`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DaemonOptions {
+    /// Whether a change of the file is applied by itself.
+    #[serde(skip_serializing_if = "is_true")]
+    pub watch: bool,
     /// What becomes of services when the daemon ends; `None`: those of the systemd backend are
     /// kept, and others stopped.
     pub on_stop: Option<OnStop>,
+}
+
+impl Default for DaemonOptions {
+    fn default() -> Self {
+        Self { watch: true, on_stop: None }
+    }
+}
+
+fn is_true(flag: &bool) -> bool {
+    *flag
 }
 
 /// What becomes of services when the daemon ends.
@@ -175,7 +189,11 @@ pub fn parse(shown: &Path, absolute: &Path, text: &str, options: &LoadOptions) -
     }
     let rules = check::Rules { system: options.system, home: options.home.as_deref() };
     let checked = check::check(&tree, keys::FILE, rules);
-    let mut built = build::build(&checked, absolute);
+    let kinds = match uses_kinds(&checked.value) {
+        true => kinds::Kinds::all(options)?,
+        false => kinds::Kinds::default(),
+    };
+    let mut built = build::build(&checked, absolute, &kinds);
     faults.extend(checked.faults);
     faults.append(&mut built.faults);
     if !faults.is_empty() {
@@ -183,6 +201,13 @@ pub fn parse(shown: &Path, absolute: &Path, text: &str, options: &LoadOptions) -
     }
     built.project.warnings = errors::located(shown, text, built.warnings);
     Ok(built.project)
+}
+
+/// Whether anything of a file is of a kind.
+fn uses_kinds(file: &serde_json::Map<String, Value>) -> bool {
+    let services = file.get("service").and_then(Value::as_object);
+    let all = services.into_iter().flat_map(|services| services.values()).chain(file.get("defaults"));
+    all.into_iter().any(|keys| keys.get("kind").is_some())
 }
 
 /// Whether a unit may be given this property; `value` is a string, a number, a boolean, or a list

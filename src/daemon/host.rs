@@ -197,6 +197,11 @@ impl Daemon {
             lock: Some(lock),
         };
         if !daemon.options.foreground {
+            // First, so that what is wrong now and put right then is noticed.
+            if daemon.options.config.is_none() {
+                let folder = daemon.options.places.config.clone();
+                daemon.handle.ask(|answer| Command::Follow { folder, answer }).await?;
+            }
             daemon.load().await;
         }
         let pid = std::process::id();
@@ -343,6 +348,7 @@ impl Daemon {
             Ok(None) => return,
             Err(errors) => return tracing::error!("{errors}"),
         };
+        let path = crate::config::edit::place_of(&path).unwrap_or(path);
         let home = crate::observe::env("HOME").map(Into::into);
         let system = self.options.places.instance == Instance::System;
         match crate::config::load(&path, &LoadOptions { system, home }) {
@@ -350,7 +356,10 @@ impl Daemon {
                 self.on_stop = project.daemon.on_stop;
                 self.http.send_if_modified(|old| std::mem::replace(old, project.http.clone()) != project.http);
             }
-            Err(errors) => return tracing::error!("{errors}"),
+            Err(errors) => {
+                tracing::error!("{errors}");
+                return self.handle.note_trouble(&path, &errors.to_string(), system);
+            }
         }
         if let Err(refusal) = self.start_new(path).await {
             tracing::error!("{refusal}");

@@ -7,6 +7,7 @@
 //! * `ops`: what a change comes to; pure
 //! * `toml`, `json`, `yaml`: how that is written
 //! * `replace`: the file
+//! * `words`: keys and values as a command line has them
 //! * `etag`, `error`: which content was meant, and what can go wrong
 
 mod error;
@@ -15,6 +16,7 @@ mod json;
 mod ops;
 mod replace;
 mod toml;
+mod words;
 mod yaml;
 
 #[cfg(test)]
@@ -27,6 +29,7 @@ use serde_json::Value;
 pub(crate) use error::EditError;
 pub(crate) use etag::ETag;
 pub(crate) use replace::Staged;
+pub(crate) use words::{key_path, value_of};
 
 use super::read::{self, Format};
 use super::tree::Node;
@@ -70,6 +73,11 @@ impl Document {
             system: options.system,
             home: options.home.clone(),
         })
+    }
+
+    /// The file, as it was named.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The mark of the content that was read.
@@ -195,6 +203,11 @@ pub(crate) fn change(
             done => return done,
         }
     }
+}
+
+/// The path by which a config file is known: no link in its folder. `None`: that is not there.
+pub(crate) fn place_of(path: &Path) -> Option<PathBuf> {
+    file::absolute(path).ok()
 }
 
 /// What a text says; an empty one is an empty table.

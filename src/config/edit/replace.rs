@@ -83,6 +83,11 @@ impl Staged {
         &self.new
     }
 
+    /// The file that it is to replace.
+    pub(crate) fn file(&self) -> &Path {
+        &self.real
+    }
+
     /// Puts it in the place of the file; what was there is the newest backup.
     ///
     /// # Errors

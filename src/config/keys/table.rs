@@ -20,14 +20,21 @@ pub(in crate::config) static FILE: &[Key] = &[
     key("http", Kind::Table(HTTP), "", "where the daemon answers HTTP, besides its socket"),
 ];
 
+/// The keys of a `kinds.toml`.
+pub(in crate::config) static KINDS: &[Key] =
+    &[key("kind", Kind::Names(Shape::Free, &Kind::Table(SERVICE)), "", "kinds of programs, by name")];
+
 static PATHS: &[Key] = &[key("pid_dir", Kind::Text(Shape::Path), "", "the folder of the pid files")];
 
-static DAEMON: &[Key] = &[key(
-    "on_stop",
-    Kind::Choice(&["keep", "stop"]),
-    "",
-    "what becomes of services when the daemon ends; else those of the systemd backend are kept and others stopped",
-)];
+static DAEMON: &[Key] = &[
+    key(
+        "on_stop",
+        Kind::Choice(&["keep", "stop"]),
+        "",
+        "what becomes of services when the daemon ends; else those of the systemd backend are kept and others stopped",
+    ),
+    key("watch", Kind::Flag, "true", "whether a change of this file, or of an env_file, is applied by itself"),
+];
 
 static ORPHANS: &[Key] =
     &[key("match", Kind::List(&Kind::Text(Shape::Line)), "[]", "names of processes that may be orphans")];
@@ -48,6 +55,13 @@ static TLS: &[Key] = &[
 /// The keys of a service.
 pub(in crate::config) static SERVICE: &[Key] = &[
     key("name", Kind::Text(Shape::Line), "", "the name for people"),
+    key(
+        "kind",
+        Kind::Text(Shape::Line),
+        "",
+        "the kind of program, which brings keys: custom, filebeat, llama-server, node_exporter, ollama, telegraf, \
+         and those of a kinds.toml",
+    ),
     key("command", Kind::Command, "", "the program and its arguments; run by no shell"),
     key("script", Kind::Text(Shape::Path), "", "a script, instead of a command; relative to cwd"),
     key(
@@ -78,10 +92,19 @@ pub(in crate::config) static SERVICE: &[Key] = &[
         "",
         "the path of its own configuration: ${config_file}; relative to cwd",
     ),
+    key("config_check", Kind::Command, "", "says by its exit code whether ${config_file} is good, before it is read"),
+    key(
+        "reload_on",
+        Kind::List(&Kind::Text(Shape::Path)),
+        "[]",
+        "further files whose change has it read its configuration again; relative to cwd",
+    ),
+    key("watch", Kind::Table(WATCH), "", "files whose change restarts it, for development; {}: all below cwd"),
+    key("on", Kind::Table(ON), "{}", "commands that are run when something happens to it, with the event as JSON"),
     key("ready", Kind::Table(READY), "", "when it counts as ready; exactly one check; without: as soon as it runs"),
     key("restart", Kind::Table(RESTART), "", "when it is started again"),
     key("stop", Kind::Table(STOP), "", "how it is stopped"),
-    key("reload", Kind::Table(RELOAD), "", "how it reads its configuration again: a signal or a command"),
+    key("reload", Kind::Table(RELOAD), "", "how it reads its configuration again: a signal, a command or a restart"),
     key("after", Kind::List(&Kind::Text(Shape::Id)), "[]", "it starts when these are ready, and stops before them"),
     key("enabled", Kind::Flag, "true", "whether it starts with its project or the daemon"),
     key("instances", Kind::Whole(1, 10_000), "", "how many of it: ID-1 to ID-N; their number is ${INSTANCE}"),
@@ -159,6 +182,39 @@ static STOP: &[Key] =
 static RELOAD: &[Key] = &[
     key("signal", Kind::Signal, "", "a signal to the main process"),
     key("exec", Kind::Command, "", "a command; run by no shell"),
+    key("restart", Kind::Yes, "", "by a restart: it has no other way"),
+];
+
+static WATCH: &[Key] = &[
+    key("paths", Kind::List(&Kind::Text(Shape::Path)), "[]", "files and folders; relative to cwd; without: cwd itself"),
+    key(
+        "ignore",
+        Kind::List(&Kind::Text(Shape::Line)),
+        "[]",
+        "what is not watched, as in a .gitignore, which counts too",
+    ),
+    key("debounce", DELAY, "\"500ms\"", "how long it must be quiet: one restart for each burst of changes"),
+];
+
+/// The names of events: see [`crate::model::service::EventKind::name`].
+pub(in crate::config) static ON: &[Key] = &[
+    key("any", Kind::Command, "", "whatever it is"),
+    key("added", Kind::Command, "", "it is known from now on"),
+    key("changed", Kind::Command, "", "its description changed"),
+    key("starting", Kind::Command, "", "it is being started"),
+    key("running", Kind::Command, "", "it runs"),
+    key("ready", Kind::Command, "", "it is ready"),
+    key("stopping", Kind::Command, "", "it is being stopped"),
+    key("stopped", Kind::Command, "", "it is stopped"),
+    key("restarting", Kind::Command, "", "it ended, and is to be started again"),
+    key("failed", Kind::Command, "", "it failed, and is not started again"),
+    key("exited", Kind::Command, "", "its main process ended"),
+    key("healthy", Kind::Command, "", "it does its work again"),
+    key("unhealthy", Kind::Command, "", "it does not do its work"),
+    key("port", Kind::Command, "", "it has another port than before"),
+    key("reloaded", Kind::Command, "", "it read its configuration again"),
+    key("adopted", Kind::Command, "", "a daemon that started took it over"),
+    key("warning", Kind::Command, "", "there is something to know"),
 ];
 
 static LIMITS: &[Key] = &[
