@@ -46,6 +46,14 @@ pub struct ConfigFile {
     pub config: Option<PathBuf>,
 }
 
+/// `gpus`.
+#[derive(Debug, Args)]
+pub struct Gpus {
+    /// The driver's library, where it is not found: libnvidia-ml.so.1
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub library: Option<PathBuf>,
+}
+
 /// `completions`.
 #[derive(Debug, Args)]
 pub struct Completions {

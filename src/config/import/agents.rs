@@ -187,7 +187,9 @@ fn health_check(table: &mut Table, service: &mut Service, notes: &mut Notes) {
     if let Some(field) = table.take("memory_threshold")
         && let Some(text) = field.text(notes).filter(|text| !text.is_empty() && text != "0")
     {
-        service.set("health.memory.max", text, &field);
+        // Bytes, as people read them.
+        let size = text.parse::<crate::model::service::Size>().map_or(text, |size| size.to_string());
+        service.set("health.memory.max", size, &field);
         if let Some((text, field)) = &lasts {
             service.set("health.memory.for", text.clone(), field);
         }
@@ -224,18 +226,11 @@ fn again(table: &mut Table, service: &mut Service, notes: &mut Notes) {
     {
         service.set("restart.tries", number.max(-1), &field);
     }
-    let base = table.take("backoff_base").and_then(|field| Some((span(&field, notes)?, field)));
-    let max = table.take("backoff_max").and_then(|field| Some((span(&field, notes)?, field)));
-    if let Some((text, field)) = &base {
-        service.set("restart.base", text.clone(), field);
+    for (key, ours) in [("backoff_base", "restart.base"), ("backoff_max", "restart.max")] {
+        if let Some(field) = table.take(key)
+            && let Some(text) = span(&field, notes)
+        {
+            service.set(ours, text, &field);
+        }
     }
-    if let Some((text, field)) = max {
-        service.set("restart.max", text, &field);
-    } else if let Some((text, _)) = base.filter(|(text, _)| longer(text, 30)) {
-        service.put("restart.max", text);
-    }
-}
-
-fn longer(text: &str, seconds: u64) -> bool {
-    text.parse::<crate::model::service::Span>().is_ok_and(|span| span.0.as_secs() > seconds)
 }

@@ -134,7 +134,8 @@ fn expanded(text: &str, field: &Field, notes: &mut Notes) -> String {
             out.push_str("${INSTANCE:-1}");
         } else if lower.starts_with("env.") {
             let own = name.len() - (lower.len() - "env.".len());
-            out.push_str(&format!("${{{}}}", &name[own..]));
+            // They are told apart in no letter there.
+            out.push_str(&format!("${{{}}}", name[own..].to_uppercase()));
         } else {
             let what = crate::text::clip(name);
             notes.say(&field.spot, format!("not replaced: {what} is nothing here; provost opens no sockets"));
@@ -294,7 +295,7 @@ fn settings(table: &mut Table, service: &mut Service, around: &Around<'_>, notes
                 service.log_path(&words::literal_path(&text), &file, notes);
             }
         }
-        (Some(stream), None) => notes.say(&stream.spot, super::draft::LOGS),
+        (Some(stream), None) => notes.lost(&stream.spot, super::draft::LOGS),
         (None, None) => {}
     }
 }

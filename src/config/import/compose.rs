@@ -53,8 +53,6 @@ pub(super) fn import(root: Field, around: &Around<'_>, notes: &mut Notes) -> Dra
         let env = pairs.into_iter().map(|(name, value, _)| (name, Value::String(value))).collect();
         draft.defaults.insert("env".to_owned(), Value::Object(env));
     }
-    // The version of a format says nothing to lose.
-    root.take("version");
     let processes = root.take("processes").and_then(|field| field.table(notes));
     let mut waits: Vec<(usize, Vec<(String, String, Field)>)> = Vec::new();
     for (name, field) in processes.map(|mut table| table.rest()).unwrap_or_default() {
@@ -200,6 +198,10 @@ fn process(table: &mut Table, service: &mut Service, context: &Context, around: 
         && let Some(text) = field.text(notes)
     {
         service.set("env_file", path(&context.text(&text), around.folder, around.beside), &field);
+    }
+    // Which is read without being named.
+    if !service.keys.contains_key("env_file") && !around.files.glob(&around.folder.join(".env")).is_empty() {
+        service.put("env_file", path(".env", around.folder, around.beside));
     }
     if let Some(field) = table.take("description")
         && let Some(text) = field.text(notes).filter(|text| !text.contains('\n') && !text.is_empty())

@@ -68,6 +68,27 @@ impl Draft {
         self.names.get(name).map_or(&[], Vec::as_slice)
     }
 
+    /// Puts right what ours asks of several keys together: the longest delay is no shorter than the
+    /// first.
+    pub(super) fn finish(&mut self) {
+        use crate::model::service::{Restart, Span};
+        let span = |table: &Map<String, Value>, key: &str| table.get(key)?.as_str()?.parse::<Span>().ok();
+        for service in &mut self.services {
+            let Some(Value::Object(restart)) = service.keys.get_mut("restart") else { continue };
+            let usual = Restart::default();
+            let base = span(restart, "base").unwrap_or(usual.base);
+            if base > span(restart, "max").unwrap_or(usual.max)
+                && let Some(base) = restart.get("base").cloned()
+            {
+                restart.insert("max".to_owned(), base);
+            } else if let (Some(max), false) = (span(restart, "max"), restart.contains_key("base"))
+                && max < usual.base
+            {
+                restart.insert("base".to_owned(), json!(max.to_string()));
+            }
+        }
+    }
+
     /// The services of a name as what another comes after; what is no service is reported.
     pub(super) fn after(&self, name: &str, spot: &Spot, notes: &mut Notes) -> Vec<String> {
         let ids = self.ids(name);
@@ -135,8 +156,9 @@ impl Service {
 
     /// SIGNAL, then SIGKILL.
     pub(super) fn stop(&mut self, signal: &str, wait: &str, from: Option<&Field>) {
-        let signal = signal.trim().to_ascii_uppercase();
-        let signal = signal.strip_prefix("SIG").unwrap_or(&signal).to_owned();
+        let named = signal.trim().parse::<crate::model::Signal>().map(|signal| signal.to_string());
+        // What is no signal is refused, and reported, when all of it is read.
+        let signal = named.unwrap_or_else(|_| signal.trim().to_owned());
         let ladder = if signal == "KILL" { json!(["KILL"]) } else { json!([format!("{signal}:{wait}"), "KILL"]) };
         self.put("stop.signals", ladder);
         if let Some(from) = from {
@@ -165,7 +187,8 @@ impl Service {
         };
         let words: Vec<&str> = text.split_whitespace().collect();
         let number = text.parse::<i64>().ok().map(Value::from);
-        let tries = [Some(json!(text)), flag, number, Some(json!(words))];
+        // A number comes late: 0027 is a mode.
+        let tries = [flag, Some(json!(text)), number, Some(json!(words))];
         let fits = |value: &Value| crate::config::check_property(name, value).is_ok();
         match tries.into_iter().flatten().find(fits) {
             Some(value) => self.set(&format!("systemd.{name}"), value, from),
@@ -182,13 +205,13 @@ impl Service {
             self.set("log.path", path, from);
             self.put("log.file", true);
         } else {
-            notes.say(&from.spot, LOGS);
+            notes.lost(&from.spot, LOGS);
         }
     }
 }
 
 /// Why a key for logs is not carried over.
-pub(super) const LOGS: &str = "not carried over: provost keeps the output itself (provost logs ID)";
+pub(super) const LOGS: &str = "provost keeps the output itself (provost logs ID)";
 
 /// Whether our config has this key of a service.
 pub(super) fn knows(key: &str) -> bool {

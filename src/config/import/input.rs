@@ -31,6 +31,11 @@ impl Notes {
         self.notes.push((spot.source, Fault::new(spot.at, spot.key.clone(), message)));
     }
 
+    /// Something that is not carried over, and why.
+    pub(super) fn lost(&mut self, spot: &Spot, why: &str) {
+        self.say(spot, format!("not carried over: {why}"));
+    }
+
     pub(super) fn fault(&mut self, source: usize, fault: Fault) {
         self.notes.push((source, fault));
     }
@@ -206,8 +211,8 @@ impl Table {
                 None => wanted == name,
             };
             match reasons.iter().find(|(wanted, _)| is(wanted)) {
-                Some((_, why)) => notes.say(&field.spot, format!("not carried over: {why}")),
-                None => notes.say(&field.spot, "not carried over: provost has nothing like it"),
+                Some((_, why)) => notes.lost(&field.spot, why),
+                None => notes.lost(&field.spot, "provost has nothing like it"),
             }
         }
     }

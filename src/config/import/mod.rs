@@ -133,6 +133,7 @@ pub(crate) fn import(import: &Import<'_>) -> Result<Imported, Errors> {
     };
     let mut notes = Notes::default();
     let mut draft = made(format, import.text, &around, &mut notes)?;
+    draft.finish();
     if draft.services.is_empty() {
         let said: Vec<Problem> = notes.problems();
         let none = Problem::of_file(import.shown, "it describes no service that could be carried over");

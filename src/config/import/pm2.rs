@@ -178,7 +178,7 @@ fn app(table: &mut Table, service: &mut Service, around: &Around<'_>, notes: &mu
         && let Some(text) = field.text(notes)
     {
         match text.as_str() {
-            "/dev/null" | "NULL" => notes.say(&field.spot, super::draft::LOGS),
+            "/dev/null" | "NULL" => notes.lost(&field.spot, super::draft::LOGS),
             _ => service.log_path(&text, &field, notes),
         }
     }
@@ -274,7 +274,9 @@ fn watched(table: &mut Table, service: &mut Service, notes: &mut Notes) {
         _ => None,
     };
     let Some((watch, paths)) = watch.zip(paths) else {
-        // What is not watched ignores nothing.
+        for field in ignore.into_iter().chain(delay) {
+            notes.lost(&field.spot, "nothing is watched");
+        }
         return;
     };
     if !knows("watch") {

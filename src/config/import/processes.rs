@@ -96,11 +96,7 @@ fn restart(table: &mut Table, service: &mut Service, notes: &mut Notes) {
     if let Some(field) = table.take("backoff")
         && let Some(text) = field.text(notes).filter(|text| !text.is_empty())
     {
-        let longer = text.parse::<crate::model::service::Span>().is_ok_and(|span| span.0.as_secs() > 30);
-        service.set("restart.base", text.clone(), &field);
-        if longer {
-            service.put("restart.max", text);
-        }
+        service.set("restart.base", text, &field);
     }
 }
 

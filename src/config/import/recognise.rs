@@ -33,7 +33,7 @@ fn by_name(path: &Path) -> Option<Format> {
 fn by_content(path: &Path, text: &str) -> Option<Format> {
     let begins = text.trim_start_matches('\u{feff}').trim_start();
     let tree = match begins.chars().next() {
-        Some('{') => lenient::json(text).ok().map(|(tree, _)| tree),
+        Some('{' | '/') => lenient::json(text).ok().map(|(tree, _)| tree),
         Some('[') if !is_section(begins) => lenient::json(text).ok().map(|(tree, _)| tree),
         _ => None,
     };

@@ -178,6 +178,7 @@ fn again(table: &mut Table, service: &mut Service, notes: &mut Notes) {
     } else if policy != "never" {
         // 100 ms, each time.
         service.put("restart.base", "100ms");
+        service.put("restart.max", "100ms");
     }
     for key in ["StartLimitBurst"] {
         if let Some(field) = table.take(key)

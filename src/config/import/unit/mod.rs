@@ -66,10 +66,12 @@ pub(super) fn import(text: &str, around: &Around<'_>, notes: &mut Notes) -> Draf
         installed(install, notes);
     }
     for (name, table) in tables {
-        let extension = name.starts_with("X-");
-        if !extension {
-            notes.say(&table.spot, "not carried over: provost has nothing like this section");
-        }
+        let why = if name.starts_with("X-") {
+            "it is for others than systemd"
+        } else {
+            "provost has nothing like this section"
+        };
+        notes.lost(&table.spot, why);
     }
     draft.services.push(made);
     draft
@@ -101,7 +103,7 @@ fn about(head: &mut Table, service: &mut Service, unit: &Unit, notes: &mut Notes
             name if name.starts_with("Condition") || name.starts_with("Assert") => {
                 "a service is started whatever is there"
             }
-            name if name.starts_with("X-") => continue,
+            name if name.starts_with("X-") => "it is for others than systemd",
             _ => ORDER,
         };
         notes.say(&field.spot, format!("not carried over: {why}"));
