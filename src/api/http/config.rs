@@ -56,6 +56,16 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         "Merges into the description of a service (RFC 7396).",
         |call| Box::pin(change(call, Part::Service)),
     ),
+    endpoint(Method::GET, None, "/api/v1/services/{id}/config", "The program's own config (`config_file`).", |call| {
+        Box::pin(async move { own(&call).await })
+    }),
+    endpoint(
+        Method::PATCH,
+        PATCH,
+        "/api/v1/services/{id}/config",
+        "Merges into the program's own config, if its check finds no fault with the result.",
+        |call| Box::pin(change_own(call)),
+    ),
 ];
 
 /// A config, or a part of it.
@@ -83,8 +93,7 @@ async fn read(call: Call, part: Part) -> Answered {
 
 async fn change(call: Call, part: Part) -> Answered {
     let patch: Map<String, Value> = call.json()?;
-    let expected = call.headers.get(header::IF_MATCH).and_then(|tag| tag.to_str().ok());
-    let expected = expected.filter(|tag| tag.trim() != "*").map(ETag::from);
+    let expected = expected(&call);
     let (path, keys) = place(&call, part).await?;
     let known = blocking(call.front.places.clone(), move |options| {
         let patch = Value::Object(patch);
@@ -98,6 +107,26 @@ async fn change(call: Call, part: Part) -> Answered {
     .await?;
     call.front.api.handle.ask(|answer| Command::ReloadConfig { answer }).await?;
     answer(known)
+}
+
+async fn own(call: &Call) -> Answered {
+    let id = call.report(false).await?.id;
+    let own = call.front.api.handle.ask(|answer| Command::ReadConfig { id, answer }).await?;
+    answer(Some((Config { path: own.path, config: own.value }, own.etag)))
+}
+
+async fn change_own(call: Call) -> Answered {
+    let patch = Value::Object(call.json()?);
+    let (id, expected) = (call.report(false).await?.id, expected(&call));
+    let changed = call.front.api.handle.ask(|answer| Command::PatchConfig { id, patch, expected, answer }).await?;
+    changed.map_err(of_edit)?;
+    own(&call).await
+}
+
+/// What the file is expected to be.
+fn expected(call: &Call) -> Option<ETag> {
+    let tag = call.headers.get(header::IF_MATCH).and_then(|tag| tag.to_str().ok());
+    tag.filter(|tag| tag.trim() != "*").map(ETag::from)
 }
 
 /// The file, and the keys that lead to the part.
@@ -147,9 +176,13 @@ async fn blocking<T: Send + 'static>(
     let home = crate::paths::home(places.uid);
     let done = tokio::task::spawn_blocking(move || work(LoadOptions { system: false, home })).await;
     let done = done.map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
-    done.map_err(|error| match error {
+    done.map_err(of_edit)
+}
+
+fn of_edit(error: EditError) -> Problem {
+    match error {
         EditError::Conflict { .. } => Problem::new(StatusCode::PRECONDITION_FAILED, error.to_string()),
         EditError::Busy(_) => Problem::new(StatusCode::CONFLICT, error.to_string()),
         other => crate::Error::from(other).into(),
-    })
+    }
 }

@@ -53,7 +53,9 @@ pub(super) enum Gives {
     Text(&'static [&'static str], &'static str),
 }
 
+#[cfg(test)]
 impl Gives {
+    /// The status of an answer that is well.
     pub(super) fn status(self) -> u16 {
         match self {
             Self::Json(status, _) => status,

@@ -17,7 +17,7 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[Endpoint {
     body: None,
     gives: Gives::Json(200, of::<GpuReport>),
     fails: &[],
-    handler: |call| Box::pin(async move {
-        json(&call.front.ask(async |client| crate::gpus::gpus(&client, None).await).await?)
-    }),
+    handler: |call| {
+        Box::pin(async move { json(&call.front.ask(async |client| crate::gpus::gpus(&client, None).await).await?) })
+    },
 }];

@@ -4,14 +4,13 @@ use std::collections::VecDeque;
 
 use axum::body::Bytes;
 use axum::http::{Method, StatusCode};
-use regex_lite::Regex;
 
 use super::call::{Answered, Call};
 use super::endpoint::{Endpoint, Gives};
 use super::problem::Problem;
 use super::query::{Kind, param};
 use super::stream::{ALIVE, EVENTS, TEXT, Writer, answer, event};
-use crate::logs::{Line, Stream};
+use crate::logs::{Line, Pattern};
 use crate::observe::{Observer, Units};
 use crate::services::{Lines, Output, Piece, Query, Source};
 use crate::tokens::Scope;
@@ -33,6 +32,8 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[Endpoint {
         param("lines", Kind::Whole(0, LINES.1), "so many of the last lines; 1000 without it"),
         param("since", Kind::Time, "only those since then: 10m, or 2026-01-30T10:00:00Z"),
         param("grep", Kind::Text(256), "only lines that this regular expression matches"),
+        param("ignore_case", Kind::Flag, "grep takes upper case for lower"),
+        param("until", Kind::Time, "only those up to then"),
         param("stderr", Kind::Flag, "only those of standard error"),
     ],
     body: None,
@@ -44,10 +45,9 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[Endpoint {
     handler: |call| Box::pin(logs(call)),
 }];
 
-/// What is wanted of the lines.
-struct Wanted {
-    pattern: Option<Regex>,
-    lines: usize,
+/// How lines are shown, and whose they are.
+struct Shown {
+    source: Source,
     events: bool,
 }
 
@@ -58,106 +58,76 @@ async fn logs(call: Call) -> Answered {
         let why = "what services of the system write takes a token of scope manage";
         return Err(Problem::new(StatusCode::FORBIDDEN, why));
     }
-    let pattern =
-        call.query.text("grep").map(|text| Regex::new(text).map_err(|error| no_pattern(&error))).transpose()?;
+    let grep = call.query.text("grep").map(|text| Pattern::new(text, call.query.flag("ignore_case"))).transpose();
+    let grep = grep.map_err(|why| Problem::wrong(format!("grep: {}", crate::text::escape(&why))))?;
     let lines = call.query.whole("lines").and_then(|lines| usize::try_from(lines).ok()).unwrap_or(LINES.0);
-    let wanted = Wanted { pattern, lines, events: call.accepts(EVENTS) };
-    // Lines are counted once they are known to match.
-    let tail = wanted.pattern.is_none().then_some(wanted.lines);
-    let (since, stderr) = (call.query.time("since"), call.query.flag("stderr"));
-    let query = Query { lines: tail, since, stderr, ..Query::default() };
+    let query = Query {
+        lines: Some(lines),
+        since: call.query.time("since"),
+        until: call.query.time("until"),
+        stderr: call.query.flag("stderr"),
+        grep,
+    };
     let units = if call.front.is_system() { Units::System } else { Units::User };
     let observer = Observer::new(units).await?;
-    let source = Source::of(&report);
-    let content = if wanted.events { EVENTS } else { TEXT };
+    let shown = Shown { source: Source::of(&report), events: call.accepts(EVENTS) };
+    let content = if shown.events { EVENTS } else { TEXT };
     if !call.query.flag("follow") {
-        let old = told(&observer, &source, &query, &wanted).await?;
-        let body: Vec<u8> = old.iter().flat_map(|line| wanted.shown(&source, line)).collect();
-        return Ok(answer(body, content));
+        let last = last(&observer, &shown.source, &query, lines).await?;
+        return Ok(answer(last.iter().flat_map(|line| shown.line(line)).collect::<Vec<u8>>(), content));
     }
-    // What is written between the two is there twice, rather than not at all.
-    let new = Query { lines: Some(0), stderr, ..Query::default() };
-    let output = Output::follow(&observer, std::slice::from_ref(&source), &new).await?;
-    let old = told(&observer, &source, &query, &wanted).await?;
+    if query.until.is_some() {
+        return Err(Problem::wrong("until: there is no end of what is followed"));
+    }
+    let output = Output::follow(&observer, std::slice::from_ref(&shown.source), &query).await?;
     let (writer, body) = call.front.streams.open()?;
     tokio::spawn(async move {
         tokio::select! {
             () = writer.closed() => {}
-            () = follow(&writer, &wanted, &source, old, output) => {}
+            () = follow(&writer, &shown, output) => {}
         }
-        drop(observer);
     });
     Ok(answer(body, content))
 }
 
-fn no_pattern(error: &regex_lite::Error) -> Problem {
-    Problem::wrong(format!("grep is no regular expression: {}", crate::text::escape(&error.to_string())))
-}
-
-/// The last lines that are wanted.
-async fn told(observer: &Observer, source: &Source, query: &Query, wanted: &Wanted) -> Result<Vec<Line>, Problem> {
+/// The last lines that are meant.
+async fn last(observer: &Observer, source: &Source, query: &Query, most: usize) -> Result<VecDeque<Line>, Problem> {
     let mut all = Lines::of(observer, source, query)?;
-    let mut last = VecDeque::new();
-    let mut read = 0usize;
+    let (mut last, mut read) = (VecDeque::new(), 0usize);
     while let Some(line) = all.next().await? {
         read += 1;
         if read.is_multiple_of(TURN) {
             tokio::task::yield_now().await;
         }
-        if wanted.is(&line) && wanted.lines > 0 {
-            if last.len() == wanted.lines {
-                last.pop_front();
-            }
-            last.push_back(line);
+        last.push_back(line);
+        if last.len() > most {
+            last.pop_front();
         }
     }
-    Ok(last.into())
+    Ok(last)
 }
 
-async fn follow(writer: &Writer, wanted: &Wanted, source: &Source, old: Vec<Line>, mut output: Output) {
-    if wanted.events && !writer.write(": provost\n\n").await {
+async fn follow(writer: &Writer, shown: &Shown, mut output: Output) {
+    // The answer begins at once, for who waits for its head.
+    if shown.events && !writer.write(": provost\n\n").await {
         return;
     }
-    for line in &old {
-        if !writer.write(wanted.shown(source, line)).await {
+    loop {
+        let written = match tokio::time::timeout(ALIVE, output.next()).await {
+            Ok(piece) => writer.write(shown.line(&piece.line)).await,
+            Err(_) if shown.events => writer.write(": it is quiet\n\n").await,
+            Err(_) => true,
+        };
+        if !written {
             return;
         }
     }
-    let mut twice = old.into_iter().collect::<VecDeque<Line>>();
-    loop {
-        match tokio::time::timeout(ALIVE, output.next()).await {
-            Ok(piece) => {
-                if let Some(at) = twice.iter().position(|old| *old == piece.line) {
-                    twice.drain(..=at);
-                    continue;
-                }
-                twice.clear();
-                if wanted.is(&piece.line) && !writer.write(wanted.shown(source, &piece.line)).await {
-                    return;
-                }
-            }
-            Err(_) if wanted.events => {
-                if !writer.write(": it is quiet\n\n").await {
-                    return;
-                }
-            }
-            Err(_) => {}
-        }
-    }
 }
 
-impl Wanted {
-    fn is(&self, line: &Line) -> bool {
-        match (&self.pattern, line.stream) {
-            // What provost itself notes is said in any case.
-            (None, _) | (_, Stream::Note) => true,
-            (Some(pattern), _) => pattern.is_match(&String::from_utf8_lossy(&line.text)),
-        }
-    }
-
-    fn shown(&self, source: &Source, line: &Line) -> Bytes {
+impl Shown {
+    fn line(&self, line: &Line) -> Bytes {
         if self.events {
-            let piece = Piece { whose: source.whose().to_owned(), line: line.clone() };
+            let piece = Piece { whose: self.source.whose().to_owned(), line: line.clone() };
             return event(None, None, &piece.document());
         }
         let mut text = line.text.clone();
