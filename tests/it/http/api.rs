@@ -68,6 +68,11 @@ fn targets(site: &Site<'_>) -> Result<()> {
     expect!(site.get(&read, "/api/v1/inspect?target=nothing-is-called-so")?.status == 404, "there is none");
     let found = site.get(&read, &format!("/api/v1/probe?target=:{}", site.address.port()))?.good()?;
     expect!(found["state"] == "available", "{found}");
+    let gpus = site.get(&read, "/api/v1/gpus")?.good()?;
+    expect!(
+        gpus["gpus"].is_array() && (gpus["missing"].is_string() || gpus["gpus"][0]["memory_used"].is_u64()),
+        "{gpus}"
+    );
     let act = |body: serde_json::Value| site.ask(&token, "POST", "/api/v1/actions", Some(&body));
     let pid = site.get(&read, "/api/v1/services/b")?.good()?["pid"].clone();
     let plan = act(json!({"target": "service:b", "action": "stop", "dry_run": true}))?.good()?;

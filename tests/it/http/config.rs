@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{Body, Site};
 use crate::rig::{Result, eventually};
 
-pub const BODIES: &[(&str, Body)] = &[("config", config)];
+pub const BODIES: &[(&str, Body)] = &[("config", config), ("own_config", own_config)];
 
 fn config(site: &Site<'_>) -> Result<()> {
     site.start("# kept\n[service.a]\ncommand = [\"sleep\", \"1000\"] # this too\nmeta = { team = \"x\" }\n[service.b]\ncommand = [\"sleep\", \"1000\"]\n")?;
@@ -38,5 +38,29 @@ fn config(site: &Site<'_>) -> Result<()> {
     expect!(site.get(&token, "/api/v1/config/services/c")?.status == 404, "there is none");
     let all = site.get(&token, "/api/v1/config")?.good()?;
     expect!(all["config"]["service"]["b"]["command"] == json!(["sleep", "1000"]), "{all}");
+    Ok(())
+}
+
+/// The config of the program itself, with a check of it.
+fn own_config(site: &Site<'_>) -> Result<()> {
+    site.rig.write_as(&site.user, &format!("{}/own.json", site.home), "{\"port\": 1, \"deep\": {\"a\": 1}}", 0o600)?;
+    site.start(&format!(
+        "[service.a]\ncommand = [\"sleep\", \"1000\"]\ncwd = \"{}\"\nconfig_file = \"own.json\"\n\
+         config_check = [\"sh\", \"-c\", \"! grep -q bad ${{config_file}} || {{ echo it is bad >&2; exit 1; }}\"]\n\
+         [service.b]\ncommand = [\"sleep\", \"1000\"]\n",
+        site.home
+    ))?;
+    let token = site.token("m", "manage")?;
+    let path = "/api/v1/services/a/config";
+    let first = site.get(&token, path)?.good()?;
+    expect!(first["config"] == json!({"port": 1, "deep": {"a": 1}}), "{first}");
+    let changed = site.ask(&token, "PATCH", path, Some(&json!({"deep": {"b": 2}, "port": null})))?.good()?;
+    expect!(changed["config"] == json!({"deep": {"a": 1, "b": 2}}), "{changed}");
+    let refused = site.ask(&token, "PATCH", path, Some(&json!({"deep": "bad"})))?;
+    expect!((400..500).contains(&refused.status) && refused.body.contains("it is bad"), "{refused:?}");
+    let file = site.rig.read(&format!("{}/own.json", site.home))?;
+    expect!(serde_json::from_str::<serde_json::Value>(&file)? == json!({"deep": {"a": 1, "b": 2}}), "{file}");
+    let none = site.get(&token, "/api/v1/services/b/config")?.status;
+    expect!((400..500).contains(&none), "it has none: {none}");
     Ok(())
 }
