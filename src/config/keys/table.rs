@@ -55,13 +55,6 @@ static TLS: &[Key] = &[
 /// The keys of a service.
 pub(in crate::config) static SERVICE: &[Key] = &[
     key("name", Kind::Text(Shape::Line), "", "the name for people"),
-    key(
-        "kind",
-        Kind::Text(Shape::Line),
-        "",
-        "the kind of program, which brings keys: custom, filebeat, llama-server, node_exporter, ollama, telegraf, \
-         and those of a kinds.toml",
-    ),
     key("command", Kind::Command, "", "the program and its arguments; run by no shell"),
     key("script", Kind::Text(Shape::Path), "", "a script, instead of a command; relative to cwd"),
     key(
@@ -71,6 +64,13 @@ pub(in crate::config) static SERVICE: &[Key] = &[
         "what runs the script; auto: {cwd}/.venv/bin/python, {cwd}/venv/bin/python, python3",
     ),
     key("args", Kind::List(&Kind::Word), "[]", "arguments behind the command or the script"),
+    key(
+        "kind",
+        Kind::Text(Shape::Line),
+        "",
+        "the kind of program, which brings keys: custom, filebeat, llama-server, node_exporter, ollama, telegraf, \
+         and those of a kinds.toml",
+    ),
     key("cwd", Kind::Text(Shape::Path), "\".\"", "the folder it runs in; relative to the folder of this file"),
     key("env", Kind::Names(Shape::Variable, &Kind::Word), "{}", "its environment variables"),
     key(
@@ -201,6 +201,7 @@ pub(in crate::config) static ON: &[Key] = &[
     key("any", Kind::Command, "", "whatever it is"),
     key("added", Kind::Command, "", "it is known from now on"),
     key("changed", Kind::Command, "", "its description changed"),
+    key("removed", Kind::Command, "", "it is forgotten"),
     key("starting", Kind::Command, "", "it is being started"),
     key("running", Kind::Command, "", "it runs"),
     key("ready", Kind::Command, "", "it is ready"),
@@ -259,6 +260,15 @@ mod tests {
             }
         }
         check(FILE);
+        use crate::model::service::{EventKind, ServiceState};
+        use ServiceState::{Failed, Restarting, Running, Starting, Stopped, Stopping};
+        let states = [Failed, Restarting, Running, Starting, Stopped, Stopping];
+        let mut events: Vec<EventKind> = states.map(|to| EventKind::State { from: Stopped, to, pid: None }).into();
+        events.extend([EventKind::Added, EventKind::Removed, EventKind::Changed, EventKind::Ready, EventKind::Healthy]);
+        events.extend([EventKind::Unhealthy, EventKind::Port { port: 1 }, EventKind::Reloaded, EventKind::Adopted]);
+        events.extend([EventKind::Warning, EventKind::Exited { exit: crate::model::service::Exit::Unknown }]);
+        assert!(events.iter().all(|event| ON.iter().any(|key| key.name == event.name())));
+        assert_eq!(events.len() + 1, ON.len(), "and any of them");
         assert_eq!(HEALTH.iter().map(|key| key.name).take(7).collect::<Vec<_>>(), HEALTH_LOOKS);
         assert_eq!(READY.iter().map(|key| key.name).take(6).collect::<Vec<_>>(), READY_CHECKS);
     }

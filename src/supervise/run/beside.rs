@@ -55,7 +55,9 @@ impl Supervisor {
         (env, cwd): (BTreeMap<String, String>, PathBuf),
         input: Vec<u8>,
     ) -> Result<Commands, String> {
-        let backend = record.backend.and_then(|kind| self.backends.get(kind));
+        // What does not run yet is run as it would be.
+        let kind = record.backend.or(record.spec.backend.kind()).or(self.usual_backend());
+        let backend = kind.and_then(|kind| self.backends.get(kind));
         let Some(backend) = backend.filter(|backend| self.is_confined(&**backend)) else {
             return Err(AS_ROOT.to_owned());
         };

@@ -133,7 +133,9 @@ impl Supervisor {
             specs.iter_mut().for_each(|spec| put_pid_file(spec, dir));
         }
         for spec in &mut specs {
-            if let Some(theirs) = self.project_of(&spec.id).filter(|theirs| *theirs != found.path) {
+            // A file that is gone was moved, and its services with it.
+            let other = |theirs: &PathBuf| *theirs != found.path && theirs.try_exists().unwrap_or(true);
+            if let Some(theirs) = self.project_of(&spec.id).filter(other) {
                 let (id, own) = (&spec.id, found.path.display());
                 return Err(Refusal::Config(format!("{id} is in {own} and in {}: rename one", theirs.display())));
             }
@@ -146,6 +148,17 @@ impl Supervisor {
         let watch = found.daemon.watch;
         let project = Project { orphans: found.orphans.names, watch, env_files: BTreeSet::new() };
         Ok(Read { path: found.path, specs, project })
+    }
+
+    /// Files that are gone and describe nothing any more are forgotten.
+    fn drop_moved(&mut self) {
+        let describes = |path: &PathBuf| self.services.keys().any(|id| self.project_of(id).as_ref() == Some(path));
+        let moved = self.projects.keys().filter(|path| !path.try_exists().unwrap_or(true) && !describes(path));
+        for path in moved.cloned().collect::<Vec<_>>() {
+            self.watch_env_files(&path, false, &self.projects[&path].env_files.clone());
+            self.config_is_right(&path);
+            self.projects.remove(&path);
+        }
     }
 
     pub(super) fn project_of(&self, id: &ServiceId) -> Option<PathBuf> {
@@ -174,6 +187,7 @@ impl Supervisor {
         self.config_is_right(&read.path);
         self.projects.insert(read.path, Project { env_files, ..read.project });
         self.remove_all(gone);
+        self.drop_moved();
         Ok(ids)
     }
 }

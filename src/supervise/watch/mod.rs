@@ -111,7 +111,7 @@ impl Watcher {
     pub(crate) fn forget(&mut self, subject: &Subject) {
         if self.subjects.remove(subject).is_some() {
             self.pending.remove(subject);
-            self.detach(subject);
+            self.detach(subject, &BTreeSet::new());
         }
     }
 
@@ -157,7 +157,10 @@ impl Watcher {
                     let all: Vec<Subject> = self.subjects.keys().cloned().collect();
                     all.into_iter().for_each(|subject| self.stir(subject, now));
                 }
-                Ok(event) if matters(&event.kind) => event.paths.iter().for_each(|path| self.changed(path, now)),
+                Ok(event) if matters(&event.kind) => {
+                    let replaced = !matches!(event.kind, EventKind::Modify(ModifyKind::Data(_)) | EventKind::Access(_));
+                    event.paths.iter().for_each(|path| self.changed(path, replaced, now));
+                }
                 Ok(_) => {}
                 Err(error) => {
                     self.trouble.get_or_insert_with(|| error.to_string());
@@ -166,7 +169,7 @@ impl Watcher {
         }
     }
 
-    fn changed(&mut self, path: &Path, now: Instant) {
+    fn changed(&mut self, path: &Path, replaced: bool, now: Instant) {
         let around = path.parent().and_then(|folder| self.folders.get(folder));
         let itself = self.folders.get(path);
         let concerned: Vec<Subject> = around.into_iter().chain(itself).flatten().cloned().collect();
@@ -183,7 +186,7 @@ impl Watcher {
             }
         }
         // One that was replaced is to be watched anew.
-        if self.folders.contains_key(path) && !path.is_dir() {
+        if replaced && self.folders.contains_key(path) {
             if let Some(inner) = &mut self.inner {
                 let _ = inner.unwatch(path);
             }
@@ -209,7 +212,6 @@ impl Watcher {
             .filter(|subject| {
                 self.pending.remove(subject);
                 // Links may lead elsewhere now, and folders may have come.
-                self.detach(subject);
                 self.attach(subject);
                 match self.subjects.get_mut(subject) {
                     Some(Watched::Files { paths, content, .. }) => {
@@ -238,6 +240,7 @@ impl Watcher {
             },
             None => return,
         };
+        self.detach(subject, &folders);
         for folder in folders {
             if let Some(others) = self.folders.get_mut(&folder) {
                 others.insert(subject.clone());
@@ -275,10 +278,11 @@ impl Watcher {
         }
     }
 
-    fn detach(&mut self, subject: &Subject) {
+    /// Lets go of all folders but these.
+    fn detach(&mut self, subject: &Subject, but: &BTreeSet<PathBuf>) {
         let mut unused = Vec::new();
         for (folder, subjects) in &mut self.folders {
-            if subjects.remove(subject) && subjects.is_empty() {
+            if !but.contains(folder) && subjects.remove(subject) && subjects.is_empty() {
                 unused.push(folder.clone());
             }
         }

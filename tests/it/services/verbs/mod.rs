@@ -5,6 +5,7 @@ mod disk;
 mod foreground;
 mod health;
 mod life;
+mod live;
 mod logs;
 mod project;
 mod targets;
@@ -37,6 +38,7 @@ pub fn register(trials: &mut Trials) {
         disk::BODIES,
         life::BODIES,
         health::BODIES,
+        live::BODIES,
     ]
     .concat();
     for (number, (name, body)) in bodies.into_iter().enumerate() {
