@@ -16,13 +16,18 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const KILLS: usize = 21;
 /// After so long all is said and done that belongs to a start.
 const SETTLED: Duration = Duration::from_millis(1500);
+/// After so long nothing is left of a restart.
+const QUIET: Duration = Duration::from_millis(100);
 /// How long the supervisor is left alone.
 const IDLE: Duration = Duration::from_secs(10);
 
 /// The figures of one tool.
 pub struct Figures {
     pub started_s: f64,
+    /// One right after the other.
     pub restart_ms: f64,
+    /// Each when all was quiet: a manager that has been idle takes longer for anything.
+    pub alone_ms: f64,
     pub pss_kib: u64,
     pub processes: usize,
     /// Of all its threads in the idle seconds.
@@ -32,15 +37,15 @@ pub struct Figures {
 
 pub fn header() {
     println!(
-        "{:22} {:>5} {:>10} {:>11} {:>10} {:>6} {:>9} {:>8}",
-        "", "n", "started s", "restart ms", "PSS KiB", "procs", "wake-ups", "CPU ms"
+        "{:22} {:>5} {:>10} {:>11} {:>9} {:>10} {:>6} {:>9} {:>8}",
+        "", "n", "started s", "restart ms", "alone ms", "PSS KiB", "procs", "wake-ups", "CPU ms"
     );
 }
 
 pub fn row(name: &str, n: usize, f: &Figures) {
     println!(
-        "{name:22} {n:>5} {:>10.3} {:>11.2} {:>10} {:>6} {:>9} {:>8}",
-        f.started_s, f.restart_ms, f.pss_kib, f.processes, f.wakeups, f.cpu_ms
+        "{name:22} {n:>5} {:>10.3} {:>11.2} {:>9.2} {:>10} {:>6} {:>9} {:>8}",
+        f.started_s, f.restart_ms, f.alone_ms, f.pss_kib, f.processes, f.wakeups, f.cpu_ms
     );
 }
 
@@ -66,10 +71,11 @@ pub fn run(tool: &Tool, child: &Path, folder: &Path, n: usize) -> Result<Figures
         std::thread::sleep(IDLE);
         let after = idle_marks(&own);
         let pss_kib = own.iter().map(|pid| pss(*pid)).sum();
-        let restarts = restarts(&births, n, &mut runs)?;
+        let (in_a_row, alone) = restarts(&births, n, &mut runs)?;
         Ok(Figures {
             started_s: (last - begin) as f64 / 1e9,
-            restart_ms: median(restarts),
+            restart_ms: median(in_a_row),
+            alone_ms: median(alone),
             pss_kib,
             processes: own.len(),
             wakeups: after.0 - before.0,
@@ -100,21 +106,27 @@ pub fn median(mut all: Vec<f64>) -> f64 {
     all[all.len() / 2]
 }
 
-/// Kills children, one after the other, and waits for each successor; milliseconds.
-pub fn restarts(births: &Path, n: usize, runs: &mut dyn FnMut() -> Result<()>) -> Result<Vec<f64>> {
-    let mut times = Vec::new();
+/// Kills children and waits for each successor: one after the other, and then each when all has been
+/// quiet for a moment. Milliseconds.
+pub fn restarts(births: &Path, n: usize, runs: &mut dyn FnMut() -> Result<()>) -> Result<(Vec<f64>, Vec<f64>)> {
     // Supervisors that delay a restart of what has just begun are given no reason to.
     std::thread::sleep(SETTLED);
-    for i in 0..KILLS.min(n) {
+    let kills = KILLS.min(n / 2);
+    let mut time = |i: usize| -> Result<f64> {
         let known = born(births);
         let victim = known[i].0;
         let killed = now();
         kill(victim);
         let all = until_born(births, known.len() + 1, runs)?;
         let successor = all.last().ok_or("no successor")?;
-        times.push((successor.1 - killed) as f64 / 1e6);
-    }
-    Ok(times)
+        Ok((successor.1 - killed) as f64 / 1e6)
+    };
+    let in_a_row = (0..kills).map(&mut time).collect::<Result<_>>()?;
+    let alone = (kills..2 * kills).map(|i| {
+        std::thread::sleep(QUIET);
+        time(i)
+    });
+    Ok((in_a_row, alone.collect::<Result<_>>()?))
 }
 
 /// The clock of the children, CLOCK_MONOTONIC, in nanoseconds.

@@ -76,6 +76,7 @@ impl Shared {
             let wanted = of.iter().find(|(name, _)| name == property).map(|(_, value)| value);
             let same = match wanted {
                 Some(wanted) if *property == "ExecStart" => commands(wanted) == commands(&is),
+                Some(wanted) if *property == "WorkingDirectory" => folder(wanted) == folder(&is),
                 Some(wanted) => *wanted == *is,
                 None => <&str>::try_from(&*is).is_ok_and(str::is_empty) || empty(&is),
             };
@@ -85,6 +86,11 @@ impl Shared {
         }
         Ok(true)
     }
+}
+
+/// A folder without the mark that it may be missing: written it is `-`, and read `!`.
+fn folder<'v>(value: &'v Variant<'_>) -> Option<&'v str> {
+    <&str>::try_from(value).ok().map(|path| path.strip_prefix(['-', '!']).unwrap_or(path))
 }
 
 fn empty(value: &Variant<'_>) -> bool {

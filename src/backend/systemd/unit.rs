@@ -52,28 +52,31 @@ pub(super) fn properties<'l>(
     streams: &'l Streams,
     referenced: bool,
 ) -> Result<Vec<Property<'l>>, StartError> {
+    // What is said here counts in each start: what a manager does anyway is not said.
     let mut all: Vec<Property<'l>> = vec![
         ("Description", launch.description.as_str().into()),
         ("Slice", scope.slice().into()),
         ("Type", if launch.notify { "notify" } else { "exec" }.into()),
-        // Who says READY=1 is often a child: `uv run server.py`.
-        ("NotifyAccess", if launch.notify || launch.beats { "all" } else { "none" }.into()),
-        ("Restart", "no".into()),
         ("StartLimitIntervalUSec", 0_u64.into()),
         ("TimeoutStartUSec", u64::MAX.into()),
         ("RemainAfterExit", true.into()),
-        ("CollectMode", "inactive".into()),
-        ("AddRef", referenced.into()),
-        ("KillMode", "control-group".into()),
-        ("KillSignal", kill_signal(&launch.stop).number().into()),
-        ("SendSIGKILL", true.into()),
         ("TimeoutStopUSec", micros(stop_timeout(&launch.stop)).into()),
-        ("WorkingDirectory", path("the folder", &launch.cwd)?.into()),
+        ("WorkingDirectory", folder(launch, scope)?.into()),
         ("SyslogIdentifier", launch.id.as_str().into()),
         // What is written to standard output has the priority of standard output.
         ("SyslogLevelPrefix", false.into()),
         ("ExecStart", Variant::new(vec![(path("the program", &launch.program)?, words(launch)?, false)])),
     ];
+    if kill_signal(&launch.stop) != Signal::TERM {
+        all.push(("KillSignal", kill_signal(&launch.stop).number().into()));
+    }
+    if launch.notify || launch.beats {
+        // Who says READY=1 is often a child: `uv run server.py`.
+        all.push(("NotifyAccess", "all".into()));
+    }
+    if referenced {
+        all.push(("AddRef", true.into()));
+    }
     if launch.beats {
         all.push(("WatchdogUSec", NEVER.into()));
     }
@@ -181,6 +184,18 @@ fn kill_signal(ladder: &Ladder) -> Signal {
 fn stop_timeout(ladder: &Ladder) -> Duration {
     let polite = ladder.0.iter().take_while(|rung| rung.signal != Signal::KILL).map(|rung| rung.wait);
     polite.fold(Duration::ZERO, Duration::saturating_add).max(Duration::from_secs(1))
+}
+
+/// The folder of a service. For each part of its path a manager loads a mount that the service needs,
+/// unless it may be missing (`-`). That of a user mounts nothing, and the folder is there: it was looked
+/// at. Only what a sandbox hides would go unnoticed then.
+fn folder(launch: &Launch, scope: Scope) -> Result<String, StartError> {
+    let path = path("the folder", &launch.cwd)?;
+    let is_seen = || rustix::fs::access(&launch.cwd, rustix::fs::Access::EXEC_OK).is_ok();
+    match scope {
+        Scope::User(_) if launch.systemd.is_empty() && is_seen() => Ok(format!("-{path}")),
+        _ => Ok(path),
+    }
 }
 
 pub(super) fn micros(duration: Duration) -> u64 {

@@ -226,7 +226,7 @@ impl Supervisor {
     /// within a `tokio::task::LocalSet`.
     pub(crate) async fn run(mut self) {
         self.recover().await;
-        self.settle();
+        self.settle().await;
         let mut asked = true;
         loop {
             if self.is_finished() || !asked && self.services.values().all(|service| !service.machine.is_alive()) {
@@ -249,7 +249,7 @@ impl Supervisor {
                     None => asked = false,
                 },
             }
-            self.settle();
+            self.settle().await;
         }
         self.end().await;
     }
@@ -317,7 +317,17 @@ impl Supervisor {
     }
 
     /// Handles all events that are there, and what they set off; then writes down what changed.
-    fn settle(&mut self) {
+    async fn settle(&mut self) {
+        self.settle_round();
+        while self.turns.has_next_round() {
+            // What was begun goes out first.
+            tokio::task::yield_now().await;
+            self.settle_round();
+        }
+    }
+
+    fn settle_round(&mut self) {
+        self.turns.round();
         loop {
             while let Some((id, event)) = self.queue.pop_front() {
                 self.handle(id, event);
