@@ -238,13 +238,25 @@ impl Service {
         }
     }
 
-    /// Where its output goes, where our config can say so.
-    pub(super) fn log_path(&mut self, path: &str, from: &Field, notes: &mut Notes) {
-        if knows("log.path") {
-            self.set("log.path", path, from);
-            self.put("log.file", true);
-        } else {
-            notes.lost(&from.spot, LOGS);
+    /// The file of its output: ours come into a folder, which must be one that it may write to.
+    pub(super) fn log_path(&mut self, file: &str, from: &Field, around: &super::Around<'_>, notes: &mut Notes) {
+        let folder = Path::new(file).parent().unwrap_or(Path::new("/"));
+        let home = around.home.as_ref().is_some_and(|home| folder.starts_with(home));
+        let own = around.system || folder.is_relative() || home || folder.starts_with(around.folder);
+        if !knows("log.path") || !own || file.starts_with("/dev/") {
+            return notes.lost(&from.spot, LOGS);
+        }
+        let folder = path(&folder.to_string_lossy(), around.folder, around.beside);
+        notes.say(&from.spot, format!("its output comes into files in {folder}/{}/", self.id));
+        self.set("log.path", folder, from);
+        self.put("log.file", true);
+    }
+
+    /// How its output is kept, where our config can say so.
+    pub(super) fn log(&mut self, key: &str, value: Option<Value>, from: &Field, notes: &mut Notes) {
+        match value.filter(|_| knows(&format!("log.{key}"))) {
+            Some(value) => self.set(&format!("log.{key}"), value, from),
+            None => notes.lost(&from.spot, LOGS),
         }
     }
 }

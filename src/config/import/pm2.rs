@@ -183,7 +183,7 @@ fn app(table: &mut Table, service: &mut Service, around: &Around<'_>, notes: &mu
     {
         match text.as_str() {
             "/dev/null" | "NULL" => notes.lost(&field.spot, super::draft::LOGS),
-            _ => service.log_path(&text, &field, notes),
+            _ => service.log_path(&text, &field, around, notes),
         }
     }
 }
