@@ -83,7 +83,7 @@ pub mod wait;
 pub use client::Client;
 pub use error::Error;
 pub use gpus::gpus;
-pub use supervisor::{Events, Supervisor};
+pub use supervisor::{Builder, Described as ServiceSpec, Events, Supervisor};
 
 use act::Done;
 use model::{Action, Availability, InspectReport, Request, Signal, Target};

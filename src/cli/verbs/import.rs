@@ -20,7 +20,7 @@ use crate::text::escape;
 pub(in crate::cli) fn output_as_a_file(mut args: Vec<OsString>) -> Vec<OsString> {
     let end = args.iter().position(|word| word == "--").unwrap_or(args.len());
     let verb = args.iter().take(end).position(|word| word == "config");
-    if !verb.is_some_and(|at| args[..end].get(at + 1).is_some_and(|word| word == "import")) {
+    if verb.is_none_or(|at| args[..end].get(at + 1).is_none_or(|word| word != "import")) {
         return args;
     }
     for at in 1..end {
@@ -40,7 +40,11 @@ pub(in crate::cli) fn run(ctx: &Context<'_>, args: &Import, global: &Global) -> 
     let new = if shown { Path::new("provost.toml") } else { &args.to };
     let made = match config::import_file(&args.file, args.from, new, &options) {
         Ok(made) => made,
-        Err(errors) => return ctx.say.error(&errors.into()),
+        Err(errors) if ctx.say.json => return ctx.say.error(&errors.into()),
+        Err(errors) => {
+            ctx.say.lines(&errors);
+            return ExitCode::from(Error::Invalid(errors).exit_code());
+        }
     };
     if !shown && let Err(error) = write(new, &made.text, args.force) {
         return ctx.say.error(&error);

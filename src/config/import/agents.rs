@@ -70,11 +70,11 @@ fn under(table: &mut Table, defaults: Option<&Field>) {
     let Some(Data::Table(defaults)) = defaults.map(|field| &field.data) else { return };
     for (key, node) in defaults.iter().filter(|(key, _)| key.name == "health_check" || key.name == "restart") {
         let mut merged = node.clone();
-        if let Some(own) = table.take(&key.name) {
-            if let (Data::Table(merged), Data::Table(own)) = (&mut merged.data, own.data) {
-                merged.retain(|(key, _)| !own.iter().any(|(own, _)| own.name == key.name));
-                merged.extend(own);
-            }
+        if let Some(own) = table.take(&key.name)
+            && let (Data::Table(merged), Data::Table(own)) = (&mut merged.data, own.data)
+        {
+            merged.retain(|(key, _)| !own.iter().any(|(own, _)| own.name == key.name));
+            merged.extend(own);
         }
         table.add(table.spot.source, vec![(Key { at: key.at, name: key.name.clone() }, Node { ..merged })]);
     }
@@ -147,10 +147,10 @@ fn agent(table: &mut Table, service: &mut Service, single: bool, around: &Around
         again(&mut restart, service, notes);
         restart.done(notes, &[]);
     }
-    if let Some(field) = table.take("log_file").filter(|_| knows("log.path"))
+    if let Some(field) = table.take("log_file")
         && let Some(text) = field.text(notes).filter(|text| !text.is_empty())
     {
-        service.log_path(&text, &field, notes);
+        service.log_path(&text, &field, around, notes);
     }
 }
 

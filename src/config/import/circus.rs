@@ -287,12 +287,18 @@ fn settings(table: &mut Table, service: &mut Service, around: &Around<'_>, notes
     {
         service.set("limits.nofile", number, &field);
     }
+    for (key, ours) in [("stdout_stream.max_bytes", "max_size"), ("stdout_stream.backup_count", "keep")] {
+        if let Some(field) = table.take(key) {
+            let number = field.whole(notes).filter(|number| *number > 0);
+            service.log(ours, number.map(|number| serde_json::json!(number)), &field, notes);
+        }
+    }
     let stream = table.take("stdout_stream.class");
     let file = table.take("stdout_stream.filename");
     match (stream, file) {
         (_, Some(file)) => {
             if let Some(text) = file.text(notes) {
-                service.log_path(&words::literal_path(&text), &file, notes);
+                service.log_path(&words::literal_path(&text), &file, around, notes);
             }
         }
         (Some(stream), None) => notes.lost(&stream.spot, super::draft::LOGS),

@@ -70,7 +70,8 @@ impl Draft {
 
     /// Puts right what ours asks of several keys together: the longest delay is no shorter than the
     /// first.
-    pub(super) fn finish(&mut self) {
+    pub(super) fn finish(&mut self, notes: &mut Notes) {
+        self.ports(notes);
         use crate::model::service::{Restart, Span};
         let span = |table: &Map<String, Value>, key: &str| table.get(key)?.as_str()?.parse::<Span>().ok();
         for service in &mut self.services {
@@ -85,6 +86,43 @@ impl Draft {
                 && max < usual.base
             {
                 restart.insert("base".to_owned(), json!(max.to_string()));
+            }
+        }
+    }
+
+    /// `${PORT}` is the service's own port in our config, and a variable of the environment elsewhere.
+    fn ports(&mut self, notes: &mut Notes) {
+        fn uses(value: &Value) -> bool {
+            match value {
+                Value::String(text) => {
+                    crate::model::service::variables(text).is_ok_and(|names| names.contains(&"PORT"))
+                }
+                Value::Array(items) => items.iter().any(uses),
+                Value::Object(entries) => entries.values().any(uses),
+                _ => false,
+            }
+        }
+        let common = self.defaults.values().any(uses);
+        for (number, service) in (0_u64..).zip(&mut self.services) {
+            if service.keys.contains_key("port") || !(common || service.keys.values().any(uses)) {
+                continue;
+            }
+            let own = service.keys.get("env").and_then(|env| env.get("PORT")).and_then(Value::as_str);
+            match own.and_then(|own| own.parse::<u16>().ok()) {
+                Some(port) => service.put("port", port),
+                None => {
+                    let port = 8000 + number % 1000;
+                    service.put("port", port);
+                    let why = format!(
+                        "${{PORT}} is the service's own port here, not a variable of the environment: port = {port} \
+                         is written; put yours there"
+                    );
+                    notes.say(&service.spot, why);
+                    // What is taken from elsewhere comes by the port now.
+                    if let Some(env) = service.keys.get_mut("env").and_then(Value::as_object_mut) {
+                        env.remove("PORT");
+                    }
+                }
             }
         }
     }
@@ -159,6 +197,7 @@ impl Service {
         let named = signal.trim().parse::<crate::model::Signal>().map(|signal| signal.to_string());
         // What is no signal is refused, and reported, when all of it is read.
         let signal = named.unwrap_or_else(|_| signal.trim().to_owned());
+        let signal = signal.strip_prefix("SIG").unwrap_or(&signal);
         let ladder = if signal == "KILL" { json!(["KILL"]) } else { json!([format!("{signal}:{wait}"), "KILL"]) };
         self.put("stop.signals", ladder);
         if let Some(from) = from {
@@ -199,13 +238,25 @@ impl Service {
         }
     }
 
-    /// Where its output goes, where our config can say so.
-    pub(super) fn log_path(&mut self, path: &str, from: &Field, notes: &mut Notes) {
-        if knows("log.path") {
-            self.set("log.path", path, from);
-            self.put("log.file", true);
-        } else {
-            notes.lost(&from.spot, LOGS);
+    /// The file of its output: ours come into a folder, which must be one that it may write to.
+    pub(super) fn log_path(&mut self, file: &str, from: &Field, around: &super::Around<'_>, notes: &mut Notes) {
+        let folder = Path::new(file).parent().unwrap_or(Path::new("/"));
+        let home = around.home.as_ref().is_some_and(|home| folder.starts_with(home));
+        let own = around.system || folder.is_relative() || home || folder.starts_with(around.folder);
+        if !knows("log.path") || !own || file.starts_with("/dev/") {
+            return notes.lost(&from.spot, LOGS);
+        }
+        let folder = path(&folder.to_string_lossy(), around.folder, around.beside);
+        notes.say(&from.spot, format!("its output comes into files in {folder}/{}/", self.id));
+        self.set("log.path", folder, from);
+        self.put("log.file", true);
+    }
+
+    /// How its output is kept, where our config can say so.
+    pub(super) fn log(&mut self, key: &str, value: Option<Value>, from: &Field, notes: &mut Notes) {
+        match value.filter(|_| knows(&format!("log.{key}"))) {
+            Some(value) => self.set(&format!("log.{key}"), value, from),
+            None => notes.lost(&from.spot, LOGS),
         }
     }
 }

@@ -53,7 +53,13 @@ fn blanked(text: &str) -> String {
                 }
             }
             (None, '\t' | '\r') => out.push(' '),
-            // Two documents of YAML are none of JSON.
+            // {a:1}: YAML wants a space there.
+            (None, ':') => {
+                out.push(':');
+                if rest.peek().is_some_and(|(_, c)| !c.is_whitespace()) {
+                    out.push(' ');
+                }
+            }
             (None, c) => out.push(c),
         }
     }
@@ -74,11 +80,11 @@ mod tests {
 
     #[test]
     fn comments_and_commas_are_no_matter() {
-        let text = "// é\n{\r\n\tapps: [ /* one\n */ {'name': \"a//b\", \"n\": 1,},\n],\n}\n";
+        let text = "// é\n{\r\n\tx:'y', apps: [ /* one\n */ {'name': \"a//b\", \"n\": 1,},\n],\n}\n";
         let (tree, faults) = json(text).unwrap();
         assert!(faults.is_empty());
         let value = tree.data.to_json().unwrap();
-        assert_eq!(value, serde_json::json!({"apps": [{"name": "a//b", "n": 1}]}));
+        assert_eq!(value, serde_json::json!({"x": "y", "apps": [{"name": "a//b", "n": 1}]}));
         // What is wrong is said as of JSON, with its place.
         let faults = json("{\"a\": }}").unwrap_err();
         assert_eq!((faults[0].at, faults.len()), (6, 1));

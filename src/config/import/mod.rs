@@ -133,14 +133,13 @@ pub(crate) fn import(import: &Import<'_>) -> Result<Imported, Errors> {
     };
     let mut notes = Notes::default();
     let mut draft = made(format, import.text, &around, &mut notes)?;
-    draft.finish();
-    if draft.services.is_empty() {
-        let said: Vec<Problem> = notes.problems();
-        let none = Problem::of_file(import.shown, "it describes no service that could be carried over");
-        return Err(Errors([none].into_iter().chain(said).collect()));
-    }
+    draft.finish(&mut notes);
     let name = import.path.file_name().unwrap_or_default().to_string_lossy();
-    let text = settled(&format!("Made from {name} by provost config import."), &mut draft, import.options, &mut notes)?;
+    let head = format!("Made from {name} by provost config import.");
+    let Some(text) = settled(&head, &mut draft, import.options, &mut notes) else {
+        let none = Problem::of_file(import.shown, "it describes no service that could be carried over");
+        return Err(Errors([none].into_iter().chain(notes.problems()).collect()));
+    };
     let services = draft.services.iter().map(|service| service.id.clone()).collect();
     Ok(Imported { format, services, notes: notes.problems(), text })
 }
@@ -178,14 +177,14 @@ fn tree(text: &str, around: &Around<'_>, notes: &mut Notes) -> Result<Field, Err
 }
 
 /// The text of a config that our own reader takes: what it refuses is left out of the draft, and
-/// reported where it came from.
-fn settled(head: &str, draft: &mut Draft, options: &LoadOptions, notes: &mut Notes) -> Result<String, Errors> {
+/// reported where it came from. `None` where no service is left.
+fn settled(head: &str, draft: &mut Draft, options: &LoadOptions, notes: &mut Notes) -> Option<String> {
     let path = Path::new("/provost.toml");
     // Each round leaves out at least one thing.
-    loop {
+    while !draft.services.is_empty() {
         let text = write::toml(head, draft);
         let errors = match super::parse(path, path, &text, options) {
-            Ok(_) => return Ok(text),
+            Ok(_) => return Some(text),
             Err(errors) => errors,
         };
         let mut changed = false;
@@ -193,7 +192,8 @@ fn settled(head: &str, draft: &mut Draft, options: &LoadOptions, notes: &mut Not
             changed |= drop_key(draft, &problem.key, &problem.message, notes);
         }
         if !changed {
-            return Err(errors);
+            // Nothing of the draft is to blame that could be named: it is not guessed at.
+            draft.services.clear();
         }
         draft.services.retain(|service| service.keys.contains_key("command") || service.keys.contains_key("script"));
         let left: Vec<String> = draft.services.iter().map(|service| service.id.clone()).collect();
@@ -203,10 +203,8 @@ fn settled(head: &str, draft: &mut Draft, options: &LoadOptions, notes: &mut Not
                 after.retain(|id| id.as_str().is_some_and(|id| left.iter().any(|left| left == id)));
             }
         }
-        if draft.services.is_empty() {
-            return Err(errors);
-        }
     }
+    None
 }
 
 /// Leaves out what a path leads to; whether there was anything.

@@ -56,6 +56,10 @@ pub(super) fn import(root: Field, around: &Around<'_>, notes: &mut Notes) -> Dra
             notes.say(&spot, "not carried over: it has no script");
             continue;
         };
+        if path == "serve" {
+            notes.lost(&script.spot, "it is pm2's own server of files; name a program that does this");
+            continue;
+        }
         let mut service = draft.service(&name, &spot, notes);
         command(&mut table, &mut service, &script, &path, notes);
         app(&mut table, &mut service, around, notes);
@@ -179,7 +183,7 @@ fn app(table: &mut Table, service: &mut Service, around: &Around<'_>, notes: &mu
     {
         match text.as_str() {
             "/dev/null" | "NULL" => notes.lost(&field.spot, super::draft::LOGS),
-            _ => service.log_path(&text, &field, notes),
+            _ => service.log_path(&text, &field, around, notes),
         }
     }
 }

@@ -311,8 +311,16 @@ fn common(
                     "not carried over: provost keeps the output itself (provost logs ID), and up shows it",
                 );
             }
-            _ => service.log_path(&text, &field, notes),
+            _ => service.log_path(&text, &field, around, notes),
         }
+    }
+    if let Some(field) = table.take("stdout_logfile_maxbytes") {
+        let size = field.text(notes).filter(|text| text.trim() != "0");
+        service.log("max_size", size.map(|text| json!(text.trim())), &field, notes);
+    }
+    if let Some(field) = table.take("stdout_logfile_backups") {
+        let number = field.whole(notes);
+        service.log("keep", number.map(|number| json!(number)), &field, notes);
     }
     // What is so anyway needs no word.
     if let Some(field) = table.take("process_name")

@@ -108,19 +108,14 @@ fn look(text: &str) -> Look {
             (Some('\''), '\'') | (Some('"'), '"') => quote = None,
             (Some('\''), _) => {}
             (Some(_), '$' | '`' | '!') => found = Look::One,
-            (_, '\\') => {
-                if characters.next() == Some('\n') {
-                    found = Look::One;
-                }
-            }
+            (_, '\\') if characters.next() == Some('\n') => found = Look::One,
+            (_, '\\') => {}
             (Some(_), _) => {}
             (None, '\'' | '"') => quote = Some(c),
-            (None, '|' | '&' | ';' | '\n' | '(' | ')' | '{' | '}') => {
-                // ${NAME} is no group.
-                if !(c == '{' && found == Look::One || c == '}') {
-                    return Look::Several;
-                }
-            }
+            // ${NAME} is no group.
+            (None, '}') => {}
+            (None, '{') if found == Look::One => {}
+            (None, '|' | '&' | ';' | '\n' | '(' | ')' | '{') => return Look::Several,
             (None, '$' | '`' | '*' | '?' | '[' | '~' | '#' | '<' | '>' | '!') => found = Look::One,
             _ => {}
         }

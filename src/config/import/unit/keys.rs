@@ -166,9 +166,9 @@ fn again(table: &mut Table, service: &mut Service, notes: &mut Notes) {
     }
     let delay = table.take("RestartSec");
     let longest = table.take("RestartMaxDelaySec");
-    table
-        .take("RestartSteps")
-        .map(|field| notes.say(&field.spot, "not carried over: each delay is twice the one before it"));
+    if let Some(field) = table.take("RestartSteps") {
+        notes.lost(&field.spot, "each delay is twice the one before it");
+    }
     if let Some(field) = delay
         && let Some(base) = span(&field, notes)
     {

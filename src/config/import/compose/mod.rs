@@ -1,26 +1,30 @@
 //! `process-compose.yaml`: `processes`.
 
+mod checks;
+mod context;
+
 use serde_json::{Value, json};
 
+use self::checks::checks;
+use self::context::{Context, environment, extended, variables};
+use super::Around;
 use super::draft::{Draft, Service, path, seconds};
 use super::input::{Field, Notes, Table};
-use super::{Around, words};
 use crate::config::tree::Data;
 
-const REASONS: [(&str, &str); 10] = [
+const REASONS: [(&str, &str); 9] = [
     ("is_daemon", "its command must stay in the foreground"),
     ("is_tty", "a service has no terminal"),
     ("is_elevated", "use --system for services of root"),
     ("is_foreground", "a service has no terminal"),
     ("is_interactive", "a service has no terminal"),
-    ("log_configuration", super::draft::LOGS),
     ("disable_ansi_colors", "output is kept as it is written"),
     ("launch_timeout_seconds", "it is for daemons, and a command must stay in the foreground"),
-    ("vars", "templates are not filled in"),
+    ("success_exit_codes", "only the exit code 0 is no failure"),
     ("schedule", "nothing is started by the clock; a systemd timer that runs provost start does that"),
 ];
 
-const OF_ITSELF: [(&str, &str); 14] = [
+const OF_ITSELF: [(&str, &str); 13] = [
     ("version", "it is the version of the other format"),
     ("log_location", super::draft::LOGS),
     ("log_level", "it is of process-compose itself"),
@@ -31,7 +35,6 @@ const OF_ITSELF: [(&str, &str); 14] = [
     ("ordered_shutdown", "services always stop in the reverse of their order"),
     ("disable_env_expansion", "it was heeded"),
     ("is_tui_disabled", "provost has none"),
-    ("vars", "templates are not filled in"),
     ("extends", "import the other file too"),
     ("env_cmds", "write the variables into env"),
     ("mcp_server", "provost is no server of that kind"),
@@ -41,7 +44,8 @@ pub(super) fn import(root: Field, around: &Around<'_>, notes: &mut Notes) -> Dra
     let mut draft = Draft::default();
     let Some(mut root) = root.table(notes) else { return draft };
     let expands = !root.take("disable_env_expansion").and_then(|field| field.flag(notes)).unwrap_or(false);
-    let mut context = Context { shell: vec!["sh".to_owned(), "-c".to_owned()], expands };
+    let vars = root.take("vars").map(|field| variables(field, notes)).unwrap_or_default();
+    let mut context = Context { shell: vec!["sh".to_owned(), "-c".to_owned()], expands, vars };
     if let Some(mut table) = root.take("shell").and_then(|field| field.table(notes)) {
         let program = table.take("shell_command").and_then(|field| field.text(notes));
         let argument = table.take("shell_argument").and_then(|field| field.text(notes));
@@ -53,12 +57,14 @@ pub(super) fn import(root: Field, around: &Around<'_>, notes: &mut Notes) -> Dra
         let env = pairs.into_iter().map(|(name, value, _)| (name, Value::String(value))).collect();
         draft.defaults.insert("env".to_owned(), Value::Object(env));
     }
-    let processes = root.take("processes").and_then(|field| field.table(notes));
-    let mut waits: Vec<(usize, Vec<(String, String, Field)>)> = Vec::new();
+    let processes = root.take("processes").map(extended).and_then(|field| field.table(notes));
+    let mut waits: Vec<(usize, Vec<Wait>)> = Vec::new();
     for (name, field) in processes.map(|mut table| table.rest()).unwrap_or_default() {
         let spot = field.spot.clone();
         let Some(mut table) = field.table(notes) else { continue };
         let mut service = draft.service(&name, &spot, notes);
+        let mut context = context.clone();
+        context.vars.extend(table.take("vars").map(|field| variables(field, notes)).unwrap_or_default());
         let after = table.take("depends_on").map(|field| conditions(field, notes)).unwrap_or_default();
         process(&mut table, &mut service, &context, around, notes);
         table.done(notes, &REASONS);
@@ -70,46 +76,11 @@ pub(super) fn import(root: Field, around: &Around<'_>, notes: &mut Notes) -> Dra
     draft
 }
 
-struct Context {
-    shell: Vec<String>,
-    /// `${NAME}` is replaced when the file is read.
-    expands: bool,
-}
-
-impl Context {
-    fn text(&self, text: &str) -> String {
-        if self.expands { words::variables(text, true, true) } else { words::literal(text) }
-    }
-
-    /// A command for the shell, which sees the same variables.
-    fn command(&self, text: &str) -> Vec<String> {
-        let text = if self.expands { text.replace("$$", "$") } else { text.to_owned() };
-        let shell: Vec<&str> = self.shell.iter().map(String::as_str).collect();
-        words::shell(&text, &shell)
-    }
-}
-
-/// A table, or a list of NAME=VALUE.
-fn environment(field: Field, context: &Context, notes: &mut Notes) -> Vec<(String, String, Field)> {
-    let mut all = Vec::new();
-    if let Data::Table(_) = field.data {
-        for (name, field) in field.table(notes).map(|mut table| table.rest()).unwrap_or_default() {
-            all.extend(field.text(notes).map(|text| (name, context.text(&text), field)));
-        }
-        return all;
-    }
-    for item in field.list() {
-        let Some(text) = item.text(notes) else { continue };
-        match words::pair(&text) {
-            Some((name, value)) => all.push((name.to_owned(), context.text(value), item)),
-            None => notes.say(&item.spot, "not carried over: it is no NAME=VALUE"),
-        }
-    }
-    all
-}
+/// What is waited for, the condition, and where that stands.
+type Wait = (String, String, Field);
 
 /// What a process waits for: a table of conditions, or a list of names.
-fn conditions(field: Field, notes: &mut Notes) -> Vec<(String, String, Field)> {
+fn conditions(field: Field, notes: &mut Notes) -> Vec<Wait> {
     if let Data::List(_) = field.data {
         let named = |item: Field, notes: &mut Notes| Some((item.text(notes)?, "process_started".to_owned(), item));
         return field.list().into_iter().filter_map(|item| named(item, notes)).collect();
@@ -130,7 +101,7 @@ fn conditions(field: Field, notes: &mut Notes) -> Vec<(String, String, Field)> {
     all
 }
 
-fn ordered(draft: &mut Draft, waits: Vec<(usize, Vec<(String, String, Field)>)>, notes: &mut Notes) {
+fn ordered(draft: &mut Draft, waits: Vec<(usize, Vec<Wait>)>, notes: &mut Notes) {
     for (at, after) in waits {
         for (name, condition, field) in after {
             let ids = draft.after(&name, &field.spot, notes);
@@ -166,20 +137,16 @@ fn process(table: &mut Table, service: &mut Service, context: &Context, around: 
     match (command, entrypoint) {
         (Some(field), entry) => {
             if let Some(text) = field.text(notes).filter(|text| !text.trim().is_empty()) {
-                service.command(context.command(&text), &field);
+                let words = context.command(&text, &field.spot, notes);
+                service.command(words, &field);
             }
             if let Some(entry) = entry {
                 notes.say(&entry.spot, "not carried over: it has a command, too");
             }
         }
         (None, Some(field)) => {
-            let words = field
-                .clone()
-                .list()
-                .iter()
-                .filter_map(|word| word.text(notes))
-                .map(|word| context.text(&word))
-                .collect();
+            let words: Vec<String> = field.clone().list().iter().filter_map(|word| word.text(notes)).collect();
+            let words = words.iter().map(|word| context.text(word, &field.spot, notes)).collect();
             service.command(words, &field);
         }
         (None, None) => {}
@@ -187,7 +154,7 @@ fn process(table: &mut Table, service: &mut Service, context: &Context, around: 
     if let Some(field) = table.take("working_dir")
         && let Some(text) = field.text(notes).filter(|text| !text.is_empty())
     {
-        service.set("cwd", path(&context.text(&text), around.folder, around.beside), &field);
+        service.set("cwd", path(&context.text(&text, &field.spot, notes), around.folder, around.beside), &field);
     }
     if let Some(field) = table.take("environment") {
         for (name, value, field) in environment(field, context, notes) {
@@ -197,10 +164,11 @@ fn process(table: &mut Table, service: &mut Service, context: &Context, around: 
     if let Some(field) = table.take("env_file")
         && let Some(text) = field.text(notes)
     {
-        service.set("env_file", path(&context.text(&text), around.folder, around.beside), &field);
+        service.set("env_file", path(&context.text(&text, &field.spot, notes), around.folder, around.beside), &field);
     }
     // Which is read without being named.
-    if !service.keys.contains_key("env_file") && !around.files.glob(&around.folder.join(".env")).is_empty() {
+    let dotenv = table.take("is_dotenv_disabled").and_then(|field| field.flag(notes)) != Some(true);
+    if dotenv && !service.keys.contains_key("env_file") && !around.files.glob(&around.folder.join(".env")).is_empty() {
         service.put("env_file", path(".env", around.folder, around.beside));
     }
     if let Some(field) = table.take("description")
@@ -208,10 +176,10 @@ fn process(table: &mut Table, service: &mut Service, context: &Context, around: 
     {
         service.set("name", text, &field);
     }
-    if let Some(field) = table.take("namespace")
-        && let Some(text) = field.text(notes)
-    {
-        service.set("meta.namespace", text, &field);
+    if let Some(field) = table.take("namespace") {
+        // Of one, or of several.
+        let all: Vec<String> = field.clone().list().iter().filter_map(|name| name.text(notes)).collect();
+        service.set("meta.namespace", all.join(", "), &field);
     }
     if let Some(field) = table.take("disabled")
         && field.flag(notes) == Some(true)
@@ -226,7 +194,15 @@ fn process(table: &mut Table, service: &mut Service, context: &Context, around: 
     if let Some(field) = table.take("log_location")
         && let Some(text) = field.text(notes)
     {
-        service.log_path(&context.text(&text), &field, notes);
+        let text = context.text(&text, &field.spot, notes);
+        service.log_path(&text, &field, around, notes);
+    }
+    if let Some(mut log) = table.take("log_configuration").and_then(|field| field.table(notes)) {
+        if let Some(mut rotation) = log.take("rotation").and_then(|field| field.table(notes)) {
+            rotated(&mut rotation, service, notes);
+            rotation.done(notes, &[]);
+        }
+        log.done(notes, &[("*", super::draft::LOGS)]);
     }
     if let Some(field) = table.take("availability") {
         availability(field, service, notes);
@@ -235,6 +211,23 @@ fn process(table: &mut Table, service: &mut Service, context: &Context, around: 
     }
     checks(table, service, context, notes);
     shutdown(table, service, notes);
+}
+
+fn rotated(table: &mut Table, service: &mut Service, notes: &mut Notes) {
+    for (key, ours) in [("max_size_mb", "max_size"), ("max_age_days", "keep_for"), ("max_backups", "keep")] {
+        let Some(field) = table.take(key) else { continue };
+        let number = field.whole(notes).filter(|number| *number > 0);
+        let value = number.map(|number| match ours {
+            "max_size" => json!(format!("{number}M")),
+            "keep_for" => json!(format!("{number}days")),
+            _ => json!(number),
+        });
+        service.log(ours, value, &field, notes);
+    }
+    if let Some(field) = table.take("compress") {
+        let flag = field.flag(notes);
+        service.log("compress", flag.map(|yes| json!(if yes { "gzip" } else { "none" })), &field, notes);
+    }
 }
 
 fn availability(field: Field, service: &mut Service, notes: &mut Notes) {
@@ -278,112 +271,6 @@ fn availability(field: Field, service: &mut Service, notes: &mut Notes) {
         }
     }
     table.done(notes, &[("max_restarts", "it is never started again")]);
-}
-
-fn checks(table: &mut Table, service: &mut Service, context: &Context, notes: &mut Notes) {
-    let line = table.take("ready_log_line");
-    if let Some(mut probe) = table.take("readiness_probe").and_then(|field| field.table(notes)) {
-        let spot = probe.spot.clone();
-        match check(&mut probe, context, notes) {
-            Some((kind, value, field)) => {
-                service.set(&format!("ready.{kind}"), value, &field);
-                if let Some(period) = probe.take("period_seconds")
-                    && let Some(number) = period.number(notes).filter(|n| *n > 0.0)
-                {
-                    service.set("ready.interval", seconds(number), &period);
-                }
-            }
-            None => notes.say(&spot, "not carried over: it has no check"),
-        }
-        for key in ["timeout_seconds", "success_threshold", "failure_threshold", "initial_delay_seconds"] {
-            if let Some(field) = probe.take(key) {
-                notes.say(
-                    &field.spot,
-                    "not carried over: it is asked every interval until it is ready, for ready.timeout at most",
-                );
-            }
-        }
-        probe.done(notes, &[]);
-        if let Some(line) = line {
-            notes.say(&line.spot, "not carried over: it has a readiness_probe");
-        }
-    } else if let Some(field) = line
-        && let Some(text) = field.text(notes)
-    {
-        service.set("ready.log", words::literal(&quoted(&text)), &field);
-    }
-    if let Some(mut probe) = table.take("liveness_probe").and_then(|field| field.table(notes)) {
-        let spot = probe.spot.clone();
-        match check(&mut probe, context, notes) {
-            Some((kind, value, field)) => service.set(&format!("health.{kind}"), value, &field),
-            None => notes.say(&spot, "not carried over: it has no check"),
-        }
-        let spans = [
-            ("period_seconds", "health.interval"),
-            ("timeout_seconds", "health.timeout"),
-            ("initial_delay_seconds", "health.start_period"),
-        ];
-        for (key, ours) in spans {
-            if let Some(field) = probe.take(key)
-                && let Some(number) = field.number(notes).filter(|n| *n > 0.0)
-            {
-                service.set(ours, seconds(number), &field);
-            }
-        }
-        if let Some(field) = probe.take("failure_threshold")
-            && let Some(number) = field.whole(notes).filter(|n| *n > 0)
-        {
-            service.set("health.failures", number, &field);
-        }
-        if let Some(field) = probe.take("success_threshold")
-            && field.whole(notes) != Some(1)
-        {
-            notes.say(&field.spot, "not carried over: one success is enough");
-        }
-        probe.done(notes, &[]);
-    }
-}
-
-/// A regular expression that matches this text.
-fn quoted(text: &str) -> String {
-    let special = |c: char| "\\.+*?()|[]{}^$#&-~".contains(c);
-    text.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect()
-}
-
-/// What is asked: the key of our table, its value, and where it came from.
-fn check(probe: &mut Table, context: &Context, notes: &mut Notes) -> Option<(&'static str, Value, Field)> {
-    if let Some(field) = probe.take("http_get") {
-        let own = field.clone();
-        let mut table = field.table(notes)?;
-        let take =
-            |table: &mut Table, key: &str, notes: &mut Notes| table.take(key).and_then(|field| field.text(notes));
-        let host =
-            take(&mut table, "host", notes).filter(|host| !host.is_empty()).unwrap_or_else(|| "127.0.0.1".to_owned());
-        let scheme =
-            take(&mut table, "scheme", notes).filter(|text| !text.is_empty()).unwrap_or_else(|| "http".to_owned());
-        let path = take(&mut table, "path", notes).unwrap_or_else(|| "/".to_owned());
-        let port = table.take("port").and_then(|field| field.text(notes));
-        table.done(notes, &[("headers", "a check sends none"), ("status_code", "200 to 399 is good")]);
-        let host = context.text(&host);
-        let port = port.map(|port| format!(":{}", context.text(&port))).unwrap_or_default();
-        if scheme.eq_ignore_ascii_case("https") {
-            notes.say(&own.spot, "not carried over as it is: checks speak no TLS; whether the port is open is asked");
-            let port = if port.is_empty() { ":443" } else { &port };
-            return Some(("tcp", json!(format!("{host}{port}")), own));
-        }
-        let slash = if path.starts_with('/') { "" } else { "/" };
-        return Some(("http", json!(format!("http://{host}{port}{slash}{}", context.text(&path))), own));
-    }
-    let field = probe.take("exec")?;
-    let mut table = field.table(notes)?;
-    let command = table.take("command");
-    if let Some(field) = table.take("working_dir") {
-        notes.say(&field.spot, "not carried over: a check runs in the folder of its service");
-    }
-    table.done(notes, &[]);
-    let field = command?;
-    let text = field.text(notes)?;
-    Some(("exec", json!(context.command(&text)), field))
 }
 
 fn shutdown(table: &mut Table, service: &mut Service, notes: &mut Notes) {
