@@ -15,7 +15,10 @@ use super::stream::answer;
 use crate::model::service::{Health, ServiceReport, ServiceState};
 use crate::tokens::Scope;
 
-const CONTENT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// The older format, which all tools read.
+const PLAIN: &str = "text/plain; version=0.0.4; charset=utf-8";
+/// The one that Prometheus asks for.
+const OPEN: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 pub(super) static ENDPOINTS: &[Endpoint] = &[Endpoint {
     method: Method::GET,
@@ -25,7 +28,7 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[Endpoint {
     about: "What services do and use, for Prometheus.",
     params: &[],
     body: None,
-    gives: Gives::Text(&[CONTENT], "the OpenMetrics text format"),
+    gives: Gives::Text(&[PLAIN, OPEN], "the text format of Prometheus, or of OpenMetrics for who accepts that"),
     fails: &[],
     handler: |call| Box::pin(metrics(call)),
 }];
@@ -44,7 +47,27 @@ async fn metrics(call: Call) -> Answered {
     let logs = reports.iter().map(|report| kept(&crate::logs::folder(&call.front.places, &report.id))).collect();
     let text = text(Services { reports, logs, now: crate::clock::now() });
     let text = text.map_err(|error| Problem::new(axum::http::StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
-    Ok(answer(text, CONTENT))
+    Ok(match call.accepts("application/openmetrics-text") {
+        true => answer(text, OPEN),
+        false => answer(plain(&text), PLAIN),
+    })
+}
+
+/// In the older format a counter is described under the name of its sample, and there are no units
+/// and no end.
+fn plain(text: &str) -> String {
+    let counters: Vec<&str> =
+        text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter")).collect();
+    let mut out = String::new();
+    for line in text.lines().filter(|line| *line != "# EOF" && !line.starts_with("# UNIT ")) {
+        let name = line.split(' ').nth(2).filter(|name| line.starts_with("# ") && counters.contains(name));
+        match name {
+            Some(name) => out.push_str(&line.replacen(name, &format!("{name}_total"), 1)),
+            None => out.push_str(line),
+        }
+        out.push('\n');
+    }
+    out
 }
 
 fn text(services: Services) -> Result<String, std::fmt::Error> {
@@ -191,6 +214,13 @@ mod tests {
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");
         }
+        let plain = plain(&text);
+        assert!(
+            plain.contains("# TYPE provost_service_restarts_total counter\n# ")
+                || plain.contains("# TYPE provost_service_restarts_total counter\nprovost"),
+            "{plain}"
+        );
+        assert!(plain.contains("# HELP provost_service_restarts_total ") && !plain.contains("# EOF"), "{plain}");
         assert!(!text.contains("service_cpu_ratios{"), "what is not known is not told: {text}");
     }
 }

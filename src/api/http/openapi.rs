@@ -1,13 +1,17 @@
 //! `/api/v1/openapi.json`: the API as an OpenAPI 3.1 document, made from the table of endpoints and from
 //! the types that are read and written.
 
+use std::sync::OnceLock;
+
+use axum::body::Bytes;
 use axum::http::Method;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-use super::call::json;
+use super::call::Answered;
 use super::endpoint::{Endpoint, Gives, all, of};
 use super::problem::Problem;
+use super::stream::answer;
 use crate::tokens::Scope;
 
 pub(super) static ENDPOINTS: &[Endpoint] = &[Endpoint {
@@ -20,8 +24,15 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[Endpoint {
     body: None,
     gives: Gives::Json(200, |_| schemars::json_schema!({"type": "object"})),
     fails: &[],
-    handler: |call| Box::pin(async move { json(&document(call.front.is_system())) }),
+    handler: |call| Box::pin(async move { told(call.front.is_system()) }),
 }];
+
+/// The document, made for the first who asks.
+fn told(system: bool) -> Answered {
+    static DOCUMENT: OnceLock<Bytes> = OnceLock::new();
+    let document = DOCUMENT.get_or_init(|| Bytes::from(document(system).to_string()));
+    Ok(answer(document.clone(), "application/json"))
+}
 
 /// What any endpoint may answer.
 const ALWAYS: [(u16, &str); 8] = [

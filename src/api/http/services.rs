@@ -256,6 +256,14 @@ async fn create(call: Call) -> Answered {
     Ok(response)
 }
 
+/// The key, and what is wrong with it.
+fn said(problem: &crate::config::Problem) -> String {
+    match problem.key.splitn(3, '.').nth(2) {
+        Some(key) => format!("{key}: {}", problem.message),
+        None => problem.message.clone(),
+    }
+}
+
 /// A service as a config would describe it, checked as a config is.
 fn specified(mut keys: Map<String, Value>) -> Result<ServiceSpec, Problem> {
     let wrong = |why: &str| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, why);
@@ -276,7 +284,7 @@ fn specified(mut keys: Map<String, Value>) -> Result<ServiceSpec, Problem> {
     let place = Path::new("/body.json");
     let project = parse(place, place, &config, &LoadOptions::default());
     let project = project.map_err(|errors| {
-        let lines: Vec<String> = errors.0.iter().map(|problem| problem.message.clone()).collect();
+        let lines: Vec<String> = errors.0.iter().map(said).collect();
         // Its form may be right: no schema tells all that a description must be.
         Problem::new(StatusCode::CONFLICT, lines.join("\n"))
     })?;

@@ -124,7 +124,7 @@ fn rubbish(site: &Site<'_>) -> Result<()> {
         site.raw(&[head.as_bytes(), body].concat())
     };
     let long = format!("{{\"id\": \"{}\"}}", "x".repeat(2 << 20));
-    let deep = format!("{}{}", "[".repeat(20_000), "]".repeat(20_000));
+    let deep = format!("{{\"id\": {}{}}}", "[".repeat(20_000), "]".repeat(20_000));
     for (content, body, status) in [
         ("text/plain", b"{}".as_slice(), 415),
         ("application/x-www-form-urlencoded", b"id=x", 415),
