@@ -28,6 +28,6 @@ impl JsonSchema for Signal {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "enum": Signal::words(), "description": "the name of a signal, or its number"})
+        json_schema!({"type": "string", "pattern": Signal::pattern(), "description": "the name of a signal, or its number"})
     }
 }

@@ -48,12 +48,13 @@ impl Signal {
 }
 
 impl Signal {
-    /// All names, with SIG and without, and all numbers.
-    pub(crate) fn words() -> Vec<String> {
+    /// All names, with SIG and without, and all numbers, as a regular expression.
+    pub(crate) fn pattern() -> String {
         let all: Vec<Self> = (1..=RTMAX).filter_map(Self::from_number).collect();
-        let full = all.iter().map(ToString::to_string);
-        let short = full.clone().filter_map(|name| name.strip_prefix("SIG").map(str::to_owned));
-        full.chain(short).chain(all.iter().map(|signal| signal.0.to_string())).collect()
+        let names: Vec<String> =
+            all.iter().map(|signal| signal.to_string().trim_start_matches("SIG").replace('+', "\\+")).collect();
+        let numbers: Vec<String> = all.iter().map(|signal| signal.0.to_string()).collect();
+        format!("^((SIG)?({})|{})$", names.join("|"), numbers.join("|"))
     }
 }
 

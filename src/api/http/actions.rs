@@ -54,8 +54,8 @@ struct Wanted {
     /// Of kill: main without it.
     whom: Option<Whom>,
     /// For how many seconds to wait; 60 without it.
-    #[schemars(range(min = 1, max = 3600))]
-    timeout: Option<u64>,
+    #[schemars(with = "Option<u64>", range(min = 1, max = 3600))]
+    timeout: Option<f64>,
 }
 
 /// What became of it, for one owner.
@@ -75,7 +75,9 @@ struct Acted {
 
 async fn act(call: Call) -> Answered {
     let wanted: Wanted = call.json()?;
-    if wanted.target.len() > TARGET || wanted.timeout.is_some_and(|secs| !(1..=3600).contains(&secs)) {
+    if wanted.target.len() > TARGET
+        || wanted.timeout.is_some_and(|secs| !(1.0..=3600.0).contains(&secs) || secs.fract() != 0.0)
+    {
         let why = format!("a target has at most {TARGET} bytes, and a timeout 1 to 3600 seconds");
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, why));
     }
@@ -92,7 +94,7 @@ async fn act(call: Call) -> Answered {
 }
 
 async fn carry_out(client: &Client, target: &Target, request: &Request, wanted: &Wanted) -> Result<Vec<Acted>, Error> {
-    let limit = Duration::from_secs(wanted.timeout.unwrap_or(60));
+    let limit = Duration::from_secs_f64(wanted.timeout.unwrap_or(60.0));
     let mut acted = Vec::new();
     for (target, plan) in client.plan(target, request, wanted.all).await? {
         let done = match wanted.dry_run {

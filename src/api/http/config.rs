@@ -182,7 +182,10 @@ async fn blocking<T: Send + 'static>(
 fn of_edit(error: EditError) -> Problem {
     match error {
         EditError::Conflict { .. } => Problem::new(StatusCode::PRECONDITION_FAILED, error.to_string()),
-        EditError::Busy(_) => Problem::new(StatusCode::CONFLICT, error.to_string()),
+        // No schema tells all that a config must be: the patch itself may be as it should.
+        EditError::Busy(_) | EditError::Invalid(_) | EditError::Refused(_) => {
+            Problem::new(StatusCode::CONFLICT, error.to_string())
+        }
         other => crate::Error::from(other).into(),
     }
 }

@@ -75,7 +75,7 @@ impl Kind {
             Self::Flag => json!({"type": "boolean"}),
             Self::Whole(least, most) => json!({"type": "integer", "minimum": least, "maximum": most}),
             Self::Choice(words) => json!({"type": "string", "enum": words}),
-            Self::Signal => json!({"type": "string", "enum": Signal::words()}),
+            Self::Signal => json!({"type": "string", "pattern": Signal::pattern()}),
             Self::Text(most) => {
                 json!({"type": "string", "minLength": 1, "maxLength": most, "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]+$"})
             }

@@ -55,7 +55,7 @@ fn services(site: &Site<'_>) -> Result<()> {
     expect!(one("b")?["state"] == "stopped", "what comes after it stops before it");
     expect!(post("c/stop")?.status == 404, "there is none");
     let near = post("aa/stop")?.json()?;
-    expect!(near["nearest"] == json!(["a"]), "{near}");
+    expect!(near["nearest"][0] == "a", "{near}");
     // Made, and removed again.
     let body = json!({"id": "c", "cwd": site.home, "command": ["sleep", "1000"], "env": {"K": "v"}});
     let made = site.ask(&token, "POST", "/api/v1/services", Some(&body))?;

@@ -29,7 +29,7 @@ fn config(site: &Site<'_>) -> Result<()> {
     expect!(changed.good()?["config"]["meta"] == json!({"tier": 1}), "{changed:?}");
     let late = patch(json!({"meta": {"tier": 2}}), &etag)?;
     expect!(late.status == 412, "somebody was faster: {late:?}");
-    expect!(patch(json!({"comand": 1}), "")?.status == 422, "it would be invalid");
+    expect!(patch(json!({"comand": 1}), "")?.status == 409, "it would be invalid");
     let file = site.rig.read(&format!("{}/.config/provost/provost.toml", site.home))?;
     expect!(file.contains("# kept") && file.contains("# this too") && !file.contains("comand"), "{file}");
     let shown = |id: &str| site.get(&token, &format!("/api/v1/services/{id}")).and_then(|answer| answer.good());
