@@ -111,7 +111,9 @@ impl Supervisor {
                 let name = spec.pid_file.take().unwrap_or_else(|| format!("{}.pid", spec.id).into());
                 spec.pid_file = Some(dir.join(name));
             }
-            if let Some(theirs) = self.project_of(&spec.id).filter(|theirs| *theirs != found.path) {
+            // A file that is gone was moved, and its services with it.
+            let other = |theirs: &PathBuf| *theirs != found.path && theirs.try_exists().unwrap_or(true);
+            if let Some(theirs) = self.project_of(&spec.id).filter(other) {
                 let (id, own) = (&spec.id, found.path.display());
                 return Err(Refusal::Config(format!("{id} is in {own} and in {}: rename one", theirs.display())));
             }

@@ -46,6 +46,8 @@ fn a_file_is_a_project() {
         let other = files.write("two.toml", "[service.a]\ncommand = 'sh'");
         let refused = rig.load(&other).await.unwrap_err().to_string();
         assert!(refused.contains("one.toml") && refused.contains("two.toml"), "{refused}");
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(rig.load(&other).await.unwrap(), [id("a")], "it was moved");
         let wrong = files.write("three.toml", "[service.x]\ncommand = ''");
         assert!(matches!(rig.load(&wrong).await, Err(Refusal::Config(_))));
     });
