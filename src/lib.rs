@@ -19,6 +19,7 @@
 //! * [`mod@ensure`], [`wait`]: probing until something is so, and starting what is missing.
 //! * [`config`]: the config file, checked; what a start is made of.
 //! * `services`: the services of a caller as the verbs see them, with a daemon and without.
+//! * [`gpus`](fn@gpus): GPUs, and who holds them.
 //! * [`registry`]: the durable record of what provost started.
 //! * `supervise`, `backend`: services that provost starts itself.
 //! * `daemon`, `api`, `control`: who hosts them, how it is spoken to, and who speaks.
@@ -57,6 +58,7 @@ mod disk;
 mod doctor;
 pub mod ensure;
 mod error;
+mod gpus;
 pub(crate) mod health;
 pub(crate) mod helper;
 mod install;
@@ -78,7 +80,8 @@ pub mod wait;
 
 pub use client::Client;
 pub use error::Error;
-pub use supervisor::{Events, Supervisor};
+pub use gpus::gpus;
+pub use supervisor::{Builder, Described as ServiceSpec, Events, Supervisor};
 
 use act::Done;
 use model::{Action, Availability, InspectReport, Request, Signal, Target};

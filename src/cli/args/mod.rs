@@ -11,7 +11,7 @@ pub(super) use any_process::{Change, Changing, Ensure, Inspect, Kill, Probe, Sto
 pub(super) use daemon::{AskDaemon, BackendFlag, Daemon, ServicesFlag};
 pub(super) use install::{Install, Uninstall};
 pub(super) use orphans::Orphans;
-pub(super) use program::{Completions, Config, Man};
+pub(super) use program::{Completions, Config, Gpus, Import, Man};
 pub(super) use services::{Down, Events, Ids, List, Logs, Run, Status, Up};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -147,7 +147,9 @@ pub enum Verb {
     Registry,
     /// What services left behind and nobody tracks: list it, or end it
     Orphans(Orphans),
-    /// Check and show the config file
+    /// Each GPU's memory, and who holds it
+    Gpus(Gpus),
+    /// Check, show and import config files
     #[command(subcommand)]
     Config(Config),
     /// Run the daemon that supervises services, or ask something of it

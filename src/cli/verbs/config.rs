@@ -15,6 +15,8 @@ use crate::text::escape;
 pub(in crate::cli) fn run(ctx: &Context<'_>, args: &Config, global: &Global) -> ExitCode {
     let file = match args {
         Config::Check(args) | Config::Show(args) => args.file.as_deref().or(args.config.as_deref()),
+        // It has a verb of its own.
+        Config::Import(_) => return Exit::Done.into(),
         Config::Schema => {
             ctx.say.json(&config::schema());
             return Exit::Done.into();

@@ -4,6 +4,7 @@ mod adhoc;
 mod disk;
 mod foreground;
 mod health;
+mod imports;
 mod life;
 mod logs;
 mod project;
@@ -37,6 +38,7 @@ pub fn register(trials: &mut Trials) {
         disk::BODIES,
         life::BODIES,
         health::BODIES,
+        imports::BODIES,
     ]
     .concat();
     for (number, (name, body)) in bodies.into_iter().enumerate() {
