@@ -129,6 +129,7 @@ async fn run(cli: Cli) -> ExitCode {
         Some(Verb::Orphans(args)) => verbs::orphans::run(&context, &args).await,
         Some(Verb::Config(args::Config::Import(args))) => verbs::import::run(&context, &args, &cli.global),
         Some(Verb::Config(args)) => verbs::config::run(&context, &args, &cli.global),
+        Some(Verb::Token(verb)) => verbs::token::run(&context, &verb),
         Some(Verb::Gpus(args)) => verbs::gpus::run(&context, &args).await,
         Some(Verb::Doctor) => verbs::doctor::run(&context, instance).await,
         Some(Verb::Daemon(_) | Verb::Install(_) | Verb::Uninstall(_)) => ExitCode::SUCCESS,
