@@ -8,7 +8,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::layout::named;
+use super::layout::{named, write_new};
 use crate::model::ServiceId;
 use crate::model::service::LogSpec;
 use crate::paths::{Places, make_own};
@@ -55,7 +55,7 @@ fn write(places: &Places, id: &ServiceId, wanted: &LogSpec) -> io::Result<()> {
     let new = path.with_extension("new");
     let text = serde_json::to_vec(wanted)?;
     make_own(&places.logs.join(id.as_str()), places.uid)?;
-    let written = fs::write(&new, text).and_then(|()| fs::rename(&new, &path));
+    let written = write_new(&new, &text).and_then(|()| fs::rename(&new, &path));
     written.map_err(|error| crate::disk::explained(named(path.display(), &error), &path))
 }
 

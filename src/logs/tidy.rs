@@ -89,11 +89,13 @@ impl Shared {
         let go_on = || !self.over.load(Ordering::Relaxed);
         while let Some(id) = self.next().filter(|_| go_on()) {
             let settings = settings::load(places, &id);
-            let dir = settings.path.clone().unwrap_or_else(|| places.logs.join(id.as_str()));
-            match tidy(&dir, &settings, clock::now(), &go_on) {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => return,
-                Err(error) => tracing::warn!("older output of {id} stays as it is: {error}"),
+            // Also where it was before the user wanted it elsewhere.
+            for dir in [places.logs.join(id.as_str())].iter().chain(&settings.path) {
+                match tidy(dir, &settings, &go_on) {
+                    Ok(()) => {}
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => return,
+                    Err(error) => tracing::warn!("older output of {id} stays as it is: {error}"),
+                }
             }
         }
     }
@@ -106,6 +108,12 @@ impl Shared {
     }
 }
 
+fn suffixed(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
 /// A segment that is whole.
 #[derive(Debug)]
 struct Old {
@@ -114,21 +122,22 @@ struct Old {
     changed: SystemTime,
 }
 
-/// Removes what is not to be kept, compresses the rest, and removes again what is too much then.
-pub(super) fn tidy(dir: &Path, settings: &LogSpec, now: SystemTime, go_on: &dyn Fn() -> bool) -> io::Result<()> {
-    let mut old = look(dir)?;
-    for number in surplus(&old, settings, now) {
-        remove(dir, number)?;
-        old.retain(|one| one.number != number);
-    }
-    if settings.compress == Compression::Gzip {
-        for one in &old {
-            for end in ENDS {
-                compress(&path(dir, one.number, end), &path(dir, one.number, &format!("{end}.gz")), go_on)?;
-            }
+/// Removes what is not to be kept, and compresses the rest, one file after the other: before each it is
+/// looked again what has become too much meanwhile.
+fn tidy(dir: &Path, settings: &LogSpec, go_on: &dyn Fn() -> bool) -> io::Result<()> {
+    loop {
+        let mut old = look(dir)?;
+        for number in surplus(&old, settings, clock::now()) {
+            remove(dir, number)?;
+            old.retain(|one| one.number != number);
         }
+        let plain = old.iter().flat_map(|one| ENDS.map(|end| (one.number, end)));
+        let next = plain
+            .map(|(number, end)| path(dir, number, end))
+            .find(|plain| fs::symlink_metadata(plain).is_ok_and(|found| found.is_file() && found.len() > 0));
+        let Some(plain) = next.filter(|_| settings.compress == Compression::Gzip) else { return Ok(()) };
+        compress(&plain, go_on)?;
     }
-    Ok(())
 }
 
 /// The segments before the one that is written.
@@ -181,21 +190,16 @@ fn remove(dir: &Path, number: u64) -> io::Result<()> {
     Ok(())
 }
 
-fn compress(plain: &Path, packed: &Path, go_on: &dyn Fn() -> bool) -> io::Result<()> {
-    let found = match fs::symlink_metadata(plain) {
-        Ok(found) if found.is_file() && found.len() > 0 => found,
-        // Compressed already, or nothing to win.
-        Ok(_) => return Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(named(plain.display(), &error)),
-    };
+fn compress(plain: &Path, go_on: &dyn Fn() -> bool) -> io::Result<()> {
+    let packed = suffixed(plain, ".gz");
     if packed.exists() {
         // It was about to be removed.
-        return fs::remove_file(plain);
+        return fs::remove_file(plain).map_err(|error| named(plain.display(), &error));
     }
-    let new: PathBuf = packed.with_extension("gz.new");
+    let new = suffixed(&packed, ".new");
     let done = (|| {
         let flags = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+        let changed = fs::symlink_metadata(plain)?.modified()?;
         let mut from = File::options().read(true).custom_flags(flags).open(plain)?;
         let to = File::options().write(true).create_new(true).mode(0o600).open(&new)?;
         let mut to = BufWriter::new(to);
@@ -203,9 +207,9 @@ fn compress(plain: &Path, packed: &Path, go_on: &dyn Fn() -> bool) -> io::Result
         to.flush()?;
         let to = to.into_inner().map_err(io::IntoInnerError::into_error)?;
         // Its age is that of what is in it.
-        to.set_modified(found.modified()?)?;
+        to.set_modified(changed)?;
         to.sync_all()?;
-        fs::rename(&new, packed)?;
+        fs::rename(&new, &packed)?;
         fs::remove_file(plain)
     })();
     done.map_err(|error: io::Error| {

@@ -132,6 +132,11 @@ fn check(spec: &ServiceSpec, notes: &mut Notes<'_>) {
     if spec.pid_file.as_deref().is_some_and(leaves) {
         notes.wrong(id, "pid_file", "it leaves the folder of pid files: write an absolute path");
     }
+    if spec.log.keep_size < spec.log.max_size {
+        let key = if notes.wrote(id, "log.keep_size") { "log.keep_size" } else { "log.max_size" };
+        let (keep, max) = (spec.log.keep_size, spec.log.max_size);
+        notes.warn(id, key, format!("keep_size, {keep}, is less than max_size, {max}: no older file can be kept"));
+    }
     for key in CORE.iter().filter(|key| spec.meta.contains_key(**key)) {
         notes.warn(id, &format!("meta.{key}"), "the registry shows its own value under this name, not this one");
     }

@@ -173,7 +173,7 @@ impl Sink {
         if self.is_due() {
             return self.turn_over(side, fifo);
         }
-        self.move_up_to(side, fifo, TURN)
+        self.move_up_to(side, fifo, self.room().min(TURN))
     }
 
     /// Moves so many bytes of what is in the pipe.

@@ -93,6 +93,13 @@ impl Sink {
         size >= due.max_size || due.begin.is_some_and(old)
     }
 
+    /// How much fits into the present files until the next ones are due.
+    pub(super) fn room(&self) -> usize {
+        let room = self.turnover.max_size.saturating_sub(self.size().unwrap_or(0));
+        // No next ones could be made: these go on.
+        if room == 0 { usize::MAX } else { usize::try_from(room).unwrap_or(usize::MAX) }
+    }
+
     /// Of both streams in the present files.
     fn size(&self) -> Option<u64> {
         let base = self.files.as_ref()?.base;

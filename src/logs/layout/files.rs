@@ -1,7 +1,7 @@
 //! The files of one segment.
 
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::SystemTime;
@@ -67,7 +67,7 @@ impl Files {
                     let earlier = all.iter().rev().find(|earlier| **earlier < number).copied();
                     let earlier = earlier.map(|earlier| Self::open(dir, earlier)).transpose()?.flatten();
                     let base = earlier.map(|files| files.ends()).transpose()?.unwrap_or_default();
-                    fs::write(path(dir, number, "index"), first_bytes(base))?;
+                    write_new(&path(dir, number, "index"), &first_bytes(base))?;
                     base
                 }
                 Header::Later => {
@@ -94,7 +94,7 @@ impl Files {
                 drop(writable(dir, number, side.name())?);
             }
             let (new, index) = (path(dir, number, "index.new"), path(dir, number, "index"));
-            fs::write(&new, first_bytes(base)).map_err(|error| named(new.display(), &error))?;
+            write_new(&new, &first_bytes(base)).map_err(|error| named(new.display(), &error))?;
             fs::rename(&new, &index).map_err(|error| named(index.display(), &error))?;
             Self::writing(dir, number, base)
         })();
@@ -200,6 +200,14 @@ fn writable(dir: &Path, number: u64, end: &str) -> io::Result<File> {
     options.custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed());
     let path = path(dir, number, end);
     options.open(&path).map_err(|error| named(path.display(), &error))
+}
+
+/// A file for its owner alone, with nothing else in it.
+pub(in crate::logs) fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    options.custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed());
+    options.open(path)?.write_all(bytes)
 }
 
 fn first_bytes(base: [u64; 2]) -> Vec<u8> {

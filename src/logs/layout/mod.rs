@@ -28,7 +28,7 @@ use std::io;
 use std::time::{Duration, SystemTime};
 
 pub(super) use entries::Entries;
-pub(super) use files::Files;
+pub(super) use files::{Files, write_new};
 pub(super) use names::{begun, numbers, path};
 
 use super::Stream;

@@ -130,10 +130,10 @@ impl Source {
     }
 
     pub(super) fn at(&mut self, place: Place) -> io::Result<At> {
-        if let Some(segment) = self.segment(place.segment)? {
-            if place.entry < segment.len() {
-                return segment.get(place.entry).map(At::Entry);
-            }
+        if let Some(segment) = self.segment(place.segment)?
+            && place.entry < segment.len()
+        {
+            return segment.get(place.entry).map(At::Entry);
         }
         let next = self.after(place.segment)?;
         // Whatever is in this one was there before the next began.

@@ -41,7 +41,7 @@ fn held() -> Result<(), Failed> {
     expect!(json.status.success() && gpu["uuid"] == "GPU-0000" && gpu["memory_total"] == 24u64 << 30, "{document}");
     expect!(gpu["memory_used"] == 6u64 << 30 && gpu["memory_free"] == 18u64 << 30, "{document}");
     let found = &gpu["holders"][0];
-    expect!(found["pid"].to_string() == pid && found["memory"] == 5u64 << 30, "{document}");
+    expect!(found["pid"] == holder.id() && found["memory"] == 5u64 << 30, "{document}");
     expect!(found["command"] == "sleep" && found["owner"].is_string() && found["means"].is_string(), "{document}");
     // One that is out of sight is named all the same.
     let other = &gpu["holders"][1];

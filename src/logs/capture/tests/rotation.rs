@@ -71,6 +71,10 @@ fn every_line_is_there_in_its_order_and_each_file_can_be_read_by_itself() {
     let all = all(&places);
     assert!(all.iter().map(number_of).eq(0..3000));
     assert!(numbers(&folder(&places)).unwrap().len() > 10);
+    for entry in fs::read_dir(folder(&places)).unwrap() {
+        let mode = std::os::unix::fs::PermissionsExt::mode(&entry.unwrap().metadata().unwrap().permissions());
+        assert_eq!(mode & 0o777, 0o600);
+    }
     every_tail(&places);
     let mut text = Vec::new();
     for number in numbers(&folder(&places)).unwrap() {
