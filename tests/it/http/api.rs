@@ -60,7 +60,8 @@ fn services(site: &Site<'_>) -> Result<()> {
     let body = json!({"id": "c", "cwd": site.home, "command": ["sleep", "1000"], "env": {"K": "v"}});
     let made = site.ask(&token, "POST", "/api/v1/services", Some(&body))?;
     expect!(made.status == 201 && made.json()?["project"].is_null(), "{made:?}");
-    let twice = site.ask(&token, "POST", "/api/v1/services", Some(&body))?;
+    let other = json!({"id": "c", "cwd": site.home, "command": ["sleep", "999"]});
+    let twice = site.ask(&token, "POST", "/api/v1/services", Some(&other))?;
     expect!(twice.status == 409, "one runs: {twice:?}");
     site.ask(&token, "DELETE", "/api/v1/services/c", None)?.good()?;
     eventually("it is gone", || site.get(&token, "/api/v1/services/c").is_ok_and(|answer| answer.status == 404))
