@@ -147,7 +147,15 @@ fn schemathesis(site: &Site<'_>) -> Result<()> {
         .args(["run", &format!("http://{}/api/v1/openapi.json", site.address)])
         .args(["-H", &format!("Authorization: Bearer {token}")])
         // Streams do not end; they have trials of their own.
-        .args(["--exclude-path-regex", "(events|logs)$", "--max-examples", "8", "--generation-deterministic"])
+        .args([
+            "--exclude-path-regex",
+            "(events|logs)$",
+            "--max-examples",
+            "8",
+            "--phases",
+            "fuzzing,stateful",
+            "--generation-deterministic",
+        ])
         .args(["--request-timeout", "30", "--no-color"])
         .current_dir("/tmp")
         .output()?;
