@@ -102,11 +102,22 @@ fn own_files(stage: &Stage<'_>) -> Result<()> {
     eventually("one reads it again", || reloads() == 1)?;
     write("more.yml", "x: 1\n")?;
     eventually("and what else it reads", || reloads() == 2)?;
+    // As an orchestrator swaps a whole folder of them.
+    for n in ["1", "2"] {
+        write(&format!("..{n}/more.yml"), n)?;
+    }
+    stage.rig.link("..1", &path("..data"))?;
+    stage.rig.link("..data/more.yml", &path("more.new"))?;
+    stage.rig.rename(&path("more.new"), &path("more.yml"))?;
+    eventually("a link is followed", || reloads() == 3)?;
+    stage.rig.link("..2", &path("..new"))?;
+    stage.rig.rename(&path("..new"), &path("..data"))?;
+    eventually("and all that lead there", || reloads() == 4)?;
     write("one.yml", "bad: 1\n")?;
     eventually("a bad one is told", || event("one", "was not read again: its configuration is not good"))?;
-    expect!(reloads() == 2, "it was read");
+    expect!(reloads() == 4, "it was read");
     let said = stage.provost(&["reload", "one"])?;
-    expect!(said.code() == 1 && said.stderr.contains("is not good") && reloads() == 2, "{said:?}");
+    expect!(said.code() == 1 && said.stderr.contains("is not good") && reloads() == 4, "{said:?}");
     write("two.yml", "good: 2\n")?;
     eventually("two is another", || stage.pid("two").is_ok_and(|pid| pid != before[1]))?;
     let two = stage.pid("two")?;
