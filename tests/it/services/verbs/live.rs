@@ -134,11 +134,12 @@ fn own_files(stage: &Stage<'_>) -> Result<()> {
 fn development(stage: &Stage<'_>) -> Result<()> {
     let write =
         |name: &str, text: &str| stage.rig.write_as(&stage.user, &format!("{}/{name}", stage.home), text, 0o644);
-    for name in ["app/.gitignore", "app/src/main.py", "lib/x.py", "alone/y.py"] {
+    for name in ["app/.gitignore", "app/src/main.py", "lib/x.py", "alone/y.py", "canary/z.py"] {
         write(name, if name.ends_with("ignore") { "*.log\n" } else { "" })?;
     }
-    let watch = "cwd = \"app\"\nwatch = { paths = [\".\", \"../lib\"], ignore = [\"data\"], debounce = \"300ms\" }";
-    stage.config(&(sleeper("app", watch) + &sleeper("alone", "cwd = \"alone\"")))?;
+    let watch = "cwd = \"app\"\nwatch = { paths = [\".\", \"../lib\"], ignore = [\"data\"], debounce = \"600ms\" }";
+    let canary = "cwd = \"canary\"\nwatch = { debounce = \"600ms\" }";
+    stage.config(&(sleeper("app", watch) + &sleeper("alone", "cwd = \"alone\"") + &sleeper("canary", canary)))?;
     stage.ok(&["up", "-d"])?;
     let (app, alone) = (stage.pid("app")?, stage.pid("alone")?);
     let starts = |id: &str| {
@@ -146,11 +147,12 @@ fn development(stage: &Stage<'_>) -> Result<()> {
         text.matches("what it is made of changed").count()
     };
     let is_another = |id: &str, before: u32| stage.pid(id).is_ok_and(|pid| pid != before);
-    // What does not count comes first: had it counted, there would be two restarts in the end.
-    for name in ["app/x.log", "app/src/.main.py.swp", "app/src/main.py~", "app/data/x", "alone/y.py"] {
-        write(name, "1")?;
-    }
-    std::thread::sleep(std::time::Duration::from_millis(1000));
+    // What does not count comes first: had it counted, its restart would come before the canary's.
+    let left_out = "mkdir app/data; for n in app/x.log app/src/.main.py.swp app/src/main.py~ app/data/x alone/y.py; do echo 1 > $n; done";
+    stage.who().run(["sh", "-c", left_out])?.ok()?;
+    write("canary/z.py", "1")?;
+    eventually("the canary is another", || starts("canary") == 1)?;
+    expect!(stage.pid("app")? == app && starts("app") == 0, "{}", stage.ok(&["events", "app"])?);
     for n in 0..10 {
         write("app/src/main.py", &format!("print({n})"))?;
     }
