@@ -12,6 +12,7 @@ mod env_file;
 mod errors;
 mod file;
 mod find;
+pub(crate) mod import;
 mod keys;
 mod kinds;
 mod merge;
@@ -68,6 +69,8 @@ pub struct Project {
     pub paths: PathOptions,
     /// `[orphans]`.
     pub orphans: OrphanOptions,
+    /// `[http]`.
+    pub http: HttpOptions,
     /// What is allowed, and probably not meant.
     pub warnings: Vec<Problem>,
 }
@@ -121,6 +124,31 @@ pub struct OrphanOptions {
     pub names: Vec<String>,
 }
 
+/// `[http]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HttpOptions {
+    /// The address; `None`: only the socket.
+    pub listen: Option<std::net::SocketAddr>,
+    /// Other hosts may reach it.
+    pub allow_remote: bool,
+    /// Its certificate.
+    pub tls: Option<TlsFiles>,
+    /// Names by which clients call it.
+    pub hosts: Vec<String>,
+    /// Origins of web pages that may call it.
+    pub origins: Vec<String>,
+}
+
+/// `http.tls`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TlsFiles {
+    /// The certificate and those that signed it, PEM, absolute.
+    pub cert: PathBuf,
+    /// Its private key, PEM, absolute.
+    pub key: PathBuf,
+}
+
 /// Reads and validates a file.
 ///
 /// # Errors
@@ -128,7 +156,32 @@ pub struct OrphanOptions {
 pub fn load(path: &Path, options: &LoadOptions) -> Result<Project, Errors> {
     let text = file::read(path, options.system)?;
     let absolute = file::absolute(path)?;
-    parse(path, &absolute, &text, options)
+    // One format of another's is run as it is.
+    if let Some(project) = import::as_it_is(path, &absolute, &text, options) {
+        return project;
+    }
+    parse(path, &absolute, &text, options).map_err(|errors| match import::hint(path, &text) {
+        Some(hint) => Problem::of_file(path, hint).into(),
+        None => errors,
+    })
+}
+
+/// Makes a config of ours of a file of another supervisor's; relative paths stay so where the new
+/// file, of this path, stands in the same folder.
+///
+/// # Errors
+/// It cannot be read, or is of no format that is known.
+pub(crate) fn import_file(
+    path: &Path,
+    from: Option<import::Format>,
+    new: &Path,
+    options: &LoadOptions,
+) -> Result<import::Imported, Errors> {
+    let text = file::read(path, false)?;
+    let absolute = file::absolute(path)?;
+    let beside = file::absolute(new).is_ok_and(|new| new.parent() == absolute.parent());
+    let files = &import::Host;
+    import::import(&import::Import { shown: path, path: &absolute, text: &text, from, beside, options, files })
 }
 
 /// Validates a text. `shown` is the path in messages and says the format; relative paths begin at

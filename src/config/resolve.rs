@@ -43,6 +43,8 @@ pub struct Resolved {
     pub config_file: Option<String>,
     /// Where its pid is written too; relative: to the folder of pid files.
     pub pid_file: Option<PathBuf>,
+    /// The folder in which the folder of its output is.
+    pub log_path: Option<PathBuf>,
     /// When it counts as ready.
     pub ready: Option<Ready>,
     /// What that is in messages: variables of the environment stay as they are written.
@@ -113,6 +115,7 @@ pub fn resolve(spec: &ServiceSpec, around: &Surroundings<'_>) -> Result<Resolved
     let reload_shown = spec.reload.as_ref().map(|reload| words.reload(reload)).transpose()?;
     words.shown = false;
     let pid_file = spec.pid_file.as_deref().map(|path| words.path("pid_file", path)).transpose()?;
+    let log_path = spec.log.path.as_deref().map(|path| words.path("log.path", path)).transpose()?;
     let Words { socket, config_file, own: mut env, .. } = words;
     for (name, value) in exported(spec, around.port, socket.as_deref(), &gpus) {
         // What the user says of the port or the cards counts.
@@ -127,6 +130,7 @@ pub fn resolve(spec: &ServiceSpec, around: &Surroundings<'_>) -> Result<Resolved
         socket,
         config_file,
         pid_file,
+        log_path,
         ready,
         ready_shown,
         health,

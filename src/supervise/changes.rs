@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::config::written;
 use crate::model::ServiceId;
-use crate::model::service::{ServiceSpec, Span};
+use crate::model::service::{LogSpec, ServiceSpec, Span};
 
 /// What becomes of a service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -117,6 +117,8 @@ fn runs_on(old: &ServiceSpec, new: &ServiceSpec) -> ServiceSpec {
         enabled: old.enabled,
         meta: old.meta.clone(),
         backend: old.backend,
+        // The files go on; how they are kept holds from now on.
+        log: LogSpec { file: new.log.file, path: new.log.path.clone(), ..old.log.clone() },
         ..new.clone()
     }
 }

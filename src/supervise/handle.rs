@@ -51,6 +51,8 @@ pub(crate) enum Command {
     Bounded { allowed: Vec<ServiceId>, command: Box<Command> },
     /// Says what services are doing; `resources` measures what they use.
     Report { which: Selection, resources: bool, answer: Answer<Vec<ServiceReport>> },
+    /// A service says that it lives.
+    Heartbeat { id: ServiceId, answer: Answer<()> },
     /// Looks for orphans.
     Orphans { query: OrphanQuery, answer: Answer<Vec<Orphan>> },
     /// Ends orphans.
@@ -198,7 +200,7 @@ pub(crate) struct Orphan {
 }
 
 /// What became of orphans; the words are those of the API of process registries.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub(crate) struct OrphansCleaned {
     /// Whether none is left.
     pub(crate) success: bool,

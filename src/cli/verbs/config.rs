@@ -22,6 +22,8 @@ pub(in crate::cli) fn run(ctx: &Context<'_>, args: &Config, global: &Global) -> 
         }
         Config::Set(args) => args.config.as_deref(),
         Config::Unset(args) => args.config.as_deref(),
+        // It has a verb of its own.
+        Config::Import(_) => return Exit::Done.into(),
         Config::Schema => {
             ctx.say.json(&config::schema());
             return Exit::Done.into();

@@ -1,5 +1,6 @@
 //! Checked keys -> services; what concerns several keys, or several services, is checked here.
 
+mod http;
 mod order;
 mod service;
 mod shared;
@@ -95,6 +96,7 @@ pub(super) fn build(checked: &Checked, absolute: &Path, kinds: &Kinds) -> Built 
         daemon: read(table("daemon")),
         paths,
         orphans: read(table("orphans")),
+        http: http::options(table("http"), folder, &mut notes),
         warnings: Vec::new(),
     };
     Built { project, faults: notes.faults, warnings: notes.warnings }
@@ -125,6 +127,11 @@ impl Notes<'_> {
     fn fault(&self, id: &ServiceId, key: &str, message: impl Into<String>) -> Fault {
         let path = self.path(id, key);
         Fault::new(self.checked.spots.near(&path), path, message)
+    }
+
+    /// The same of what concerns no service.
+    fn wrong_at(&mut self, path: &str, message: impl Into<String>) {
+        self.faults.push(Fault::new(self.checked.spots.near(path), path.to_owned(), message));
     }
 
     fn wrong(&mut self, id: &ServiceId, key: &str, message: impl Into<String>) {

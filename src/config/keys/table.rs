@@ -17,6 +17,7 @@ pub(in crate::config) static FILE: &[Key] = &[
     key("paths", Kind::Table(PATHS), "", "where things are kept"),
     key("daemon", Kind::Table(DAEMON), "", "how the daemon behaves"),
     key("orphans", Kind::Table(ORPHANS), "", "what is looked for when orphans are"),
+    key("http", Kind::Table(HTTP), "", "where the daemon answers HTTP, besides its socket"),
 ];
 
 /// The keys of a `kinds.toml`.
@@ -37,6 +38,19 @@ static DAEMON: &[Key] = &[
 
 static ORPHANS: &[Key] =
     &[key("match", Kind::List(&Kind::Text(Shape::Line)), "[]", "names of processes that may be orphans")];
+
+static HTTP: &[Key] = &[
+    key("listen", Kind::Text(Shape::Listen), "", "the address, for whoever has a token: provost token create"),
+    key("allow_remote", Kind::Flag, "false", "the address may be one that other hosts reach; needs tls"),
+    key("tls", Kind::Table(TLS), "", "the certificate; without: plain HTTP"),
+    key("hosts", Kind::List(&Kind::Text(Shape::Line)), "[]", "names by which clients call it, besides localhost"),
+    key("origins", Kind::List(&Kind::Text(Shape::Line)), "[]", "origins of web pages that may call it (CORS)"),
+];
+
+static TLS: &[Key] = &[
+    key("cert", Kind::Text(Shape::Path), "", "the certificate and those that signed it, as PEM; relative to this file"),
+    key("key", Kind::Text(Shape::Path), "", "its private key, as PEM; relative to this file"),
+];
 
 /// The keys of a service.
 pub(in crate::config) static SERVICE: &[Key] = &[
@@ -213,7 +227,18 @@ static LIMITS: &[Key] = &[
     key("oom_score_adjust", Kind::Whole(-1000, 1000), "", "how soon it is killed when memory runs out: 1000 is first"),
 ];
 
-static LOG: &[Key] = &[key("file", Kind::Flag, "false", "its output goes to files in the systemd backend too")];
+static LOG: &[Key] = &[
+    key("file", Kind::Flag, "false", "its output goes to files in the systemd backend too"),
+    key("path", Kind::Text(Shape::Path), "", "its files are in PATH/ID/; relative to the folder of this file"),
+    key("max_size", Kind::Size, "\"50M\"", "a file of this size is followed by a new one"),
+    key("max_age", DELAY, "\"1day\"", "a file that began so long ago is followed by a new one; 0s: never"),
+    key("keep", Kind::Whole(0, 100_000), "7", "how many older files are kept"),
+    key("keep_for", DELAY, "\"7days\"", "how long older files are kept; 0s: for ever"),
+    key("keep_size", Kind::Size, "\"1G\"", "all its files have at most this size together; the oldest go first"),
+    key("compress", Kind::Choice(&["gzip", "none"]), "\"gzip\"", "how older files are kept"),
+    key("max_line", Kind::Size, "\"1M\"", "longer lines are given in parts"),
+    key("ansi", Kind::Choice(&["keep", "strip"]), "\"keep\"", "whether `logs` gives colours that it writes"),
+];
 
 #[cfg(test)]
 mod tests {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{BackendKind, HealthSpec, Percent, Ready, Restart, Size, WatchSpec};
+use super::{BackendKind, HealthSpec, LogSpec, Percent, Ready, Restart, Size, WatchSpec};
 use crate::model::{Ladder, ServiceId, Signal};
 
 /// One service. It is part of its record: fields are added with a default, never renamed.
@@ -252,12 +252,4 @@ impl BackendChoice {
             Self::Sim => Some(BackendKind::Sim),
         }
     }
-}
-
-/// `log = {…}`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct LogSpec {
-    /// Output goes to files in the systemd backend too.
-    pub file: bool,
 }

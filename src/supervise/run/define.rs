@@ -103,6 +103,11 @@ impl Supervisor {
         service.removing = false;
         service.machine.configure(Settings::from(&record.spec));
         let same = service.record().spec == record.spec;
+        if service.record().spec.log != record.spec.log
+            && let Err(error) = crate::logs::resettle(&self.places, &id, &record.spec.log)
+        {
+            tracing::warn!("{id}: its output is kept as before: {error}");
+        }
         let other_health = service.record().spec.health != record.spec.health;
         if other_health {
             service.checked = None;

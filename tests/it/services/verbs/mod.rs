@@ -4,6 +4,7 @@ mod adhoc;
 mod disk;
 mod foreground;
 mod health;
+mod imports;
 mod life;
 mod live;
 mod logs;
@@ -39,6 +40,7 @@ pub fn register(trials: &mut Trials) {
         life::BODIES,
         health::BODIES,
         live::BODIES,
+        imports::BODIES,
     ]
     .concat();
     for (number, (name, body)) in bodies.into_iter().enumerate() {
