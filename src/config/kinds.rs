@@ -9,6 +9,7 @@ use super::errors::{Errors, Problem, located};
 use super::keys::KINDS;
 use super::read::{Format, read};
 use super::{LoadOptions, file};
+use crate::model::Instance;
 
 const BUILT_IN: &str = include_str!("kinds.toml");
 
@@ -43,11 +44,9 @@ impl Kinds {
 
 /// The file of the user, or of the system.
 fn own(system: bool) -> Option<PathBuf> {
-    let folder = match system {
-        true => Some(PathBuf::from("/etc/provost")),
-        false => crate::paths::config_dir(rustix::process::geteuid().as_raw()),
-    };
-    Some(folder?.join("kinds.toml"))
+    let instance = if system { Instance::System } else { Instance::User };
+    let places = crate::paths::Places::of(instance, rustix::process::geteuid().as_raw())?;
+    Some(places.config.join("kinds.toml"))
 }
 
 fn table(path: &Path, text: &str, rules: Rules<'_>) -> Result<Map<String, Value>, Errors> {

@@ -62,11 +62,9 @@ pub(crate) enum Command {
     /// Follows the config of the instance in this folder, there or not, from now on.
     Follow { folder: PathBuf, answer: Answer<()> },
     /// What a service's own configuration says.
-    #[allow(dead_code, reason = "asked over HTTP")]
     ReadConfig { id: ServiceId, answer: Answer<OwnConfig> },
     /// Merges (RFC 7396) into a service's own configuration, if it is still what was expected and
     /// its check finds no fault with the result.
-    #[allow(dead_code, reason = "asked over HTTP")]
     PatchConfig {
         id: ServiceId,
         patch: serde_json::Value,

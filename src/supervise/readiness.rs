@@ -219,6 +219,22 @@ mod tests {
     }
 
     #[test]
+    fn a_command_gets_its_input_and_no_more_time_than_it_has() {
+        let env = BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]);
+        let run = |script: &str, limit| {
+            let argv = ["sh", "-c", script].map(str::to_owned);
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            // More than a pipe holds.
+            let input = vec![b'x'; 100_000];
+            runtime.block_on(run_with(&argv, &argv, &input, limit, (&env, "/".as_ref())))
+        };
+        assert_eq!(run("test $(wc -c) = 100000", LONG), Ok(()));
+        assert_eq!(run("exec <&-; exit 0", LONG), Ok(()), "who does not read it need not");
+        let error = run("sleep 60", Duration::from_millis(50)).unwrap_err();
+        assert!(error.contains("did not end within"), "{error}");
+    }
+
+    #[test]
     fn what_is_told_is_waited_for() {
         let error = wait(&Check::Notify(true), Duration::from_millis(10), &[]).unwrap_err();
         assert_eq!(error, "not ready within 10ms: it did not say READY=1");

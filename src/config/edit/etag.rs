@@ -20,7 +20,6 @@ impl ETag {
     }
 
     /// With its quotes.
-    #[allow(dead_code, reason = "said over HTTP")]
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }

@@ -81,8 +81,8 @@ impl Supervisor {
     }
 
     fn read_again(&self, path: &Path) -> Result<Read, Refusal> {
-        let of_project = |service: &&Box<super::Service>| service.record().spec.project.as_deref() == Some(path);
-        let known = self.services.values().find(of_project);
+        let mut all = self.services.values();
+        let known = all.find(|service| service.record().spec.project.as_deref() == Some(path));
         self.read(path, known.and_then(|service| pid_dir(&service.record().environment)))
     }
 

@@ -10,6 +10,9 @@ mod tree;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsString;
+use std::fs::{File, Metadata};
+use std::io::Read as _;
+use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -320,24 +323,34 @@ const LARGE: u64 = 4 << 20;
 /// What files hold, in short.
 fn fingerprint(paths: &[PathBuf]) -> u64 {
     use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-    use std::io::Read as _;
-    use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+    use std::os::unix::fs::MetadataExt as _;
     let mut hasher = DefaultHasher::new();
     for path in paths {
-        // A FIFO without a writer would be waited for.
-        let nonblock = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
-        let file = std::fs::OpenOptions::new().read(true).custom_flags(nonblock).open(path);
-        let Ok((file, found)) = file.and_then(|file| file.metadata().map(|found| (file, found))) else {
+        let Some((file, found)) = open_file(path) else {
             0_u8.hash(&mut hasher);
             continue;
         };
-        if !found.is_file() || found.len() > LARGE {
-            (1_u8, found.len(), found.mtime(), found.mtime_nsec(), found.ino()).hash(&mut hasher);
-            continue;
+        match all_of(file, &found) {
+            Some(text) => (1_u8, text).hash(&mut hasher),
+            None => (2_u8, found.len(), found.mtime(), found.mtime_nsec(), found.ino()).hash(&mut hasher),
         }
-        let mut text = Vec::new();
-        let read = file.take(LARGE).read_to_end(&mut text).is_ok();
-        (2_u8, read, text).hash(&mut hasher);
     }
     hasher.finish()
+}
+
+/// A regular file, and nothing else: who may choose where a name leads must not have a device opened,
+/// or the daemon wait for a FIFO.
+fn open_file(path: &Path) -> Option<(File, Metadata)> {
+    use rustix::fs::{Mode, OFlags};
+    let place = File::from(rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()?);
+    let found = place.metadata().ok().filter(Metadata::is_file)?;
+    let file = File::open(format!("/proc/self/fd/{}", place.as_raw_fd())).ok()?;
+    Some((file, found))
+}
+
+/// What it holds, unless that is much.
+fn all_of(file: File, found: &Metadata) -> Option<Vec<u8>> {
+    let mut text = Vec::new();
+    let small = found.len() <= LARGE && file.take(LARGE).read_to_end(&mut text).is_ok();
+    small.then_some(text)
 }

@@ -26,8 +26,6 @@ const NEVER: [&str; 11] = [
     ".pytest_cache",
     ".ruff_cache",
 ];
-/// The largest .gitignore that is read.
-const LARGE: u64 = 1 << 20;
 
 /// The sources of one service.
 pub(crate) struct Sources {
@@ -96,8 +94,7 @@ impl Sources {
 
     fn read(&mut self, folder: &Path) {
         let path = folder.join(".gitignore");
-        let small = fs::metadata(&path).is_ok_and(|found| found.is_file() && found.len() <= LARGE);
-        if let Some(text) = small.then(|| fs::read(&path).ok()).flatten() {
+        if let Some(text) = super::open_file(&path).and_then(|(file, found)| super::all_of(file, &found)) {
             let _ = self.rules.add_patterns_buffer(&text, path, Some(Path::new("/")), Ignore::default());
         }
     }
@@ -199,7 +196,7 @@ mod tests {
         }
         assert!(!sources.concerns(&root.join("other.py")) && !sources.has_changed());
         let mut one = Sources::new(vec![app.join("main.py")], Vec::new(), Duration::ZERO);
-        assert_eq!(one.look().unwrap().into_iter().collect::<Vec<_>>(), [app.clone()]);
+        assert_eq!(one.look().unwrap().into_iter().collect::<Vec<_>>(), std::slice::from_ref(&app));
         assert!(one.concerns(&app.join("main.py")) && !one.concerns(&app.join("b.py")));
     }
 }

@@ -12,11 +12,34 @@ use crate::trial::Trials;
 pub fn register(trials: &mut Trials) {
     trials.plain("config::bad_input_is_exit_6", bad_input);
     trials.plain("config::a_good_file_is_shown", good);
+    trials.plain("config::kinds_of_the_user", kinds);
     trials.plain("config::files_of_others_are_imported", imported);
 }
 
 fn config(folder: &Path, args: &[&str]) -> std::io::Result<Output> {
     Command::new(env!("CARGO_BIN_EXE_provost")).arg("config").args(args).current_dir(folder).output()
+}
+
+/// `kinds.toml` beside the user's own config; what is wrong in it is said with its place there.
+fn kinds() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    fs::create_dir(folder.path().join("provost"))?;
+    let (kinds, config) = (folder.path().join("provost/kinds.toml"), folder.path().join("c.toml"));
+    fs::write(&kinds, "[kind.relay]\ncommand = ['relay', '${config_file}']\nreload.signal = 'USR1'\n")?;
+    fs::write(&config, "[service.a]\nkind = 'relay'\nconfig_file = '/srv/a.conf'\n")?;
+    let run = |word: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_provost"));
+        let command = command.args(["config", word, "--user", "-o", "json"]).arg(&config);
+        command.env("XDG_CONFIG_HOME", folder.path()).output()
+    };
+    let shown: Value = serde_json::from_slice(&run("show")?.stdout)?;
+    let keys = &shown["service"]["a"];
+    expect!(keys["command"][0] == "relay" && keys["reload"]["signal"].is_string(), "{shown}");
+    fs::write(&kinds, "[kind.relay]\ncommnd = ['relay']\n")?;
+    let wrong = run("check")?;
+    let said = String::from_utf8_lossy(&wrong.stderr);
+    expect!(wrong.status.code() == Some(6) && said.contains("kinds.toml:2:1: kind.relay.commnd"), "{said}");
+    Ok(())
 }
 
 fn bad_input() -> Result<(), Failed> {

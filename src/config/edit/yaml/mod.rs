@@ -50,7 +50,7 @@ impl Edit<'_> {
         };
         let found = entries.iter().find(|entry| entry.name == *key);
         match (found, &node.shape) {
-            (None, Shape::Flow(_)) => Ok(self.into_flow(node, path, value)),
+            (None, Shape::Flow(_)) => Ok(self.with_flow(node, path, value)),
             (None, _) => Ok(self.under(node, entries, path, value)),
             (Some(entry), _) if rest.is_empty() => Ok(self.replaced(node, entry, value)),
             // `env:` with nothing behind it.
@@ -64,7 +64,7 @@ impl Edit<'_> {
     /// What stands behind a key, written anew.
     fn replaced(&self, table: &Node, entry: &Entry, value: &Value) -> String {
         let old = &entry.value;
-        let simple = |value: &Value| !value.as_object().is_some_and(|table| !table.is_empty());
+        let simple = |value: &Value| value.as_object().is_none_or(Map::is_empty);
         let in_flow = matches!(table.shape, Shape::Flow(_));
         if matches!(old.shape, Shape::Word | Shape::Flow(_)) && !old.is_empty() && (simple(value) || in_flow) {
             return self.cut(old.start, old.end, &words::inline(value));
@@ -95,7 +95,7 @@ impl Edit<'_> {
     }
 
     /// A new key before the closing brace.
-    fn into_flow(&self, table: &Node, path: &[String], value: &Value) -> String {
+    fn with_flow(&self, table: &Node, path: &[String], value: &Value) -> String {
         let close = table.end.saturating_sub(1);
         let before = self.text[table.start..close].trim_end();
         let gap = if before.ends_with(['{', ',']) { "" } else { ", " };
