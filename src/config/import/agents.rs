@@ -93,10 +93,23 @@ fn agent(table: &mut Table, service: &mut Service, single: bool, around: &Around
     if let Some(field) = table.take_any(&["binary_path", "binary", "command"])
         && let Some(text) = field.text(notes).filter(|text| !text.is_empty())
     {
-        service.set("command", json!([words::literal(&text)]), &field);
+        let program = words::literal(&text);
+        // A kind would look for the program by its usual name.
+        let check: &[&str] = match kind_word.as_str() {
+            "filebeat" => &["test", "config", "-c", "${config_file}"],
+            "telegraf" => &["config", "check", "--config", "${config_file}"],
+            _ => &[],
+        };
+        if knows("config_check") && config_text.is_some() && !check.is_empty() && program.contains('/') {
+            let words = [program.as_str()].into_iter().chain(check.iter().copied());
+            service.put("config_check", words.collect::<Vec<_>>());
+        }
+        service.set("command", json!([program]), &field);
     }
     // What a kind brings with it is not written twice.
-    let known = knows("kind") && ["filebeat", "telegraf", "node_exporter", "custom"].contains(&kind_word.as_str());
+    // (Another kind would bring an address of its own.)
+    let configured = ["filebeat", "telegraf"].contains(&kind_word.as_str()) && config_text.is_some();
+    let known = knows("kind") && (configured || kind_word == "custom");
     if given.is_empty() && config_text.is_some() && !known {
         let ours: &[&str] = match kind_word.as_str() {
             "filebeat" => &["-c", "${config_file}", "-e"],
