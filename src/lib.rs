@@ -26,6 +26,7 @@
 //! * `install`, `doctor`: how it comes onto a host, and what it finds missing there.
 //! * `health`: whether services that run do their work.
 //! * `helper`: what the system's daemon does for users who may not do it themselves.
+//! * `tokens`: who may use the HTTP API.
 //! * [`cli`]: the command line.
 //! * `systemd`, `polkit`, `sys`: the D-Bus client, the terminal agent, the only unsafe code.
 //!
@@ -76,6 +77,7 @@ mod supervisor;
 pub(crate) mod sys;
 pub(crate) mod systemd;
 pub mod text;
+mod tokens;
 pub mod wait;
 
 pub use client::Client;

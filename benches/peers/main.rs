@@ -8,6 +8,8 @@
 #![allow(clippy::disallowed_methods, missing_docs, unreachable_pub, unused_crate_dependencies)]
 
 mod driver;
+mod http;
+mod logs;
 #[path = "../../tests/rig/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "the rig of the tests; here a part of it is used")]
 mod rig;
@@ -25,22 +27,29 @@ const CROWD: &str = "5000";
 const UNIT: &str = "bench.service";
 
 fn main() -> ExitCode {
-    if let Some(code) = driver::main().or_else(rig::fakes::main) {
+    if let Some(code) = driver::main().or_else(logs::main).or_else(rig::fakes::main) {
         return code;
     }
     if std::env::var_os(rig::keeper::ROLE).is_some() {
         return rig::keeper::main();
     }
-    // `cargo bench --bench peers -- inspect`, or `services`: only that part.
+    // `cargo bench --bench peers -- inspect`, or `services`, or `logs`: only that part.
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     let wanted = |part: &str| words.is_empty() || words.iter().any(|word| word == part);
     let mut done = Ok(());
     if wanted("services") {
         done = services::direct(std::path::Path::new(env!("CARGO_BIN_EXE_provost")));
     }
-    if let Some(reason) = rig::missing() {
+    if wanted("http") {
+        done = done.and_then(|()| http::load(std::path::Path::new(env!("CARGO_BIN_EXE_provost"))));
+    }
+    if wanted("logs") {
+        done = done.and_then(|()| logs::run(std::path::Path::new(env!("CARGO_BIN_EXE_provost"))));
+    }
+    let on_systemd = wanted("services") || wanted("inspect");
+    if let Some(reason) = rig::missing().filter(|_| on_systemd) {
         println!("\nnothing on a real systemd: {reason}");
-    } else {
+    } else if on_systemd {
         if wanted("services") {
             done = done.and_then(|()| rig::get().map_err(Into::into)).and_then(services_on_systemd);
         }

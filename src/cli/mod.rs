@@ -84,6 +84,10 @@ async fn run(cli: Cli) -> ExitCode {
         _ => Instance::usual(rustix::process::geteuid().as_raw()),
     };
     let ask = !cli.global.no_ask_password;
+    if matches!(cli.global.output, Output::Short | Output::Cat) && !matches!(cli.verb, Some(Verb::Logs(_))) {
+        let why = "-o short and -o cat are forms of 'provost logs'; here it is human or json";
+        return say.error(&crate::model::Malformed::new(why).into());
+    }
     match &cli.verb {
         Some(Verb::Daemon(args)) => return verbs::daemon::run(say, instance, args, !cli.global.no_ask_password).await,
         Some(Verb::Install(args)) => return verbs::install::run(say, instance, ask, args).await,
@@ -120,11 +124,12 @@ async fn run(cli: Cli) -> ExitCode {
         Some(Verb::Remove(args)) => verbs::services::ids::run(&context, &args, What::Remove).await,
         Some(Verb::Up(args)) => verbs::services::up::run(&context, &args).await,
         Some(Verb::Run(args)) => verbs::services::run::run(&context, &args).await,
-        Some(Verb::Logs(args)) => verbs::services::logs::run(&context, &args).await,
+        Some(Verb::Logs(args)) => verbs::services::logs::run(&context, &args, cli.global.output).await,
         Some(Verb::Registry) => verbs::registry::run(&context).await,
         Some(Verb::Orphans(args)) => verbs::orphans::run(&context, &args).await,
         Some(Verb::Config(args::Config::Import(args))) => verbs::import::run(&context, &args, &cli.global),
         Some(Verb::Config(args)) => verbs::config::run(&context, &args, &cli.global),
+        Some(Verb::Token(verb)) => verbs::token::run(&context, &verb),
         Some(Verb::Gpus(args)) => verbs::gpus::run(&context, &args).await,
         Some(Verb::Doctor) => verbs::doctor::run(&context, instance).await,
         Some(Verb::Daemon(_) | Verb::Install(_) | Verb::Uninstall(_)) => ExitCode::SUCCESS,

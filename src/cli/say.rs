@@ -36,6 +36,14 @@ impl Say {
         value.serialize(&mut serializer).is_ok() && out.write_all(b"\n").and_then(|()| out.flush()).is_ok()
     }
 
+    /// The same into a buffer.
+    pub(super) fn json_into(out: &mut Vec<u8>, value: &impl Serialize) {
+        let mut serializer = serde_json::Serializer::with_formatter(&mut *out, VisibleLine);
+        // Into memory, and what is made of texts alone: it cannot fail.
+        let _ = value.serialize(&mut serializer);
+        out.push(b'\n');
+    }
+
     /// A line that was asked for: quiet does not silence it. False where nobody reads any more.
     pub(super) fn line(&self, text: &str) -> bool {
         let mut out = anstream::stdout();

@@ -59,7 +59,7 @@ pub(super) fn texts(spec: &ServiceSpec) -> Vec<(String, &str)> {
     push(&mut all, "args", &spec.args);
     all.extend(spec.env.iter().map(|(name, text)| (format!("env.{name}"), text.as_str())));
     all.extend(spec.cwd.to_str().map(|text| ("cwd".to_owned(), text)));
-    let files = [("env_file", &spec.env_file), ("pid_file", &spec.pid_file)];
+    let files = [("env_file", &spec.env_file), ("pid_file", &spec.pid_file), ("log.path", &spec.log.path)];
     all.extend(files.into_iter().filter_map(|(key, file)| Some((key.to_owned(), file.as_ref()?.to_str()?))));
     let own = [("socket", &spec.socket), ("config_file", &spec.config_file)];
     all.extend(own.into_iter().filter_map(|(key, text)| Some((key.to_owned(), text.as_deref()?))));
@@ -79,6 +79,10 @@ pub(super) fn texts(spec: &ServiceSpec) -> Vec<(String, &str)> {
         all.extend(texts.map(|(key, text)| (format!("health.{key}"), text.as_str())));
         push(&mut all, "health.exec", health.exec.as_deref().unwrap_or_default());
     }
+    push(&mut all, "config_check", spec.config_check.as_deref().unwrap_or_default());
+    push(&mut all, "reload_on", &spec.reload_on);
+    push(&mut all, "watch.paths", spec.watch.as_ref().map_or(&[], |watch| &watch.paths));
+    spec.on.iter().for_each(|(event, command)| push(&mut all, &format!("on.{event}"), command));
     if let Some(Reload::Exec(command)) = &spec.reload {
         push(&mut all, "reload.exec", command);
     }

@@ -53,7 +53,7 @@ socket = "/tmp/a-${INSTANCE}.sock"
 reload = { signal = "HUP" }
 env = { Z = "${service.z.port}" }
 limits = { tasks = 7 }
-log = { file = true }
+log = { file = true, path = "logs", keep_for = "0s", compress = "none" }
 "#;
 
 #[test]
@@ -78,7 +78,14 @@ fn a_file_becomes_services() {
     assert_eq!(a2.after, ["z".parse().unwrap()]);
     assert_eq!(a2.program, Program::Script { path: "agent.py".into(), interpreter: None });
     assert_eq!((a2.cwd.as_path(), &a2.ready, a2.limits.tasks), (Path::new("/p"), &None, Some(7)));
-    assert!(a2.log.file);
+    let log = LogSpec {
+        file: true,
+        path: Some("/p/logs".into()),
+        keep_for: Span::secs(0),
+        compress: Compression::None,
+        ..LogSpec::default()
+    };
+    assert_eq!(a2.log, log);
     let names: Vec<String> = environment_names(&project.services).into_iter().collect();
     assert_eq!(names, ["HF_TOKEN", "MODEL", "PATH"]);
 }
@@ -191,6 +198,7 @@ fn what_is_probably_not_meant_is_a_warning() {
     for (keys, part) in [
         ("command = 'a | b'", "service.a.command: '|' is given to the program"),
         ("command = 'a'\nmeta = { pid = 1 }", "service.a.meta.pid: the registry shows its own"),
+        ("command = 'a'\nlog = { keep_size = '10M' }", "service.a.log.keep_size: keep_size, 10M, is less than"),
         ("command = 'a'\nargs = ['${service.b.port}']", "write after = [\"b\"] too"),
     ] {
         let project = good(&format!("[service.a]\n{keys}\n[service.b]\ncommand = 'b'\nport = '1-9'\n"));
@@ -314,6 +322,8 @@ fn the_defaults_that_are_told_are_those_that_are_used() {
     let mut of_health = serde_json::to_value(crate::model::service::HealthSpec::default()).unwrap();
     of_health.as_object_mut().unwrap().retain(|_, value| !value.is_null());
     assert_eq!(of_health, health);
+    let watch = serde_json::to_value(crate::model::service::WatchSpec::default()).unwrap();
+    assert_eq!(said.remove("watch"), Some(watch));
     said.remove("interpreter");
     let mut shown = written(bare);
     shown.remove("command");

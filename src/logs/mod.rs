@@ -4,7 +4,7 @@
 //!
 //! * [`capture`]: in the daemon, from named pipes into files; how a backend uses it stands there.
 //! * [`keeper`]: the process that keeps what is in the pipes while no daemon runs.
-//! * `layout`: how those files lie.
+//! * `layout`: how those files lie; `tidy`: what becomes of older ones; `settings`: how much is kept.
 //! * [`read`]: lines from them, by any process: [`read::read`] what there is, [`read::Follow`] what
 //!   comes.
 
@@ -13,18 +13,29 @@ pub(crate) mod journal;
 pub(crate) mod keeper;
 mod layout;
 mod line;
+pub(crate) mod pattern;
 pub(crate) mod read;
+mod settings;
 mod stream;
+mod tidy;
 
 use std::path::PathBuf;
 
 pub(crate) use line::{Line, Stream};
+pub(crate) use pattern::Pattern;
+pub(crate) use settings::{resettle, settle};
 pub(crate) use stream::{ERR, journal_stream};
 
 use crate::model::ServiceId;
+use crate::model::service::Ansi;
 use crate::paths::Places;
 
 /// The folder of a service's captured output.
 pub(crate) fn folder(places: &Places, id: &ServiceId) -> PathBuf {
-    places.logs.join(id.as_str())
+    settings::load(places, id).path.unwrap_or_else(|| places.logs.join(id.as_str()))
+}
+
+/// Whether colours are left out of what a service writes.
+pub(crate) fn strips(places: &Places, id: &ServiceId) -> bool {
+    settings::load(places, id).ansi == Ansi::Strip
 }

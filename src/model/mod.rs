@@ -15,6 +15,7 @@ mod owner;
 mod plan;
 mod process;
 mod report;
+mod schema;
 pub mod service;
 mod signal;
 mod target;

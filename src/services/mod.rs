@@ -6,6 +6,7 @@
 mod client;
 mod environment;
 mod follow;
+mod lines;
 mod offline;
 mod others;
 mod output;
@@ -14,11 +15,12 @@ mod remote;
 mod reports;
 mod unwanted;
 
-pub(crate) use environment::{PID_DIR, sent_along};
+pub(crate) use environment::{DEV, PID_DIR, sent_along};
 pub(crate) use follow::{Ended, Follow, Goal};
+pub(crate) use lines::{Lines, Merged, read_output};
 pub(crate) use offline::{damaged_records, verified};
 pub(crate) use others::belongs_elsewhere;
-pub(crate) use output::{Lines, Output, Piece, Query, Source, read_output, written_since};
+pub(crate) use output::{Output, Piece, Query, Source, written_since};
 pub(crate) use project::{Choice, choose, load, selected};
 pub(crate) use remote::MOST as MOST_OF_DAEMON;
 pub(crate) use reports::{matches, means, of_spec, offline_reports};

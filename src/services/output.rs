@@ -11,8 +11,8 @@ use super::remote::Remote;
 use crate::act::ActError;
 use crate::error::Error;
 use crate::logs::journal::{self, Journal, JournalError};
+use crate::logs::read::Follow;
 pub(crate) use crate::logs::read::Query;
-use crate::logs::read::{self, Follow};
 use crate::logs::{Line, Stream};
 use crate::model::service::{BackendKind, ServiceReport};
 use crate::model::{Instance, Manager, ServiceId, UnitName};
@@ -90,6 +90,7 @@ pub(crate) struct Output {
     files: Option<Follow>,
     journals: Vec<(String, Journal)>,
     remote: Option<Remote>,
+    query: Query,
 }
 
 impl Output {
@@ -122,7 +123,7 @@ impl Output {
                     .map(|journal| (source.whose().to_owned(), journal)),
             );
         }
-        Ok(Self { files, journals, remote })
+        Ok(Self { files, journals, remote, query: query.clone() })
     }
 
     /// The next one; it may never come. It can be dropped and called again.
@@ -135,7 +136,9 @@ impl Output {
                     tracing::warn!("captured output cannot be followed: {error}");
                     self.files = None;
                 }
-                News::Remote(Ok(Some(piece))) => return piece,
+                // The daemon does not search for others.
+                News::Remote(Ok(Some(piece))) if self.query.means(&piece.line) => return piece,
+                News::Remote(Ok(Some(_))) => {}
                 News::Remote(end) => {
                     if let Err(error) = end {
                         tracing::warn!("the log from the system's daemon: {error}");
@@ -201,78 +204,8 @@ async fn first(journals: &mut [(String, Journal)]) -> (usize, Result<Option<Line
     .await
 }
 
-/// What was written.
-pub(crate) async fn read_output(observer: &Observer, source: &Source, query: &Query) -> Result<Vec<Line>, Error> {
-    let mut all = Lines::of(observer, source, query)?;
-    let mut lines = Vec::new();
-    while let Some(line) = all.next().await? {
-        lines.push(line);
-    }
-    // One source alone is in order, also where a clock was set back.
-    if all.captured && matches!(all.journal, Some(Some(_))) {
-        lines.sort_by_key(|line| line.at);
-    }
-    if let Some(most) = query.lines {
-        drop(lines.drain(..lines.len().saturating_sub(most)));
-    }
-    Ok(lines)
-}
-
-/// The same, a line at a time: those of the files, then those of the journal.
-#[derive(Debug)]
-pub(crate) struct Lines<'a> {
-    observer: &'a Observer,
-    places: Places,
-    source: &'a Source,
-    query: &'a Query,
-    files: Option<read::Reader>,
-    /// Some were in files.
-    captured: bool,
-    /// Once it is its turn.
-    journal: Option<Option<Journal>>,
-    remote: Option<Remote>,
-}
-
-impl<'a> Lines<'a> {
-    pub(crate) fn of(observer: &'a Observer, source: &'a Source, query: &'a Query) -> Result<Self, Error> {
-        let places = places(observer)?;
-        let files = match source {
-            Source::Service(id, _) => read::read_all(&places, id, query).map_err(|error| unreadable(source, error))?,
-            Source::Unit(..) | Source::System(..) => None,
-        };
-        Ok(Self { observer, places, source, query, files, captured: false, journal: None, remote: None })
-    }
-
-    /// The next one; `None`: that was all.
-    pub(crate) async fn next(&mut self) -> Result<Option<Line>, Error> {
-        if let Some(files) = &mut self.files {
-            if let Some(line) = files.next().map_err(|error| unreadable(self.source, error))? {
-                self.captured = true;
-                return Ok(Some(line));
-            }
-            self.files = None;
-        }
-        if let Source::System(id, ask) = self.source {
-            if self.remote.is_none() {
-                let ids = std::slice::from_ref(id);
-                self.remote = Some(Remote::open(self.observer, ids, *ask, self.query, false).await?);
-            }
-            let Some(remote) = &mut self.remote else { return Ok(None) };
-            let piece = remote.next().await.map_err(|error| unreadable(self.source, error))?;
-            return Ok(piece.map(|piece| piece.line));
-        }
-        if self.journal.is_none() {
-            self.journal = Some(journal(self.observer, &self.places, self.source, self.query, false).await?);
-        }
-        match &mut self.journal {
-            Some(Some(journal)) => journal.next().await.map_err(|error| of_journal(self.source, error)),
-            _ => Ok(None),
-        }
-    }
-}
-
 /// The journal of a source, where it can have one.
-async fn journal(
+pub(super) async fn journal(
     observer: &Observer,
     places: &Places,
     source: &Source,
@@ -294,10 +227,12 @@ async fn journal(
     if !sure && observer.bus().manager(manager).await.is_err() {
         return Ok(None);
     }
-    let (tail, since, stderr) = (query.lines, query.since, query.stderr);
+    let query = query.clone();
+    let (tail, since, until, stderr, grep) = (query.lines, query.since, query.until, query.stderr, query.grep);
     let notes = service.is_none();
+    let strip = service.as_ref().is_some_and(|id| crate::logs::strips(places, id));
     let from = journal::Source { manager, unit, service };
-    let query = journal::Query { tail, since, follow, stderr, notes, invocation: None };
+    let query = journal::Query { tail, since, until, grep, follow, stderr, notes, strip, invocation: None };
     match Journal::open(from, &query).await {
         Ok(journal) => Ok(Some(journal)),
         Err(error) if sure => Err(of_journal(source, error)),
@@ -308,18 +243,18 @@ async fn journal(
     }
 }
 
-fn places(observer: &Observer) -> Result<Places, Error> {
+pub(super) fn places(observer: &Observer) -> Result<Places, Error> {
     let uid = observer.caller().uid;
     let instance = super::instance_of(observer.units(), uid);
     let places = Places::of(instance, uid);
     places.ok_or_else(|| crate::model::Malformed::new("there is no home folder for the state").into())
 }
 
-fn unreadable(source: &Source, error: io::Error) -> Error {
+pub(super) fn unreadable(source: &Source, error: io::Error) -> Error {
     Error::Io { what: format!("the output of {} cannot be read", source.whose()), source: error }
 }
 
-fn of_journal(source: &Source, error: JournalError) -> Error {
+pub(super) fn of_journal(source: &Source, error: JournalError) -> Error {
     let what = |why: &str| format!("the journal of {}: {why}", source.whose());
     Error::Act(match error {
         JournalError::Denied(why) => ActError::NotPermitted(what(&why)),

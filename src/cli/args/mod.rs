@@ -6,6 +6,7 @@ mod install;
 mod orphans;
 mod program;
 mod services;
+mod token;
 
 pub(super) use any_process::{Change, Changing, Ensure, Inspect, Kill, Probe, Stop, Wait, WaitFor};
 pub(super) use daemon::{AskDaemon, BackendFlag, Daemon, ServicesFlag};
@@ -13,6 +14,7 @@ pub(super) use install::{Install, Uninstall};
 pub(super) use orphans::Orphans;
 pub(super) use program::{Completions, Config, Gpus, Import, Man};
 pub(super) use services::{Down, Events, Ids, List, Logs, Run, Status, Up};
+pub(super) use token::{CreateToken, RevokeToken, TokenVerb};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -83,6 +85,10 @@ pub enum Output {
     Human,
     /// One JSON document
     Json,
+    /// Of `logs`: each line with its time and whose it is
+    Short,
+    /// Of `logs`: the lines alone, as they were written
+    Cat,
 }
 
 /// When to use colours.
@@ -148,6 +154,9 @@ pub enum Verb {
     /// Check, show and import config files
     #[command(subcommand)]
     Config(Config),
+    /// Make, list and revoke tokens of the HTTP API
+    #[command(subcommand)]
+    Token(TokenVerb),
     /// Run the daemon that supervises services, or ask something of it
     Daemon(Daemon),
     /// Install this program with its units and all, for you or for the system

@@ -11,6 +11,12 @@ pub enum Config {
     Check(ConfigFile),
     /// Print its services with what the defaults give them
     Show(ConfigFile),
+    /// Say what a reload would do: a line for each service that is not as the file has it
+    Diff(ConfigFile),
+    /// Change keys: service.web.env.LEVEL=debug; comments stay, the old file is kept as a backup
+    Set(SetConfig),
+    /// Take keys away: service.web.env.LEVEL
+    Unset(UnsetConfig),
     /// Make a provost.toml of another supervisor's config, and say what is not carried over
     Import(Import),
     /// Print the JSON Schema of config files, for editors
@@ -43,6 +49,28 @@ pub struct ConfigFile {
     pub file: Option<PathBuf>,
     /// The same, as for up
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "file")]
+    pub config: Option<PathBuf>,
+}
+
+/// `config set`.
+#[derive(Debug, Args)]
+pub struct SetConfig {
+    /// Keys with their values; a value as TOML has it (8080, true, ["a", "b"]), else a text
+    #[arg(value_name = "KEY=VALUE", required = true)]
+    pub changes: Vec<String>,
+    /// The file; without it: as for check
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub config: Option<PathBuf>,
+}
+
+/// `config unset`.
+#[derive(Debug, Args)]
+pub struct UnsetConfig {
+    /// Keys
+    #[arg(value_name = "KEY", required = true)]
+    pub keys: Vec<String>,
+    /// The file; without it: as for check
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
 }
 

@@ -17,6 +17,10 @@ pub struct Up {
     /// The config; without it: provost.toml, .yaml or .json from here up, else your own
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
+    /// Restart services when what they are made of changes: all below their folders, but for what
+    /// .gitignore leaves out
+    #[arg(long)]
+    pub dev: bool,
     /// First stop what runs of these services, and what was left behind of them
     #[arg(long)]
     pub replace: bool,
@@ -108,12 +112,21 @@ pub struct Logs {
     /// Go on with what comes
     #[arg(short, long)]
     pub follow: bool,
-    /// This many lines from the end, or `all`; without it: 20 of each, and all with --since
+    /// This many lines from the end, or `all`; without it: 20 of each, and all with --since, --until or --grep
     #[arg(short = 'n', long, value_name = "N", value_parser = lines)]
     pub lines: Option<usize>,
     /// From then on: 10min, 2h (ago), or 2026-01-31 12:00:00
     #[arg(long, value_name = "TIME", value_parser = since)]
     pub since: Option<SystemTime>,
+    /// Up to then
+    #[arg(long, value_name = "TIME", value_parser = since, conflicts_with = "follow")]
+    pub until: Option<SystemTime>,
+    /// Only lines with this regular expression
+    #[arg(long, value_name = "REGEX")]
+    pub grep: Option<String>,
+    /// --grep finds capital and small letters alike
+    #[arg(short, long, requires = "grep")]
+    pub ignore_case: bool,
     /// Only what was written to standard error
     #[arg(long)]
     pub stderr: bool,

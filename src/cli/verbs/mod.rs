@@ -15,6 +15,7 @@ pub(super) mod overview;
 pub(super) mod probe;
 pub(super) mod registry;
 pub(super) mod services;
+pub(super) mod token;
 pub(super) mod uninstall;
 pub(super) mod wait;
 

@@ -18,7 +18,7 @@ const SHELL: [&str; 8] = ["|", "||", "&&", "&", ";", ">", ">>", "<"];
 pub(super) fn group(id: &ServiceId, mut keys: Map<String, Value>, file: &Path, notes: &mut Notes<'_>) -> Group {
     let program = program(id, &mut keys, notes);
     one_of(id, &mut keys, "ready", &READY_CHECKS, notes);
-    one_of(id, &mut keys, "reload", &["signal", "exec"], notes);
+    one_of(id, &mut keys, "reload", &["signal", "exec", "restart"], notes);
     health(id, &mut keys, notes);
     let rungs = keys.remove("stop").and_then(|mut stop| stop.get_mut("signals").map(Value::take));
     keys.extend(rungs.map(|rungs| ("stop".to_owned(), rungs)));
@@ -28,6 +28,9 @@ pub(super) fn group(id: &ServiceId, mut keys: Map<String, Value>, file: &Path, n
     let anchored = |path: &Value| json!(anchored(folder, path.as_str().unwrap_or_default()));
     let cwd = keys.get("cwd").map_or_else(|| json!(folder), anchored);
     let env_file = keys.get("env_file").map(anchored);
+    if let Some(path) = keys.get_mut("log").and_then(|log| log.get_mut("path")) {
+        *path = anchored(path);
+    }
     keys.insert("cwd".to_owned(), cwd);
     keys.extend(env_file.map(|path| ("env_file".to_owned(), path)));
     keys.insert("id".to_owned(), json!(id));
@@ -128,6 +131,11 @@ fn check(spec: &ServiceSpec, notes: &mut Notes<'_>) {
     let leaves = |path: &Path| path.is_relative() && path.components().any(|c| c == std::path::Component::ParentDir);
     if spec.pid_file.as_deref().is_some_and(leaves) {
         notes.wrong(id, "pid_file", "it leaves the folder of pid files: write an absolute path");
+    }
+    if spec.log.keep_size < spec.log.max_size {
+        let key = if notes.wrote(id, "log.keep_size") { "log.keep_size" } else { "log.max_size" };
+        let (keep, max) = (spec.log.keep_size, spec.log.max_size);
+        notes.warn(id, key, format!("keep_size, {keep}, is less than max_size, {max}: no older file can be kept"));
     }
     for key in CORE.iter().filter(|key| spec.meta.contains_key(**key)) {
         notes.warn(id, &format!("meta.{key}"), "the registry shows its own value under this name, not this one");

@@ -9,7 +9,7 @@ use regex_lite::Regex;
 use tokio::sync::Notify;
 
 use super::super::Line;
-use super::super::read::Reader;
+use super::super::read::{Place, Reader};
 
 /// Lines of one run. They are read from the files, so that a reader that is slow misses nothing
 /// and takes no memory.
@@ -20,8 +20,8 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
-    pub(super) fn new(dir: &Path, first: u64, news: Rc<Notify>) -> io::Result<Self> {
-        Ok(Self { reader: Reader::from_entry(dir, first)?, news })
+    pub(super) fn new(dir: &Path, first: Place, news: Rc<Notify>) -> io::Result<Self> {
+        Ok(Self { reader: Reader::from_place(dir, first)?, news })
     }
 
     /// The next line; it may never come. It can be dropped and called again.

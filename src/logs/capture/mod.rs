@@ -24,21 +24,22 @@ mod fifo;
 mod full;
 mod kept;
 mod lines;
+mod service;
 mod sink;
 #[cfg(test)]
 mod tests;
+mod turnover;
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::time::Duration;
 
 use rustix::event::{Timespec, epoll};
 use rustix::fs::OFlags;
-use tokio::sync::Notify;
 
 pub(super) use fifo::peek;
 use kept::Kept;
@@ -46,13 +47,16 @@ pub(crate) use lines::{Lines, matching};
 
 use super::keeper;
 use super::layout::{Side, named};
+use super::tidy::Tidier;
 use crate::model::ServiceId;
 use crate::paths::Places;
 use crate::sys::watched::Watched;
-use sink::Sink;
+use service::Service;
 
 /// The services whose files are kept open.
 const OPEN: usize = 64;
+/// How often all files are looked through.
+const TIDY: Duration = Duration::from_secs(3600);
 /// After what a stream is tried again whose file cannot be written for another reason than a full
 /// disk. Nothing is lost meanwhile; the service may have to wait.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -72,6 +76,7 @@ pub(crate) struct Streams {
 pub(crate) struct Capture {
     shared: Rc<Shared>,
     task: tokio::task::JoinHandle<()>,
+    tidies: tokio::task::JoinHandle<()>,
 }
 
 #[derive(Debug)]
@@ -81,6 +86,7 @@ struct Shared {
     epoll: Watched,
     services: RefCell<Services>,
     kept: Kept,
+    tidier: Tidier,
 }
 
 #[derive(Debug, Default)]
@@ -93,14 +99,6 @@ struct Services {
     open: VecDeque<u64>,
 }
 
-#[derive(Debug)]
-struct Service {
-    pipes: [OwnedFd; 2],
-    sink: Sink,
-    /// Of those who wait for lines.
-    news: Weak<Notify>,
-}
-
 impl Capture {
     /// Must be called within a `LocalSet`.
     pub(crate) fn new(places: &Places) -> io::Result<Self> {
@@ -110,10 +108,12 @@ impl Capture {
     fn with_keeper(places: &Places, make: Option<keeper::Make>) -> io::Result<Self> {
         let epoll = Watched::new(epoll::create(epoll::CreateFlags::CLOEXEC)?)?;
         let kept = Kept::new(make);
-        let shared = Rc::new(Shared { places: places.clone(), epoll, services: RefCell::default(), kept });
+        let (services, tidier) = (RefCell::default(), Tidier::new(places));
+        let shared = Rc::new(Shared { places: places.clone(), epoll, services, kept, tidier });
         shared.find_keeper();
         let task = tokio::task::spawn_local(move_all(Rc::clone(&shared)));
-        Ok(Self { shared, task })
+        let tidies = tokio::task::spawn_local(tidy_all(Rc::clone(&shared)));
+        Ok(Self { shared, task, tidies })
     }
 
     /// Where all of it is kept.
@@ -132,6 +132,7 @@ impl Capture {
         let streams = Streams { out: open(Side::Out)?, err: open(Side::Err)? };
         self.shared.with(id, |service| {
             service.empty();
+            service.settle(places);
             service.sink.start_run().map_err(|error| named(format_args!("the output of {id}"), &error))
         })?;
         Ok(streams)
@@ -217,6 +218,16 @@ impl Capture {
 impl Drop for Capture {
     fn drop(&mut self) {
         self.task.abort();
+        self.tidies.abort();
+    }
+}
+
+/// What is too old is removed also of services that write nothing, and what an earlier daemon has
+/// left is finished.
+async fn tidy_all(shared: Rc<Shared>) {
+    loop {
+        shared.tidier.ask_all();
+        tokio::time::sleep(TIDY).await;
     }
 }
 
@@ -266,6 +277,12 @@ impl Shared {
                 self.later(number, side, services);
             }
         }
+        if let Some(service) = services.running.get_mut(&number) {
+            service.look_at_settings(&self.places);
+            if service.sink.turnover.news() {
+                self.tidier.ask(&service.id);
+            }
+        }
         if !was_open {
             services.opened(number);
         }
@@ -299,8 +316,7 @@ impl Shared {
             watch(self.epoll.get(), &pipes[side as usize], number, side)?;
         }
         self.keep(&pipes);
-        let sink = Sink::new(super::folder(places, id), places.uid);
-        services.running.insert(number, Service { pipes, sink, news: Weak::new() });
+        services.running.insert(number, Service::new(places, id, pipes));
         services.numbers.insert(id.clone(), number);
         Ok(())
     }
@@ -357,38 +373,6 @@ impl Services {
     fn name(&self, number: u64, side: Side) -> String {
         let id = self.numbers.iter().find(|(_, found)| **found == number);
         format!("{} of {}", side.words(), id.map_or("a service", |(id, _)| id.as_str()))
-    }
-}
-
-impl Service {
-    /// Moves what an earlier run has left; an error shows again when there is more.
-    fn empty(&mut self) {
-        if let Err(error) = self.drain() {
-            tracing::warn!("what an earlier run has written is not captured yet: {error}");
-        }
-        self.tell();
-    }
-
-    /// Moves what is in the pipes now, and not what comes meanwhile: there may be no end to that.
-    fn drain(&mut self) -> io::Result<()> {
-        for side in Side::BOTH {
-            let pipe = &self.pipes[side as usize];
-            let mut left = rustix::io::ioctl_fionread(pipe)?;
-            while left > 0 {
-                match self.sink.take(side, pipe) {
-                    Ok(moved) => left = left.saturating_sub(moved as u64),
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                    Err(error) => return Err(error),
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn tell(&self) {
-        if let Some(news) = self.news.upgrade() {
-            news.notify_waiters();
-        }
     }
 }
 

@@ -14,8 +14,11 @@ use rustix::io::Errno;
 use rustix::pipe::{SpliceFlags, splice};
 
 use super::super::layout::{ENTRY, Entries, Entry, Files, HEADER, Side, What, micros};
+use super::super::read::{Place, start_of_run};
 use super::full::{self, Loss};
+use super::turnover::Turnover;
 use crate::clock;
+use crate::model::service::LogSpec;
 use crate::paths::make_own;
 
 /// At most so much is moved at once, so that every service has its turn.
@@ -24,33 +27,36 @@ const TURN: usize = 1 << 20;
 /// The files of one service, and where they stand.
 #[derive(Debug)]
 pub(super) struct Sink {
-    dir: PathBuf,
+    pub(super) dir: PathBuf,
     uid: u32,
     /// Open while there is something to write.
-    files: Option<Files>,
+    pub(super) files: Option<Files>,
     /// The segment that the rest speaks of.
     known: Option<u64>,
-    sides: [Progress; 2],
+    pub(super) sides: [Progress; 2],
     entries: u64,
-    /// The entry with which the present run begins.
-    start: Option<u64>,
+    /// The segment and the entry with which the present run begins.
+    start: Option<Place>,
+    /// When the next segment is due.
+    pub(super) turnover: Turnover,
 }
 
 /// How far a stream is.
 #[derive(Debug, Default)]
-struct Progress {
+pub(super) struct Progress {
     /// The bytes in the file.
-    end: u64,
+    pub(super) end: u64,
     /// Those that entries speak of.
-    covered: u64,
+    pub(super) covered: u64,
     /// What a full disk cost.
-    loss: Loss,
+    pub(super) loss: Loss,
 }
 
 impl Sink {
     /// Makes nothing yet.
-    pub(super) fn new(dir: PathBuf, uid: u32) -> Self {
-        Self { dir, uid, files: None, known: None, sides: Default::default(), entries: 0, start: None }
+    pub(super) fn new(dir: PathBuf, uid: u32, settings: &LogSpec) -> Self {
+        let (sides, turnover) = (Default::default(), Turnover::new(settings));
+        Self { dir, uid, files: None, known: None, sides, entries: 0, start: None, turnover }
     }
 
     /// Whether files are open.
@@ -69,7 +75,10 @@ impl Sink {
         if self.files.is_some() {
             return Ok(());
         }
+        // Before it is made, and what is there then.
+        self.turnover.may_use(&self.dir, self.uid)?;
         make_own(&self.dir, self.uid)?;
+        self.turnover.may_use(&self.dir, self.uid)?;
         let files = Files::create(&self.dir)?;
         let entries = files.entries()?;
         if self.known == Some(files.number) && self.entries == entries {
@@ -78,7 +87,9 @@ impl Sink {
             return Ok(());
         }
         self.entries = entries;
-        let covered = Entries::default().covered(&files, self.entries)?;
+        let mut read = Entries::default();
+        self.turnover.began(read.get(&files, 0)?.map(|entry| entry.micros));
+        let covered = read.covered(&files, self.entries)?;
         let mut left = [None; 2];
         for side in Side::BOTH {
             let (end, changed) = files.end(side)?;
@@ -103,7 +114,7 @@ impl Sink {
         // Somebody may have removed them.
         self.rest();
         self.ready()?;
-        self.start = Some(self.entries);
+        self.start = self.known.map(|segment| Place { segment, entry: self.entries });
         for side in Side::BOTH {
             self.mark(What::Start, side)?;
         }
@@ -134,23 +145,15 @@ impl Sink {
         }
     }
 
-    /// The entry with which the present run begins; of a service that an earlier daemon started,
-    /// as that has written it.
-    pub(super) fn run_began(&mut self) -> io::Result<u64> {
+    /// Where the present run begins; of a service that an earlier daemon started, as that has
+    /// written it.
+    pub(super) fn run_began(&mut self) -> io::Result<Place> {
         self.ready()?;
-        let (None, Some(files)) = (self.start, &self.files) else { return Ok(self.start.unwrap_or(0)) };
-        let (mut entries, mut began) = (Entries::default(), None);
-        for at in (0..self.entries).rev() {
-            let entry = entries.get(files, at)?;
-            match entry.filter(|entry| entry.what == What::Start) {
-                Some(_) => began = Some(at),
-                // Both streams have one, and they stand together.
-                None if began.is_some() => break,
-                None => {}
-            }
+        let here = Place { segment: self.known.unwrap_or(1), entry: self.entries };
+        if self.start.is_none() {
+            self.start = Some(start_of_run(&self.dir, here)?);
         }
-        self.start = Some(began.unwrap_or(0));
-        Ok(self.start.unwrap_or(0))
+        Ok(self.start.unwrap_or(here))
     }
 
     /// Moves what is in the pipe, at most `TURN`; how much it was.
@@ -167,7 +170,15 @@ impl Sink {
                 return Ok(skipped);
             }
         }
-        let moved = match self.splice(side, fifo) {
+        if self.is_due() {
+            return self.turn_over(side, fifo);
+        }
+        self.move_up_to(side, fifo, self.room().min(TURN))
+    }
+
+    /// Moves so many bytes of what is in the pipe.
+    pub(super) fn move_up_to(&mut self, side: Side, fifo: &OwnedFd, most: usize) -> io::Result<usize> {
+        let moved = match self.splice(side, fifo, most) {
             Err(error) if full::is_full(&error) => return self.lose(side, fifo),
             other => other?,
         };
@@ -179,11 +190,11 @@ impl Sink {
         Ok(moved)
     }
 
-    fn splice(&self, side: Side, fifo: &OwnedFd) -> io::Result<usize> {
+    fn splice(&self, side: Side, fifo: &OwnedFd, most: usize) -> io::Result<usize> {
         let (file, base) = self.data(side)?;
         let mut place = self.sides[side as usize].end - base;
         loop {
-            match splice(fifo, None, file, Some(&mut place), TURN, SpliceFlags::NONBLOCK | SpliceFlags::MOVE) {
+            match splice(fifo, None, file, Some(&mut place), most, SpliceFlags::NONBLOCK | SpliceFlags::MOVE) {
                 Err(Errno::INTR) => {}
                 Ok(0) => return Err(io::ErrorKind::WouldBlock.into()),
                 other => return Ok(other?),
@@ -193,8 +204,7 @@ impl Sink {
 
     fn data(&self, side: Side) -> io::Result<(&File, u64)> {
         let files = self.files.as_ref().ok_or(io::ErrorKind::NotFound)?;
-        let file = files.data[side as usize].as_ref().ok_or(io::ErrorKind::NotFound)?;
-        Ok((file, files.base[side as usize]))
+        Ok((files.file(side)?, files.base[side as usize]))
     }
 
     /// There is no room: the service must not wait for it, so that its output is dropped.
@@ -211,7 +221,7 @@ impl Sink {
 
     /// Writes into the index what it does not know of a stream. A full disk is no error: it is
     /// written the next time.
-    fn tell(&mut self, side: Side, at: u64) -> io::Result<()> {
+    pub(super) fn tell(&mut self, side: Side, at: u64) -> io::Result<()> {
         match self.try_tell(side, at) {
             Err(error) if full::is_full(&error) => Ok(()),
             other => other,
@@ -237,11 +247,19 @@ impl Sink {
     }
 
     fn append(&mut self, what: What, side: Side, micros: u64, offset: u64, len: u64) -> io::Result<()> {
-        let index = self.files.as_ref().and_then(|files| files.index.as_ref()).ok_or(io::ErrorKind::NotFound)?;
+        let index = self.files.as_ref().ok_or(io::ErrorKind::NotFound)?.index_file()?;
         let entry = Entry { what, side, micros, offset, len };
         // One that could be written only in part is written over the next time.
         index.write_all_at(&entry.encode(), HEADER + self.entries * ENTRY)?;
         self.entries += 1;
+        self.turnover.began(Some(micros));
         Ok(())
+    }
+
+    /// Goes on with these files, which nothing is in.
+    pub(super) fn go_on_with(&mut self, files: Files) {
+        self.known = Some(files.number);
+        self.files = Some(files);
+        self.entries = 0;
     }
 }

@@ -4,6 +4,8 @@ mod kept;
 mod kills;
 mod limits;
 mod lives;
+mod rotation;
+mod settled;
 
 use std::fs::File;
 use std::io::Write as _;
@@ -60,13 +62,37 @@ fn all(places: &Places) -> Vec<Line> {
     lines(&crate::logs::folder(places, &id()), &Query::default())
 }
 
+/// As it is given, by its settings.
+fn given(places: &Places, query: &Query) -> Vec<Line> {
+    let mut reader = crate::logs::read::read_all(places, &id(), query).unwrap().expect("nothing was captured");
+    std::iter::from_fn(|| reader.next().unwrap()).collect()
+}
+
+/// Waits for what comes without being told.
+async fn until(what: &str, is_so: impl Fn() -> bool) {
+    let begin = std::time::Instant::now();
+    while !is_so() {
+        assert!(begin.elapsed() < DEADLINE / 2, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// The bytes of the streams that are in files, by what these say.
+fn kept(places: &Places) -> [u64; 2] {
+    use crate::logs::layout::{Files, Side, numbers};
+    let dir = crate::logs::folder(places, &id());
+    let newest = numbers(&dir).unwrap().last().copied().unwrap();
+    let files = Files::open(&dir, newest).unwrap().unwrap();
+    [Side::Out, Side::Err].map(|side| files.end(side).unwrap().0)
+}
+
 /// The last N lines are those of all, whatever N.
 fn every_tail(places: &Places) {
     let folder = crate::logs::folder(places, &id());
     for stderr in [false, true] {
         let mut all = lines(&folder, &Query::default());
         all.retain(|line| !stderr || line.stream == Stream::Err);
-        for count in (0..all.len() + 2).step_by(1 + all.len() / 200) {
+        for count in (0..all.len() + 2).step_by(1 + all.len() / 60) {
             let last = lines(&folder, &Query { lines: Some(count), stderr, ..Query::default() });
             let meant = &all[all.len().saturating_sub(count)..];
             assert!(last == meant, "the last {count}: {:?}, and not {:?}", words(&last), words(meant));

@@ -18,7 +18,7 @@ use tokio::process::{Child, ChildStdout, Command};
 pub(crate) use access::access;
 pub(crate) use wait::matching;
 
-use super::Line;
+use super::{Line, Pattern, pattern};
 use entry::Entry;
 
 use crate::model::{Manager, ServiceId, UnitName};
@@ -42,12 +42,18 @@ pub(crate) struct Query {
     pub(crate) tail: Option<usize>,
     /// None before this.
     pub(crate) since: Option<SystemTime>,
+    /// None after this.
+    pub(crate) until: Option<SystemTime>,
+    /// Only those with this.
+    pub(crate) grep: Option<Pattern>,
     /// Those to come, too.
     pub(crate) follow: bool,
     /// Only those of standard error (of another unit: of priority err and above).
     pub(crate) stderr: bool,
     /// Also what the manager said of the unit, as notes.
     pub(crate) notes: bool,
+    /// Colours are left out.
+    pub(crate) strip: bool,
     /// Only those of this invocation of the unit.
     pub(crate) invocation: Option<String>,
 }
@@ -67,34 +73,49 @@ pub(crate) enum JournalError {
 #[derive(Debug)]
 pub(crate) struct Journal {
     source: Source,
+    query: Query,
     past: VecDeque<Line>,
-    follow: Option<Reader>,
+    /// What comes after that.
+    rest: Option<Reader>,
 }
 
 impl Journal {
-    /// Reads what is there, and begins to follow if that is asked for.
+    /// Reads what is there, and begins to follow if that is asked for. What there is of one that is
+    /// neither followed nor only its last lines is read as it is asked for.
     pub(crate) async fn open(source: Source, query: &Query) -> Result<Self, JournalError> {
         access(source.manager).map_err(JournalError::Denied)?;
         let begin = crate::clock::now();
-        let mut past = VecDeque::new();
-        let mut cursor = None;
+        let (mut past, mut cursor, mut rest) = (VecDeque::new(), None, None);
         if query.tail != Some(0) {
             let mut reader = Reader::start(&source, query, None)?;
-            while let Some(entry) = reader.next().await? {
-                cursor = entry.cursor.clone().or(cursor);
-                past.extend(entry.line_of(&source));
-                // The tail is taken here: of what journalctl matches some is not of this unit.
-                if query.tail.is_some_and(|tail| past.len() > tail) {
-                    past.pop_front();
+            if query.tail.is_none() && !query.follow {
+                rest = Some(reader);
+            } else {
+                while let Some(entry) = reader.next().await? {
+                    let line = entry.line_of(&source).and_then(|line| query.meant(line));
+                    match query.tail {
+                        // The newest first.
+                        Some(tail) => {
+                            cursor = cursor.or(entry.cursor);
+                            line.into_iter().for_each(|line| past.push_front(line));
+                            if past.len() >= tail {
+                                break;
+                            }
+                        }
+                        None => {
+                            cursor = entry.cursor.or(cursor);
+                            past.extend(line);
+                        }
+                    }
                 }
             }
         }
         let from = match cursor {
             Some(cursor) => format!("--after-cursor={cursor}"),
-            None => since(begin),
+            None => time("since", begin),
         };
         let follow = if query.follow { Some(Reader::start(&source, query, Some(&from))?) } else { None };
-        Ok(Self { source, past, follow })
+        Ok(Self { source, query: query.clone(), past, rest: follow.or(rest) })
     }
 
     /// The next line; `None` at the end. May be dropped and asked again while it waits.
@@ -102,17 +123,29 @@ impl Journal {
         if let Some(line) = self.past.pop_front() {
             return Ok(Some(line));
         }
-        let Some(reader) = &mut self.follow else { return Ok(None) };
+        let Some(reader) = &mut self.rest else { return Ok(None) };
         loop {
             match reader.next().await? {
                 None => return Ok(None),
                 Some(entry) => {
-                    if let Some(line) = entry.line_of(&self.source) {
+                    if let Some(line) = entry.line_of(&self.source).and_then(|line| self.query.meant(line)) {
                         return Ok(Some(line));
                     }
                 }
             }
         }
+    }
+}
+
+impl Query {
+    fn meant(&self, mut line: Line) -> Option<Line> {
+        if self.grep.as_ref().is_some_and(|grep| !grep.is_in(&line.text)) {
+            return None;
+        }
+        if self.strip {
+            line.text = pattern::plain(&line.text).into_owned();
+        }
+        Some(line)
     }
 }
 
@@ -132,12 +165,12 @@ impl Reader {
         command.args(["--quiet", "--no-pager", "--all", "--output=json", entry::FIELDS]);
         match follow_from {
             Some(from) => command.args(["--follow", "--no-tail", from]),
-            None => command.args(query.since.map(since)),
+            None => command.args(query.since.map(|at| time("since", at))),
         };
-        // Enough of them, even if some are another's with the same identifier.
-        if let Some(tail) = query.tail.filter(|_| follow_from.is_none()) {
-            let lines = if source.service.is_some() { tail.saturating_mul(4).saturating_add(100) } else { tail };
-            command.arg(format!("--lines={lines}"));
+        command.args(query.until.map(|at| time("until", at)));
+        // From the end on, until there are enough.
+        if query.tail.is_some() && follow_from.is_none() {
+            command.arg("--reverse");
         }
         command.args(matches::of(source, query));
         command
@@ -181,7 +214,8 @@ impl Reader {
     }
 }
 
-fn since(time: SystemTime) -> String {
+/// `--since=@…`, `--until=@…`.
+fn time(word: &str, time: SystemTime) -> String {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    format!("--since=@{}.{:06}", since.as_secs(), since.subsec_micros())
+    format!("--{word}=@{}.{:06}", since.as_secs(), since.subsec_micros())
 }

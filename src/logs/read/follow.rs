@@ -11,7 +11,7 @@ use rustix::io::Errno;
 
 use super::super::layout::named;
 use super::super::{Line, folder};
-use super::{Query, Reader};
+use super::{Form, Query, Reader};
 use crate::model::ServiceId;
 use crate::paths::Places;
 use crate::sys::watched::Watched;
@@ -33,7 +33,9 @@ pub(crate) struct Follow {
 #[derive(Debug)]
 struct Log {
     id: ServiceId,
+    places: Places,
     dir: PathBuf,
+    form: Form,
     query: Query,
     reader: Option<Reader>,
     /// Whether the folder itself is watched, and not the one where it will be.
@@ -54,8 +56,9 @@ impl Follow {
     /// # Errors
     /// Its files cannot be read or watched.
     pub(crate) fn add(&mut self, places: &Places, id: &ServiceId, query: &Query) -> io::Result<()> {
-        let dir = folder(places, id);
-        let log = Log { id: id.clone(), dir, query: query.clone(), reader: None, there: false, next: None };
+        let (dir, form, query) = (folder(places, id), Form::of(places, id), query.clone());
+        let (id, places) = (id.clone(), places.clone());
+        let log = Log { id, places, dir, form, query, reader: None, there: false, next: None };
         self.logs.push(log);
         self.attach(self.logs.len() - 1)
     }
@@ -132,7 +135,7 @@ impl Follow {
                 _ => self.watches.get(&watch).cloned().unwrap_or_default(),
             };
             for at in concerned {
-                if gone {
+                if gone || self.logs[at].has_moved() {
                     self.logs[at].there = false;
                 }
                 if self.logs[at].there { self.is_due(at) } else { self.attach(at)? }
@@ -152,7 +155,13 @@ impl Follow {
         let dir = self.logs[at].dir.clone();
         for (steps, ancestor) in dir.ancestors().enumerate() {
             let what = match steps {
-                0 => WatchFlags::MODIFY | WatchFlags::CREATE | WatchFlags::DELETE_SELF | WatchFlags::MOVE_SELF,
+                0 => {
+                    WatchFlags::MODIFY
+                        | WatchFlags::CREATE
+                        | WatchFlags::MOVED_TO
+                        | WatchFlags::DELETE_SELF
+                        | WatchFlags::MOVE_SELF
+                }
                 _ => WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::DELETE_SELF,
             };
             let watch = match inotify::add_watch(self.inotify.get(), ancestor, what) {
@@ -176,13 +185,23 @@ impl Follow {
 }
 
 impl Log {
+    /// Whether it is somewhere else than it seemed before there was anything of it.
+    fn has_moved(&mut self) -> bool {
+        if self.reader.is_some() {
+            return false;
+        }
+        let dir = folder(&self.places, &self.id);
+        self.form = Form::of(&self.places, &self.id);
+        std::mem::replace(&mut self.dir, dir) != self.dir
+    }
+
     /// Whether there is a line.
     fn fill(&mut self, many: bool) -> io::Result<bool> {
         if self.next.is_some() {
             return Ok(true);
         }
         if self.reader.is_none() {
-            self.reader = Reader::live(&self.dir, &self.query)?;
+            self.reader = Reader::live(&self.dir, self.form, &self.query)?;
             // Another one, later, is new as a whole.
             self.query.lines = None;
         }

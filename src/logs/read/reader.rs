@@ -5,33 +5,36 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::super::layout::{Entry, Side, What, micros};
-use super::super::{Line, Stream};
-use super::Query;
-use super::source::Source;
+use super::super::{Line, Stream, pattern};
+use super::source::{At, Place, Source};
+use super::{Form, Query};
 use crate::model::ServiceId;
+use crate::model::service::Ansi;
 use crate::paths::Places;
 
-/// A line that is longer is given in parts.
-pub(super) const LONGEST: usize = 1 << 20;
 /// Bytes that are read at once.
 const PIECE: usize = 1 << 14;
+/// The last lines are looked for in so many bytes at the end, then in more and more.
+const FIRST_LOOK: u64 = 1 << 16;
+const LONGEST_LOOK: u64 = 8 << 20;
 
 /// The lines of one service, both streams in the order in which they were read; a line stands
-/// where its end came. Holds a piece of the files, and the beginnings of lines.
+/// where its end came. Holds a piece of the files, the beginnings of lines, and the last lines if
+/// those were asked for.
 #[derive(Debug)]
 pub(crate) struct Reader {
     dir: PathBuf,
+    form: Form,
+    query: Query,
     /// Open while it is read.
     source: Option<Source>,
-    segment: u64,
-    next: u64,
+    next: Place,
+    /// Up to there, and no further.
+    stop: Option<Place>,
     /// The bytes of an entry that are still to be read.
     left: Option<Entry>,
-    unfinished: [Unfinished; 2],
+    sides: [Unfinished; 2],
     found: VecDeque<Line>,
-    skip: u64,
-    since: u64,
-    stderr: bool,
 }
 
 /// The beginning of a line.
@@ -41,47 +44,59 @@ struct Unfinished {
     micros: u64,
     /// Whether it is all of it, or nothing was read yet.
     known: bool,
+    /// In the present segment: the offset up to which entries were read.
+    reached: Option<u64>,
+    /// Up to this offset the file is damaged, and that was said.
+    damaged: u64,
 }
 
 impl Reader {
     /// What there is now, and no more.
-    pub(super) fn of(dir: &Path, pipes: Option<(&Places, &ServiceId)>, query: &Query) -> io::Result<Option<Self>> {
-        Source::ended(dir, pipes)?.map(|source| Self::new(dir, source, query)).transpose()
+    pub(super) fn of(
+        dir: &Path,
+        pipes: Option<(&Places, &ServiceId)>,
+        form: Form,
+        query: &Query,
+    ) -> io::Result<Option<Self>> {
+        Source::ended(dir, pipes)?.map(|source| Self::new(dir, source, form, query)).transpose()
     }
 
     /// What there is now, and what comes.
-    pub(super) fn live(dir: &Path, query: &Query) -> io::Result<Option<Self>> {
-        Source::live(dir)?.map(|source| Self::new(dir, source, query)).transpose()
+    pub(super) fn live(dir: &Path, form: Form, query: &Query) -> io::Result<Option<Self>> {
+        Source::live(dir)?.map(|source| Self::new(dir, source, form, query)).transpose()
     }
 
-    /// What comes from this entry of the newest segment on, where runs begin.
-    pub(crate) fn from_entry(dir: &Path, first: u64) -> io::Result<Self> {
+    /// What comes from this place on, where runs begin.
+    pub(in crate::logs) fn from_place(dir: &Path, first: Place) -> io::Result<Self> {
         let source = Source::live(dir)?.ok_or(io::ErrorKind::NotFound)?;
-        let mut reader = Self::at(dir, source, first);
-        for unfinished in &mut reader.unfinished {
-            unfinished.known = true;
+        let mut reader = Self::at(dir, source, Form::default(), &Query::default(), first);
+        reader.forget(true);
+        Ok(reader)
+    }
+
+    fn new(dir: &Path, mut source: Source, form: Form, query: &Query) -> io::Result<Self> {
+        let begin = match query.lines {
+            Some(_) => source.end()?,
+            None => source.since(query.since.map_or(0, micros))?,
+        };
+        let mut reader = Self::at(dir, source, form, query, begin);
+        if let Some(lines) = query.lines {
+            reader.last(lines)?;
         }
         Ok(reader)
     }
 
-    fn new(dir: &Path, mut source: Source, query: &Query) -> io::Result<Self> {
-        let begin = source.begin(query)?;
-        let since = query.since.map_or(0, micros);
-        Ok(Self { skip: begin.skip, since, stderr: query.stderr, ..Self::at(dir, source, begin.entry) })
-    }
-
-    fn at(dir: &Path, source: Source, next: u64) -> Self {
+    fn at(dir: &Path, source: Source, form: Form, query: &Query, next: Place) -> Self {
         Self {
             dir: dir.to_owned(),
-            segment: source.files.number,
+            form,
+            query: query.clone(),
             source: Some(source),
             next,
+            stop: None,
             left: None,
-            unfinished: Default::default(),
+            sides: Default::default(),
             found: VecDeque::new(),
-            skip: 0,
-            since: 0,
-            stderr: false,
         }
     }
 
@@ -107,12 +122,67 @@ impl Reader {
         self.source = None;
     }
 
+    /// Finds the last lines that are meant, from the end on, and is at the end then.
+    fn last(&mut self, lines: usize) -> io::Result<()> {
+        let end = self.next;
+        let (since, until) = (self.query.since.map_or(0, micros), self.query.until.map(micros));
+        let mut stop = match (until, self.source()?) {
+            (Some(until), Some(source)) => source.until(until)?,
+            _ => end,
+        };
+        let (mut found, mut size, mut more) = (VecDeque::new(), FIRST_LOOK, lines > 0);
+        while more {
+            let (begin, older) = self.back(stop, size, since)?;
+            (self.next, self.stop) = (begin, Some(stop));
+            self.forget(false);
+            let mut some = Vec::new();
+            while let Some(line) = self.next()? {
+                some.push(line);
+            }
+            let room = lines - found.len();
+            some.drain(..some.len().saturating_sub(room));
+            some.into_iter().rev().for_each(|line| found.push_front(line));
+            more = found.len() < lines && !older && begin < stop;
+            (stop, size) = (begin, (size * 2).min(LONGEST_LOOK));
+        }
+        self.forget(false);
+        (self.next, self.stop, self.found) = (end, None, found);
+        Ok(())
+    }
+
+    /// The place so many bytes before this one, and whether what is before it is too old or nothing.
+    fn back(&mut self, stop: Place, size: u64, since: u64) -> io::Result<(Place, bool)> {
+        let (stderr, mut place, mut passed) = (self.query.stderr, stop, 0);
+        let Some(source) = self.source()? else { return Ok((stop, true)) };
+        while passed < size {
+            let Some((earlier, found)) = source.before(place)? else { return Ok((place, true)) };
+            place = earlier;
+            let Some(found) = found else { continue };
+            if found.what == What::Bytes && found.micros < since {
+                return Ok((place, true));
+            }
+            // Entries of nothing are not for nothing.
+            let bytes = if found.what == What::Bytes { found.len } else { 0 };
+            passed += 24 + if stderr && found.side == Side::Out { 0 } else { bytes };
+        }
+        Ok((place, false))
+    }
+
+    /// Whatever was read, what comes is in another place; `whole`: between two lines.
+    fn forget(&mut self, whole: bool) {
+        self.left = None;
+        self.found.clear();
+        for side in &mut self.sides {
+            *side = Unfinished { known: whole, ..Unfinished::default() };
+        }
+    }
+
     fn source(&mut self) -> io::Result<Option<&mut Source>> {
         if self.source.is_none() {
             self.source = Source::live(&self.dir)?;
-            let segment = self.source.as_ref().map_or(self.segment, |source| source.files.number);
-            if std::mem::replace(&mut self.segment, segment) != segment {
-                self.next = 0;
+            if let Some(source) = self.source.as_ref().filter(|source| !source.has(self.next.segment)) {
+                self.next = Place { segment: source.from(self.next.segment), entry: 0 };
+                self.sides.iter_mut().for_each(|side| (side.reached, side.damaged) = (None, 0));
             }
         }
         Ok(self.source.as_mut())
@@ -120,87 +190,136 @@ impl Reader {
 
     /// Takes the next entry; whether there was one.
     fn step(&mut self) -> io::Result<bool> {
-        let number = self.next;
-        let Some(source) = self.source()? else { return Ok(false) };
-        if !source.has(number)? {
+        let place = self.next;
+        let stop = self.stop;
+        if stop.is_some_and(|stop| place >= stop) {
             return Ok(false);
         }
-        let entry = source.get(number)?;
-        self.next += 1;
-        let Some(entry) = entry.filter(|entry| !self.stderr || entry.side == Side::Err) else { return Ok(true) };
-        self.begin_of_line(number, &entry)?;
+        let Some(source) = self.source()? else { return Ok(false) };
+        let entry = match source.at(place)? {
+            At::End => return Ok(false),
+            At::Next(segment) => {
+                self.next = Place { segment, entry: 0 };
+                self.sides.iter_mut().for_each(|side| (side.reached, side.damaged) = (None, 0));
+                return Ok(true);
+            }
+            At::Entry(entry) => entry,
+        };
+        self.next.entry += 1;
+        let Some(mut entry) = entry.filter(|entry| !self.query.stderr || entry.side == Side::Err) else {
+            return Ok(true);
+        };
+        self.begin_of_line(place, &entry)?;
         if entry.what == What::Bytes {
+            // What no entry speaks of, because the index is damaged, came before this.
+            let reached = self.sides[entry.side as usize].reached.replace(entry.end());
+            if let Some(reached) = reached.filter(|reached| *reached < entry.offset) {
+                (entry.offset, entry.len) = (reached, entry.end() - reached);
+            }
             self.left = Some(entry);
             return Ok(true);
         }
-        let unfinished = &mut self.unfinished[entry.side as usize];
-        let (text, at) = (std::mem::take(&mut unfinished.text), unfinished.micros);
-        if !text.is_empty() {
-            self.line(at, entry.side.stream(), text);
-        }
+        self.end_of_line(entry.side);
         if entry.what == What::Lost {
             let (bytes, of) = (entry.len, entry.side.words());
-            let text = format!("{bytes} bytes of {of} were dropped here: the disk was full");
-            self.line(entry.micros, Stream::Note, text.into_bytes());
+            self.note(entry.micros, format!("{bytes} bytes of {of} were dropped here: the disk was full"));
         }
         Ok(true)
     }
 
     /// Who began to read within a line has missed the first of it.
-    fn begin_of_line(&mut self, number: u64, entry: &Entry) -> io::Result<()> {
-        if std::mem::replace(&mut self.unfinished[entry.side as usize].known, true) {
+    fn begin_of_line(&mut self, place: Place, entry: &Entry) -> io::Result<()> {
+        if std::mem::replace(&mut self.sides[entry.side as usize].known, true) {
             return Ok(());
         }
+        let max = self.form.max_line;
         let Some(source) = &mut self.source else { return Ok(()) };
-        let Some(begun) = source.line_start(number, entry)? else { return Ok(()) };
-        let (unfinished, mut at) = (&mut self.unfinished[entry.side as usize], begun.start);
-        unfinished.micros = begun.micros;
-        let text = &mut unfinished.text;
-        text.resize(usize::try_from(entry.offset - at).unwrap_or_default(), 0);
-        let mut got = 0;
-        while at < entry.offset {
-            match source.files.read(entry.side, at, &mut text[got..])? {
-                0 => break,
-                n => (at, got) = (at + n as u64, got + n),
-            }
-        }
-        text.truncate(got);
+        let begun = source.line_before(place, entry, max)?;
+        let side = &mut self.sides[entry.side as usize];
+        (side.text, side.micros) = (begun.text, begun.micros);
         Ok(())
+    }
+
+    /// What there is of a line is one.
+    fn end_of_line(&mut self, side: Side) {
+        let unfinished = &mut self.sides[side as usize];
+        let (text, at) = (std::mem::take(&mut unfinished.text), unfinished.micros);
+        if !text.is_empty() {
+            self.line(at, side.stream(), text);
+        }
     }
 
     /// Reads some bytes of an entry.
     fn piece(&mut self, mut entry: Entry) -> io::Result<()> {
         let mut buffer = [0; PIECE];
         let room = usize::try_from(entry.len).unwrap_or(PIECE).min(PIECE);
-        let Some(source) = &self.source else { return Ok(()) };
-        let got = source.files.read(entry.side, entry.offset, &mut buffer[..room])?;
+        let segment = self.next.segment;
+        let Some(source) = &mut self.source else { return Ok(()) };
+        let Some(segment) = source.segment(segment)? else { return Ok(()) };
+        let got = segment.files.read(entry.side, entry.offset, &mut buffer[..room])?;
+        if got == 0 && entry.len > 0 {
+            // Somebody may have cut the file.
+            let Some(readable) = segment.files.damaged(entry.side, entry.offset) else { return Ok(()) };
+            let until =
+                readable.unwrap_or(segment.covered()?[entry.side as usize]).max(entry.end().min(entry.offset + 1));
+            self.damaged(&entry, until);
+            if until < entry.end() {
+                (entry.len, entry.offset) = (entry.end() - until, until);
+                self.left = Some(entry);
+            }
+            return Ok(());
+        }
         (entry.offset, entry.len) = (entry.offset + got as u64, entry.len - got as u64);
+        let max = self.form.max_line;
         for line in buffer[..got].split_inclusive(|byte| *byte == b'\n') {
-            let unfinished = &mut self.unfinished[entry.side as usize];
+            let unfinished = &mut self.sides[entry.side as usize];
             unfinished.micros = entry.micros;
             let end = line.strip_suffix(b"\n");
             unfinished.text.extend_from_slice(end.unwrap_or(line));
-            if end.is_some() || unfinished.text.len() >= LONGEST {
-                let text = std::mem::take(&mut unfinished.text);
+            while self.sides[entry.side as usize].text.len() > max {
+                let text = &mut self.sides[entry.side as usize].text;
+                let rest = text.split_off(max);
+                let part = std::mem::replace(text, rest);
+                self.line(entry.micros, entry.side.stream(), part);
+            }
+            if end.is_some() {
+                let text = std::mem::take(&mut self.sides[entry.side as usize].text);
                 self.line(entry.micros, entry.side.stream(), text);
             }
         }
-        // Somebody may have cut the file.
-        if got > 0 && entry.len > 0 {
+        if entry.len > 0 {
             self.left = Some(entry);
         }
         Ok(())
     }
 
-    fn line(&mut self, micros: u64, stream: Stream, text: Vec<u8>) {
-        if micros < self.since {
+    /// Says once that nothing can be read up to there.
+    fn damaged(&mut self, entry: &Entry, until: u64) {
+        let said = self.sides[entry.side as usize].damaged;
+        if until <= said {
             return;
         }
-        if self.skip > 0 {
-            self.skip -= 1;
+        self.sides[entry.side as usize].damaged = until;
+        self.end_of_line(entry.side);
+        let (bytes, of, segment) = (until - entry.offset.max(said), entry.side.words(), self.next.segment);
+        let file = format!("{segment}.{}.gz", entry.side.name());
+        let text = format!("{bytes} bytes of {of} cannot be read here: {} is damaged", self.dir.join(file).display());
+        self.note(entry.micros, text);
+    }
+
+    fn note(&mut self, micros: u64, text: String) {
+        self.line(micros, Stream::Note, text.into_bytes());
+    }
+
+    fn line(&mut self, at: u64, stream: Stream, text: Vec<u8>) {
+        let entry = Entry { what: What::Bytes, side: Side::Out, micros: at, offset: 0, len: 0 };
+        let mut line = Line { at: entry.at(), stream, text };
+        if !self.query.means(&line) {
             return;
         }
-        let entry = Entry { what: What::Bytes, side: Side::Out, micros, offset: 0, len: 0 };
-        self.found.push_back(Line { at: entry.at(), stream, text });
+        if self.form.ansi == Ansi::Strip {
+            line.text = pattern::plain(&line.text).into_owned();
+        }
+        self.found.push_back(line);
     }
 }

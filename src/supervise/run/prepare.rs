@@ -110,7 +110,8 @@ impl Supervisor {
         self.check_commands(&service.record(), backend).map_err(permanent)?;
         let resolved = self.resolve(&service.record()).map_err(permanent)?;
         let record = service.record();
-        let Resolved { argv, env, cwd, socket, pid_file, ready, ready_shown, health, health_shown, .. } = resolved;
+        let Resolved { argv, env, cwd, socket, pid_file, log_path, ready, ready_shown, health, health_shown, .. } =
+            resolved;
         let mut env = self.environment(&record, env);
         let heartbeat = health.as_ref().and_then(|health| health.heartbeat.as_ref());
         if let Some(heartbeat) = heartbeat {
@@ -125,7 +126,11 @@ impl Supervisor {
             stale_socket::remove(Path::new(path)).map_err(permanent)?;
         }
         let spec = &record.spec;
+        if let Err(error) = crate::logs::settle(&self.places, id, &spec.log, log_path.as_deref()) {
+            tracing::warn!("{id}: its output is kept as before: {error}");
+        }
         let launch = Launch {
+            input: Vec::new(),
             id: id.clone(),
             description: spec.name.clone().unwrap_or_else(|| id.to_string()),
             program,

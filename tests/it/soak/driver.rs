@@ -62,7 +62,8 @@ impl Soak {
         let exe = std::env::current_exe()?;
         let truth = self.dir.join("truth");
         let mut text = String::from(
-            "[defaults]\nrestart = { base = \"20ms\", max = \"200ms\", tries = -1 }\nstop = { signals = [\"TERM:5s\", \"KILL\"] }\n",
+            "[defaults]\nrestart = { base = \"20ms\", max = \"200ms\", tries = -1 }\nstop = { signals = [\"TERM:5s\", \"KILL\"] }\n\
+             log = { max_size = \"8K\", keep = 100000, keep_size = \"1T\" }\n",
         );
         text += &format!("env = {{ {} = \"worker\" }}\n", super::ROLE);
         for id in self.ids() {

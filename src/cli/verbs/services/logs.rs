@@ -2,66 +2,74 @@
 
 use std::process::ExitCode;
 
-use super::super::super::args::Logs;
+use super::super::super::args::{Logs, Output as Form};
 use super::super::super::exit::Exit;
 use super::super::super::progress;
 use super::super::{Context, targets};
-use super::watch::line;
+use super::look::{Look, write};
 use crate::error::Error;
+use crate::logs::Pattern;
 use crate::model::{Malformed, OwnerFacts, ServiceId, Target};
 use crate::observe::Want;
-use crate::services::{self, Output, Piece, Query, Source};
+use crate::services::{Merged, Output, Query, Source};
 
 /// So many of each are had of the system's daemon.
 const FROM_DAEMON: usize = crate::services::MOST_OF_DAEMON;
 /// So many lines of each, unless it is said.
 const LINES: usize = 20;
 
-pub(in crate::cli) async fn run(ctx: &Context<'_>, args: &Logs) -> ExitCode {
-    match logs(ctx, args).await {
+pub(in crate::cli) async fn run(ctx: &Context<'_>, args: &Logs, form: Form) -> ExitCode {
+    match logs(ctx, args, form).await {
         Ok(()) => Exit::Done.into(),
         Err(error) => ctx.say.error(&error),
     }
 }
 
-async fn logs(ctx: &Context<'_>, args: &Logs) -> Result<(), Error> {
+async fn logs(ctx: &Context<'_>, args: &Logs, form: Form) -> Result<(), Error> {
+    let query = query(args)?;
     let words = "looking for logs";
     let sources = progress::while_waiting(ctx.say.quiet, words, sources(ctx, args)).await?;
-    let lines = args.lines.or((args.since.is_none()).then_some(LINES));
-    let lines = lines.filter(|lines| *lines != usize::MAX);
-    let query = Query { lines, since: args.since, stderr: args.stderr };
     let guest = sources.iter().any(|source| matches!(source, Source::System(..)));
-    if guest && lines.is_none_or(|lines| lines > FROM_DAEMON) {
+    if guest && (query.searches() || query.lines.is_none_or(|lines| lines > FROM_DAEMON)) {
         ctx.say.note(&format!("the system's provost gives {FROM_DAEMON} lines of each at most, the last ones"));
     }
-    let width = match sources.as_slice() {
-        [_] => 0,
-        several => several.iter().map(|source| source.whose().len()).max().unwrap_or(0),
-    };
+    let look = Look::of_logs(ctx, form, &sources);
     let observer = ctx.client.observer();
     if args.follow {
         let mut output = Output::follow(observer, &sources, &query).await?;
-        while line(ctx, &output.next().await, width) {}
+        while look.show(&output.next().await) {}
         return Ok(());
     }
-    let mut pieces: Vec<Piece> = Vec::new();
-    for source in &sources {
-        let lines = services::read_output(observer, source, &query).await?;
-        pieces.extend(lines.into_iter().map(|line| Piece { whose: source.whose().to_owned(), line }));
-    }
-    // Each source is in order already, also where a clock was set back.
-    if sources.len() > 1 {
-        pieces.sort_by_key(|piece| piece.line.at);
-    }
-    if pieces.is_empty() && !ctx.say.json {
-        ctx.say.note("nothing was written");
-    }
-    for piece in &pieces {
-        if !line(ctx, piece, width) {
-            break;
+    let mut all = Merged::of(observer, &sources, &query).await?;
+    let (mut any, mut out) = (false, Vec::new());
+    while let Some(piece) = all.next().await? {
+        any = true;
+        if !look.add(&mut out, &piece) {
+            return Ok(());
         }
     }
+    write(&out);
+    if !any && !ctx.say.json {
+        ctx.say.note(if query.grep.is_some() { "no line has that" } else { "nothing was written" });
+    }
     Ok(())
+}
+
+fn query(args: &Logs) -> Result<Query, Malformed> {
+    let now = crate::clock::now();
+    if let Some(since) = args.since.filter(|since| *since > now) {
+        let (since, now) = (humantime::format_rfc3339_seconds(since), humantime::format_rfc3339_seconds(now));
+        return Err(Malformed::new(format!("--since {since} is in the future: now it is {now} (UTC)")));
+    }
+    if args.since.is_some_and(|since| args.until.is_some_and(|until| until < since)) {
+        return Err(Malformed::new("--until is before --since: no line can be between them"));
+    }
+    let grep = args.grep.as_deref().map(|text| Pattern::new(text, args.ignore_case)).transpose();
+    let grep = grep.map_err(|why| Malformed::new(format!("--grep: {why}")))?;
+    // Who asks for some of them asks for all of those.
+    let some = args.since.is_some() || args.until.is_some() || grep.is_some() && !args.follow;
+    let lines = args.lines.or((!some).then_some(LINES)).filter(|lines| *lines != usize::MAX);
+    Ok(Query { lines, since: args.since, until: args.until, stderr: args.stderr, grep })
 }
 
 async fn sources(ctx: &Context<'_>, args: &Logs) -> Result<Vec<Source>, Error> {

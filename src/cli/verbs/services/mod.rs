@@ -7,6 +7,7 @@ mod hosted;
 pub(in crate::cli) mod ids;
 pub(in crate::cli) mod list;
 pub(in crate::cli) mod logs;
+mod look;
 pub(in crate::cli) mod run;
 pub(in crate::cli) mod status;
 pub(in crate::cli) mod up;

@@ -6,8 +6,9 @@ use std::time::SystemTime;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::super::super::exit::Exit;
-use super::super::super::render::{self, ACCENT, BAD, DIM};
+use super::super::super::render::{self, BAD, DIM};
 use super::super::Context;
+use super::look::Look;
 use crate::control::Control;
 use crate::error::Error;
 use crate::model::ServiceId;
@@ -32,7 +33,8 @@ pub(super) async fn watch(
     ids: &[ServiceId],
     (hosted, mut interrupt): (Hosted, Interrupt),
 ) -> Result<ExitCode, Error> {
-    let width = ids.iter().map(|id| id.as_str().len()).max().unwrap_or(0);
+    // With whose it is in front, also of one alone: it stands among what happens.
+    let look = Look::of_all(ctx, ids.iter().map(|id| id.as_str()));
     let reports = control.list(ids, None, false).await?;
     let sources: Vec<Source> = reports.iter().map(|report| ctx.source(report, ctx.is_guest())).collect();
     // What runs already does nothing that could be seen.
@@ -54,7 +56,7 @@ pub(super) async fn watch(
         loop {
             tokio::select! {
                 ended = &mut all => break Some(ended),
-                piece = output.next() => drop(line(ctx, &piece, width)),
+                piece = output.next() => drop(look.show(&piece)),
                 () = interrupt.next() => match hosted {
                     Hosted::Elsewhere => break None,
                     Hosted::Here => {
@@ -70,7 +72,7 @@ pub(super) async fn watch(
     };
     // What was written last.
     while let Some(piece) = output.rest().await {
-        line(ctx, &piece, width);
+        look.show(&piece);
     }
     let Some(ended) = ended else {
         ctx.say.note("\nservices keep running; provost down stops them");
@@ -89,19 +91,6 @@ pub(super) async fn watch(
         Ok(Ended::Failed(_) | Ended::TimedOut(_)) => Ok(ExitCode::from(1)),
         Err(error) => Err(error),
     }
-}
-
-/// One line of output, with whose it is where `width` leaves room for that. False where nobody
-/// reads any more.
-pub(super) fn line(ctx: &Context<'_>, piece: &crate::services::Piece, width: usize) -> bool {
-    if ctx.say.json {
-        return ctx.say.json_line(&piece.document());
-    }
-    let style = if piece.line.stream == crate::logs::Stream::Out { anstyle::Style::new() } else { render::WARN };
-    let text = crate::text::escape_but_tabs(&String::from_utf8_lossy(&piece.line.text));
-    let whose = piece.whose.as_str();
-    let before = if width == 0 { String::new() } else { format!("{ACCENT}{whose:width$}{ACCENT:#} {DIM}|{DIM:#} ") };
-    ctx.say.line(&format!("{before}{style}{text}{style:#}\n"))
 }
 
 /// Ctrl-C and what means the same.

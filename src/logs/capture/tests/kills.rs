@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use super::*;
+use crate::model::service::{LogSpec, Size};
 
 /// In the environment: the folders of the one that is killed.
 const PLACES: &str = "PROVOST_TEST_CAPTURE";
@@ -62,9 +63,20 @@ fn write_lines(mut to: File, seed: u64, done: &AtomicBool) -> (u64, u64) {
 
 #[test]
 fn no_line_is_lost_doubled_or_torn_by_sigkill() {
+    sigkill(&LogSpec::default());
+}
+
+#[test]
+fn nor_in_the_middle_of_a_rotation_or_a_compression() {
+    let often = LogSpec { max_size: Size(30_000), keep: 100_000, keep_size: Size(1 << 40), ..LogSpec::default() };
+    sigkill(&often);
+}
+
+fn sigkill(settings: &LogSpec) {
     let kills = std::env::var(KILLS).map_or(FEW, |kills| kills.parse().expect("a number"));
     let dir = tempfile::tempdir().unwrap();
     let places = Places::below(dir.path());
+    crate::logs::settle(&places, &id(), settings, None).unwrap();
     let service = local(async || Service::from(Capture::new(&places).unwrap().open(&id()).unwrap()));
     // Alive until the last one has begun: what nobody holds open is gone.
     let alive = [&service.out, &service.err].map(|end| end.try_clone().unwrap());
@@ -74,8 +86,11 @@ fn no_line_is_lost_doubled_or_torn_by_sigkill() {
         std::thread::spawn(move || write_lines(to, seed, &done))
     });
     let mut dice = Dice(u64::from(std::process::id()));
-    let index = places.logs.join("llm/1.index");
-    let length = || std::fs::metadata(&index).map_or(0, |found| found.len());
+    let folder = places.logs.join("llm");
+    let length = || {
+        let newest = crate::logs::layout::numbers(&folder).unwrap().last().copied().unwrap_or(0);
+        (newest, std::fs::metadata(folder.join(format!("{newest}.index"))).map_or(0, |found| found.len()))
+    };
     let mut moved = 0;
     for _ in 0..kills {
         let before = length();
@@ -106,9 +121,7 @@ fn no_line_is_lost_doubled_or_torn_by_sigkill() {
         capture.close(&id()).unwrap();
         writers.map(|writer| writer.join().unwrap())
     });
-    let kept =
-        ["out", "err"].map(|end| std::fs::metadata(places.logs.join("llm/1").with_extension(end)).unwrap().len());
-    assert_eq!(kept, written.map(|(_, bytes)| bytes), "bytes in the files, and written");
+    assert_eq!(kept(&places), written.map(|(_, bytes)| bytes), "bytes in the files, and written");
     let written = written.map(|(lines, _)| lines);
     let mut next = [0, 0];
     for line in all(&places) {
@@ -120,6 +133,12 @@ fn no_line_is_lost_doubled_or_torn_by_sigkill() {
         next[of] += 1;
     }
     assert_eq!(next, written);
-    eprintln!("{kills} kills ({moved} of those had moved something), {written:?} lines, none lost, doubled or torn");
+    let segments = crate::logs::layout::numbers(&folder).unwrap();
+    assert!(segments.len() as u64 == segments[segments.len() - 1], "{segments:?}");
+    assert!(segments.len() > 5 || settings.max_size.0 > 1 << 20, "{segments:?}");
+    eprintln!(
+        "{kills} kills ({moved} of those had moved something), {written:?} lines, none lost, doubled or torn in {} files",
+        segments.len()
+    );
     assert!(moved * 2 > kills, "most were killed before they had begun");
 }

@@ -3,6 +3,7 @@
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 
 use super::*;
+use crate::model::service::{Compression, LogSpec, Size};
 
 #[test]
 fn a_full_disk_drops_and_says_how_much() {
@@ -17,13 +18,21 @@ fn a_full_disk_drops_and_says_how_much() {
         let dir = tempfile::tempdir().unwrap();
         mount("none", dir.path(), "tmpfs", MountFlags::empty(), c"size=256k").unwrap();
         fill(&Places::below(dir.path()));
+        drop(dir);
+        // The same with new files all the time.
+        let dir = tempfile::tempdir().unwrap();
+        mount("none", dir.path(), "tmpfs", MountFlags::empty(), c"size=256k").unwrap();
+        let places = Places::below(dir.path());
+        let often = LogSpec { max_size: Size(8000), keep: 1000, compress: Compression::None, ..LogSpec::default() };
+        crate::logs::settle(&places, &id(), &often, None).unwrap();
+        fill(&places);
+        assert!(crate::logs::layout::numbers(&places.logs.join("llm")).unwrap().len() > 2);
     });
     test.join().unwrap();
 }
 
 fn fill(places: &Places) {
     let ballast = places.state.join("ballast");
-    let data = places.logs.join("llm/1.out");
     let mut sent = Vec::new();
     local(async || {
         let capture = Capture::new(places).unwrap();
@@ -58,7 +67,7 @@ fn fill(places: &Places) {
     });
     let found = all(places);
     let lost: u64 = found.iter().filter(|line| line.stream == Stream::Note).map(|line| number(&line.text)).sum();
-    let kept = std::fs::metadata(&data).unwrap().len();
+    let kept = kept(places)[0];
     assert_eq!(lost + kept, sent.len() as u64, "{kept} kept, {lost} said to be lost");
     assert!(lost > 500_000 && kept > 2000);
     every_tail(places);

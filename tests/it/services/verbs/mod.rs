@@ -6,6 +6,7 @@ mod foreground;
 mod health;
 mod imports;
 mod life;
+mod live;
 mod logs;
 mod project;
 mod targets;
@@ -38,6 +39,7 @@ pub fn register(trials: &mut Trials) {
         disk::BODIES,
         life::BODIES,
         health::BODIES,
+        live::BODIES,
         imports::BODIES,
     ]
     .concat();

@@ -1,0 +1,36 @@
+//! The names of the files of a service.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::named;
+
+/// `7.out`, `7.index.gz`.
+pub(in crate::logs) fn path(dir: &Path, number: u64, end: &str) -> PathBuf {
+    dir.join(format!("{number}.{end}"))
+}
+
+/// The segments of a folder, the oldest first; also those of which something is missing.
+pub(in crate::logs) fn numbers(dir: &Path) -> io::Result<Vec<u64>> {
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.map_err(|error| named(dir.display(), &error))?,
+    };
+    let mut numbers = Vec::new();
+    for entry in entries {
+        let name = entry?.file_name();
+        numbers.extend(name.to_str().and_then(|name| match name.split_once('.')? {
+            (number, "out" | "err" | "index" | "out.gz" | "err.gz" | "index.gz") => number.parse::<u64>().ok(),
+            _ => None,
+        }));
+    }
+    numbers.sort_unstable();
+    numbers.dedup();
+    Ok(numbers)
+}
+
+/// Whether a segment has begun: its index is made last, and from then on it is written.
+pub(in crate::logs) fn begun(dir: &Path, number: u64) -> bool {
+    path(dir, number, "index").exists() || path(dir, number, "index.gz").exists()
+}
