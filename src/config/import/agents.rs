@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::draft::{Draft, Service, knows, path};
+use super::draft::{Draft, Service, path};
 use super::input::{Field, Notes, Table};
 use super::{Around, words};
 use crate::config::tree::{Data, Key, Node};
@@ -100,7 +100,7 @@ fn agent(table: &mut Table, service: &mut Service, single: bool, around: &Around
             "telegraf" => &["config", "check", "--config", "${config_file}"],
             _ => &[],
         };
-        if knows("config_check") && config_text.is_some() && !check.is_empty() && program.contains('/') {
+        if config_text.is_some() && !check.is_empty() && program.contains('/') {
             let words = [program.as_str()].into_iter().chain(check.iter().copied());
             service.put("config_check", words.collect::<Vec<_>>());
         }
@@ -109,7 +109,7 @@ fn agent(table: &mut Table, service: &mut Service, single: bool, around: &Around
     // What a kind brings with it is not written twice.
     // (Another kind would bring an address of its own.)
     let configured = ["filebeat", "telegraf"].contains(&kind_word.as_str()) && config_text.is_some();
-    let known = knows("kind") && (configured || kind_word == "custom");
+    let known = configured || kind_word == "custom";
     if given.is_empty() && config_text.is_some() && !known {
         let ours: &[&str] = match kind_word.as_str() {
             "filebeat" => &["-c", "${config_file}", "-e"],
