@@ -166,7 +166,7 @@ impl Daemon {
         } else if let Some(address) = session_address(options.places.uid) {
             servers.spawn(serve_on(address, Arc::clone(&api)));
         }
-        let (http, settings) = watch::channel(HttpOptions::default());
+        let (http, settings) = watch::channel(std::mem::take(&mut options.http));
         servers.spawn(http::serve(Http::new(Arc::clone(&api), options.places.clone(), settings)));
         servers.spawn(memory::give_back(running.handle.events(), clients.clone()));
         let events = running.handle.events();

@@ -50,6 +50,8 @@ pub(crate) struct Options {
     pub(crate) notify: Option<PathBuf>,
     /// It is hosted by a verb in the foreground: nothing is loaded, and a signal stops everything.
     pub(crate) foreground: bool,
+    /// Where it answers HTTP besides its socket, until its own config says otherwise.
+    pub(crate) http: crate::config::HttpOptions,
     /// The control socket of the program that executed this one.
     pub(crate) control: Option<std::os::unix::net::UnixListener>,
     /// Its connection that has the name on the system bus.
@@ -77,6 +79,7 @@ impl Options {
             unused: UNUSED,
             notify: None,
             foreground: false,
+            http: crate::config::HttpOptions::default(),
             control: None,
             bus: None,
             lock: Left::default(),

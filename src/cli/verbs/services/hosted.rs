@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use super::super::Context;
 use super::watch::Interrupt;
+use crate::config::HttpOptions;
 use crate::control::Control;
 use crate::daemon::{Daemon, Options};
 use crate::error::Error;
@@ -11,10 +12,12 @@ use crate::error::Error;
 /// Runs `work` beside a daemon that is hosted here, and stops all of its services at the end.
 pub(super) async fn run(
     ctx: &Context<'_>,
+    http: &HttpOptions,
     work: impl AsyncFnOnce(&Control, Interrupt) -> Result<ExitCode, Error>,
 ) -> Result<ExitCode, Error> {
     let mut options = Options::new(ctx.instance())?;
     options.foreground = true;
+    options.http = http.clone();
     tokio::task::LocalSet::new()
         .run_until(async {
             let socket = options.places.socket();

@@ -17,6 +17,7 @@ use crate::control::Control;
 use crate::error::Error;
 use crate::model::ServiceId;
 use crate::model::service::{Event, EventKind, ServiceReport};
+use crate::paths::Places;
 use crate::services::{self, Ended, Follow, Goal};
 
 pub(in crate::cli) async fn run(ctx: &Context<'_>, args: &Up) -> ExitCode {
@@ -40,7 +41,11 @@ async fn up(ctx: &Context<'_>, args: &Up) -> Result<ExitCode, Error> {
         ctx.say.text(&format!("nothing to do: {path} describes no enabled service\n"));
         return Ok(Exit::Done.into());
     }
-    if let Some(control) = ctx.connect().await? {
+    let running = ctx.connect().await?;
+    if running.is_some() || args.detach {
+        say_whose_http(ctx, &wanted);
+    }
+    if let Some(control) = running {
         if args.linger {
             ctx.daemon(true).await?;
         }
@@ -50,7 +55,7 @@ async fn up(ctx: &Context<'_>, args: &Up) -> Result<ExitCode, Error> {
         let control = ctx.daemon(args.linger).await?;
         return detached(ctx, args, &wanted, &control).await;
     }
-    hosted::run(ctx, async |control, mut interrupt| {
+    hosted::run(ctx, &wanted.project.http, async |control, mut interrupt| {
         let follow = tokio::select! {
             follow = start(ctx, args, &wanted, control) => follow?,
             () = interrupt.next() => return Ok(Exit::Done.into()),
@@ -58,6 +63,19 @@ async fn up(ctx: &Context<'_>, args: &Up) -> Result<ExitCode, Error> {
         watch::watch(ctx, control, follow, &wanted.watched(), (Hosted::Here, interrupt)).await
     })
     .await
+}
+
+/// A daemon has many projects: what is its own is in its own config.
+fn say_whose_http(ctx: &Context<'_>, wanted: &Wanted) {
+    let Some(places) = Places::of(ctx.instance(), rustix::process::geteuid().as_raw()) else { return };
+    if wanted.project.http.listen.is_some() && wanted.path.parent() != Some(&places.config) {
+        let own = places.config.join("provost.toml");
+        ctx.say.note(&format!(
+            "provost: a daemon reads [http] from its own config ({}, or the one that it was started with), and \
+             'provost up' in the foreground from this one",
+            own.display()
+        ));
+    }
 }
 
 async fn with_daemon(ctx: &Context<'_>, args: &Up, wanted: &Wanted, control: &Control) -> Result<ExitCode, Error> {
