@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::draft::{Draft, Service, knows, path};
+use super::draft::{Draft, Service, path};
 use super::input::{Field, Notes, Table};
 use super::{Around, words};
 use crate::config::tree::{Data, Key, Node};
@@ -93,10 +93,23 @@ fn agent(table: &mut Table, service: &mut Service, single: bool, around: &Around
     if let Some(field) = table.take_any(&["binary_path", "binary", "command"])
         && let Some(text) = field.text(notes).filter(|text| !text.is_empty())
     {
-        service.set("command", json!([words::literal(&text)]), &field);
+        let program = words::literal(&text);
+        // A kind would look for the program by its usual name.
+        let check: &[&str] = match kind_word.as_str() {
+            "filebeat" => &["test", "config", "-c", "${config_file}"],
+            "telegraf" => &["config", "check", "--config", "${config_file}"],
+            _ => &[],
+        };
+        if config_text.is_some() && !check.is_empty() && program.contains('/') {
+            let words = [program.as_str()].into_iter().chain(check.iter().copied());
+            service.put("config_check", words.collect::<Vec<_>>());
+        }
+        service.set("command", json!([program]), &field);
     }
     // What a kind brings with it is not written twice.
-    let known = knows("kind") && ["filebeat", "telegraf", "node_exporter", "custom"].contains(&kind_word.as_str());
+    // (Another kind would bring an address of its own.)
+    let configured = ["filebeat", "telegraf"].contains(&kind_word.as_str()) && config_text.is_some();
+    let known = configured || kind_word == "custom";
     if given.is_empty() && config_text.is_some() && !known {
         let ours: &[&str] = match kind_word.as_str() {
             "filebeat" => &["-c", "${config_file}", "-e"],

@@ -7,7 +7,6 @@ use serde_json::{Map, Value, json};
 
 use super::input::{Field, Notes, Spot};
 use super::words;
-use crate::config::keys::{self, Key, Kind};
 
 /// A config in the making.
 #[derive(Default)]
@@ -243,7 +242,7 @@ impl Service {
         let folder = Path::new(file).parent().unwrap_or(Path::new("/"));
         let home = around.home.as_ref().is_some_and(|home| folder.starts_with(home));
         let own = around.system || folder.is_relative() || home || folder.starts_with(around.folder);
-        if !knows("log.path") || !own || file.starts_with("/dev/") {
+        if !own || file.starts_with("/dev/") {
             return notes.lost(&from.spot, LOGS);
         }
         let folder = path(&folder.to_string_lossy(), around.folder, around.beside);
@@ -254,7 +253,7 @@ impl Service {
 
     /// How its output is kept, where our config can say so.
     pub(super) fn log(&mut self, key: &str, value: Option<Value>, from: &Field, notes: &mut Notes) {
-        match value.filter(|_| knows(&format!("log.{key}"))) {
+        match value {
             Some(value) => self.set(&format!("log.{key}"), value, from),
             None => notes.lost(&from.spot, LOGS),
         }
@@ -263,20 +262,6 @@ impl Service {
 
 /// Why a key for logs is not carried over.
 pub(super) const LOGS: &str = "provost keeps the output itself (provost logs ID)";
-
-/// Whether our config has this key of a service.
-pub(super) fn knows(key: &str) -> bool {
-    fn has(keys: &'static [Key], path: &str) -> bool {
-        let (name, rest) = path.split_once('.').map_or((path, None), |(name, rest)| (name, Some(rest)));
-        let found = keys.iter().find(|key| key.name == name);
-        match (found.map(|key| &key.kind), rest) {
-            (Some(_), None) => true,
-            (Some(Kind::Table(inner)), Some(rest)) => has(inner, rest),
-            _ => false,
-        }
-    }
-    has(keys::SERVICE, key)
-}
 
 /// Seconds as our config writes them.
 pub(super) fn seconds(number: f64) -> String {

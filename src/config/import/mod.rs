@@ -192,8 +192,16 @@ fn settled(head: &str, draft: &mut Draft, options: &LoadOptions, notes: &mut Not
             changed |= drop_key(draft, &problem.key, &problem.message, notes);
         }
         if !changed {
-            // Nothing of the draft is to blame that could be named: it is not guessed at.
-            draft.services.clear();
+            // What is refused came by a kind or by the defaults, and not by a key of its own.
+            let to_blame = errors.0.first();
+            let named = to_blame.map(|problem| steps(&problem.key)).unwrap_or_default();
+            let id = named.get(1).cloned().unwrap_or_default();
+            let found = draft.services.iter_mut().find(|service| service.id == id);
+            let (Some(service), Some(problem)) = (found, to_blame) else { return None };
+            notes.lost(&service.spot, &problem.message);
+            if service.keys.remove("kind").is_none() {
+                service.keys.clear();
+            }
         }
         draft.services.retain(|service| service.keys.contains_key("command") || service.keys.contains_key("script"));
         let left: Vec<String> = draft.services.iter().map(|service| service.id.clone()).collect();

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::draft::{Draft, Service, knows, path};
+use super::draft::{Draft, Service, path};
 use super::input::{Field, Notes, Table};
 use super::{Around, words};
 use crate::config::tree::Data;
@@ -283,10 +283,6 @@ fn watched(table: &mut Table, service: &mut Service, notes: &mut Notes) {
         }
         return;
     };
-    if !knows("watch") {
-        notes.say(&watch.spot, "not carried over: this provost restarts nothing when files change");
-        return;
-    }
     service.set("watch.debounce", "500ms", &watch);
     if !paths.is_empty() {
         service.set("watch.paths", paths, &watch);

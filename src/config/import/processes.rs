@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::draft::{Draft, Service, knows, path};
+use super::draft::{Draft, Service, path};
 use super::input::{Field, Notes, Table};
 use super::{Around, words};
 
@@ -109,10 +109,6 @@ fn watch(table: &mut Table, service: &mut Service, notes: &mut Notes) {
     });
     match (mode.filter(|_| on), paths) {
         (Some(mode), paths) => {
-            if !knows("watch") {
-                notes.say(&mode.spot, "not carried over: this provost restarts nothing when files change");
-                return;
-            }
             service.set("watch.debounce", "500ms", &mode);
             if let Some((field, paths)) = paths.filter(|(_, paths)| !paths.is_empty()) {
                 service.set("watch.paths", paths, &field);
