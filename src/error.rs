@@ -52,6 +52,13 @@ fn nearest_words(nearest: &[String]) -> String {
     if nearest.is_empty() { String::new() } else { format!("; near it: {}", nearest.join(", ")) }
 }
 
+/// What cannot fail does not.
+impl From<std::convert::Infallible> for Error {
+    fn from(never: std::convert::Infallible) -> Self {
+        match never {}
+    }
+}
+
 impl Error {
     /// The exit code of the command line for this error: the table is in the README.
     pub fn exit_code(&self) -> u8 {

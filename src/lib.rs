@@ -19,12 +19,14 @@
 //! * [`mod@ensure`], [`wait`]: probing until something is so, and starting what is missing.
 //! * [`config`]: the config file, checked; what a start is made of.
 //! * `services`: the services of a caller as the verbs see them, with a daemon and without.
+//! * [`gpus`](fn@gpus): GPUs, and who holds them.
 //! * [`registry`]: the durable record of what provost started.
 //! * `supervise`, `backend`: services that provost starts itself.
 //! * `daemon`, `api`, `control`: who hosts them, how it is spoken to, and who speaks.
 //! * `install`, `doctor`: how it comes onto a host, and what it finds missing there.
 //! * `health`: whether services that run do their work.
 //! * `helper`: what the system's daemon does for users who may not do it themselves.
+//! * `tokens`: who may use the HTTP API.
 //! * [`cli`]: the command line.
 //! * `systemd`, `polkit`, `sys`: the D-Bus client, the terminal agent, the only unsafe code.
 //!
@@ -57,6 +59,7 @@ mod disk;
 mod doctor;
 pub mod ensure;
 mod error;
+mod gpus;
 pub(crate) mod health;
 pub(crate) mod helper;
 mod install;
@@ -74,11 +77,13 @@ mod supervisor;
 pub(crate) mod sys;
 pub(crate) mod systemd;
 pub mod text;
+mod tokens;
 pub mod wait;
 
 pub use client::Client;
 pub use error::Error;
-pub use supervisor::{Events, Supervisor};
+pub use gpus::gpus;
+pub use supervisor::{Builder, Described as ServiceSpec, Events, Supervisor};
 
 use act::Done;
 use model::{Action, Availability, InspectReport, Request, Signal, Target};

@@ -1,9 +1,12 @@
 //! Supervision from within a program: services registered by code, without a daemon.
 
+mod builder;
+mod spec;
+
 use std::path::Path;
 
-use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::daemon::supervisor;
@@ -14,11 +17,33 @@ use crate::paths::Places;
 use crate::registry::{Held, Lock};
 use crate::supervise::{Answer, Command, Handle, Selection, Stop};
 
+pub use builder::Builder;
+pub use spec::ServiceSpec as Described;
+
 /// Starts and supervises services as `provost daemon` does: restarts with backoff, order, readiness,
 /// a registry that outlives the program.
 ///
-/// It lives in a `tokio::task::LocalSet`, and works whenever that is polled. What it had started is
-/// taken over by the next one in the same folder.
+/// [`Supervisor::builder`] gives it a thread of its own, and any task may ask it. What it had
+/// started is taken over by the next one in the same folder.
+///
+/// ```no_run
+/// # use provost::{ServiceSpec, Supervisor};
+/// # async fn example() -> Result<(), provost::Error> {
+/// let supervisor = Supervisor::builder()
+///     .register(ServiceSpec::new("agent").script("agent.py").cwd("./agents").tries(-1))
+///     .register(ServiceSpec::new("web").command(["node", "web.mjs"]).port(3000).after(["agent"]))
+///     .start()
+///     .await?;
+/// let mut events = supervisor.events();
+/// while let Some(event) = events.next().await {
+///     println!("{}: {}", event.id, event.message);
+/// }
+/// supervisor.shutdown().await
+/// # }
+/// ```
+///
+/// [`Supervisor::open`] lives in a `tokio::task::LocalSet` of the caller's, and works whenever that
+/// is polled:
 ///
 /// ```no_run
 /// # use provost::{Supervisor, model::service::{BackendChoice, ServiceSpec}};
@@ -33,11 +58,36 @@ use crate::supervise::{Answer, Command, Handle, Selection, Stop};
 #[derive(Debug)]
 pub struct Supervisor {
     handle: Handle,
-    task: JoinHandle<()>,
-    _lock: Lock,
+    task: Task,
+    /// Its thread has it, where it has one.
+    _lock: Option<Lock>,
+}
+
+/// Where it runs.
+#[derive(Debug)]
+enum Task {
+    /// In a `LocalSet` of the caller's.
+    Local(JoinHandle<()>),
+    /// In a thread, which says when it ends.
+    Thread(oneshot::Receiver<()>),
+}
+
+impl Task {
+    /// Waits for its end.
+    async fn ended(self) {
+        match self {
+            Self::Local(task) => drop(task.await),
+            Self::Thread(ended) => drop(ended.await),
+        }
+    }
 }
 
 impl Supervisor {
+    /// Services to come, in a thread of their own.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
     /// With its registry, logs and pid files below this folder, which is made if there is none.
     /// What runs of its services is taken over before this returns. Must be called within a
     /// `tokio::task::LocalSet`.
@@ -53,17 +103,23 @@ impl Supervisor {
             Held::Io { path, source } => Error::Io { what: path.display().to_string(), source },
         })?;
         let running = supervisor::start(&places, backend).await?;
-        Ok(Self { handle: running.handle, task: running.task, _lock: lock })
+        Ok(Self { handle: running.handle, task: Task::Local(running.task), _lock: Some(lock) })
     }
 
     /// Makes a service known, and starts nothing. The same once more changes nothing; another
     /// description replaces that of a service that does not run.
     ///
     /// # Errors
-    /// It runs by another description, its folder is not absolute, what it comes after makes a
-    /// circle, or its record cannot be written.
-    pub async fn register(&self, spec: ServiceSpec) -> Result<(), Error> {
-        let define = |answer| Command::Define { specs: vec![spec], environment: [].into(), answer };
+    /// It is not described as it must be, it runs by another description, its folder is not
+    /// absolute, what it comes after makes a circle, or its record cannot be written.
+    pub async fn register<S>(&self, spec: S) -> Result<(), Error>
+    where
+        S: TryInto<ServiceSpec>,
+        Error: From<S::Error>,
+    {
+        let specs = vec![spec.try_into()?];
+        let environment = crate::services::sent_along(&specs);
+        let define = |answer| Command::Define { specs, environment, answer };
         self.handle.ask(define).await?;
         Ok(())
     }
@@ -126,8 +182,16 @@ impl Supervisor {
         let stop = if stop { Stop::All } else { Stop::None };
         self.handle.ask(|answer| Command::Finish { stop, answer }).await?;
         // Its last words are said.
-        let _ = self.task.await;
+        self.task.ended().await;
         Ok(())
+    }
+
+    /// Stops all services in the reverse of their order, each by its signals, and ends.
+    ///
+    /// # Errors
+    /// It was ending already.
+    pub async fn shutdown(self) -> Result<(), Error> {
+        self.close(true).await
     }
 
     async fn change(
@@ -188,5 +252,76 @@ mod tests {
             drop(Supervisor::open(dir.path(), BackendChoice::Sim).await.unwrap());
         };
         tokio::task::LocalSet::new().run_until(test).await;
+    }
+
+    /// The builder's way, in a runtime of several threads: what embeds it has no LocalSet.
+    #[tokio::test]
+    async fn a_program_embeds_it() {
+        fn is_send<T: Send + Sync>(_: &T) {}
+        let dir = tempfile::tempdir().unwrap();
+        let marked = dir.path().join("marked");
+        let sleep = |id: &str| Described::new(id).command(["sleep", "600"]).cwd(dir.path());
+        let built = || {
+            let text = "trap 'echo bye > marked; exit 0' TERM; while :; do sleep 0.05; done";
+            let polite = Described::new("polite").command(["sh", "-c", text]).cwd(dir.path());
+            Supervisor::builder()
+                .folder(dir.path().join("state"))
+                .backend(BackendChoice::Direct)
+                .register(polite.set("ready.exec", "true").env("A", "${HOME:-}").tries(-1))
+                .register(sleep("last").after(["polite"]).stop(["TERM:5s", "KILL"]))
+        };
+        let supervisor = built().start().await.unwrap();
+        is_send(&supervisor);
+        let mut events = supervisor.events();
+        assert!(built().start().await.is_err(), "one for each folder");
+        let running = async |id: &str| {
+            let all = supervisor.list().await.unwrap();
+            all.iter().any(|report| report.id.as_str() == id && report.state == ServiceState::Running)
+        };
+        while !(running("polite").await && running("last").await) {
+            events.next().await.unwrap();
+        }
+        supervisor.register(sleep("more")).await.unwrap();
+        assert!(supervisor.start(&"more".parse().unwrap()).await.unwrap());
+        while !running("more").await {
+            events.next().await.unwrap();
+        }
+        let pid = supervisor.list().await.unwrap()[0].pid.unwrap();
+        // Without a shutdown services go on, and the next one has them.
+        supervisor.close(false).await.unwrap();
+        let supervisor = built().register(sleep("new")).start().await.unwrap();
+        let all = supervisor.list().await.unwrap();
+        assert!(all.iter().any(|report| report.pid == Some(pid)), "{all:?}");
+        supervisor.shutdown().await.unwrap();
+        assert_eq!(std::fs::read_to_string(&marked).unwrap(), "bye\n");
+        assert!(!crate::sys::exists(pid));
+        // Nothing is forgotten to be stopped.
+        let supervisor = Supervisor::builder().folder(dir.path().join("state")).backend(BackendChoice::Direct);
+        let supervisor = supervisor.start().await.unwrap();
+        let mut events = supervisor.events();
+        while !supervisor.list().await.unwrap().is_empty() {
+            events.next().await.unwrap();
+        }
+        supervisor.shutdown().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_is_wrong_is_said_before_anything_starts() {
+        let dir = tempfile::tempdir().unwrap();
+        let start = async |spec| Supervisor::builder().folder(dir.path()).register(spec).start().await.unwrap_err();
+        for (spec, part) in [
+            (Described::new("a"), "neither command nor script"),
+            (Described::new("a/b").command(["x"]), "no service id"),
+            (Described::new("a").command(["x"]).set("prot", 1), "did you mean \"port\""),
+            (Described::new("a").command(["x"]).after(["b"]), "b"),
+            (Described::new("a").command(["x"]).set("health.interval", "soon"), "no duration"),
+        ] {
+            let error = start(spec).await.to_string();
+            assert!(error.contains(part) && error.starts_with("the program: "), "{error}");
+        }
+        let twice = Supervisor::builder().folder(dir.path());
+        let twice = twice.register(Described::new("a").command(["x"])).register(Described::new("a").command(["y"]));
+        assert!(twice.start().await.unwrap_err().to_string().contains("twice"));
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 }

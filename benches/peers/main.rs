@@ -8,6 +8,7 @@
 #![allow(clippy::disallowed_methods, missing_docs, unreachable_pub, unused_crate_dependencies)]
 
 mod driver;
+mod http;
 mod logs;
 #[path = "../../tests/rig/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "the rig of the tests; here a part of it is used")]
@@ -38,6 +39,9 @@ fn main() -> ExitCode {
     let mut done = Ok(());
     if wanted("services") {
         done = services::direct(std::path::Path::new(env!("CARGO_BIN_EXE_provost")));
+    }
+    if wanted("http") {
+        done = done.and_then(|()| http::load(std::path::Path::new(env!("CARGO_BIN_EXE_provost"))));
     }
     if wanted("logs") {
         done = done.and_then(|()| logs::run(std::path::Path::new(env!("CARGO_BIN_EXE_provost")), &words));

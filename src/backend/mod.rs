@@ -54,6 +54,8 @@ pub(crate) struct Launch {
     pub(crate) after: Vec<ServiceId>,
     /// Whether others start after it, for the same.
     pub(crate) needed: bool,
+    /// What it reads from its standard input: of commands beside a service.
+    pub(crate) input: Vec<u8>,
 }
 
 /// Where a start has put the service.
@@ -212,6 +214,8 @@ pub(crate) enum Use {
     Check,
     /// That it reads its configuration again.
     Reload,
+    /// What follows something that happened to it.
+    Hook,
 }
 
 impl Use {
@@ -220,6 +224,7 @@ impl Use {
         match self {
             Self::Check => "check",
             Self::Reload => "reload",
+            Self::Hook => "hook",
         }
     }
 }

@@ -27,7 +27,8 @@ pub fn main() -> ExitCode {
     if let Some(code) = crate::logs::keeper::main() {
         return code;
     }
-    let cli = match Cli::try_parse_from(signals_as_kill_has_them(std::env::args_os().collect())) {
+    let args = signals_as_kill_has_them(std::env::args_os().collect());
+    let cli = match Cli::try_parse_from(verbs::import::output_as_a_file(args)) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are no errors; both go where clap sends them.
@@ -126,7 +127,10 @@ async fn run(cli: Cli) -> ExitCode {
         Some(Verb::Logs(args)) => verbs::services::logs::run(&context, &args, cli.global.output).await,
         Some(Verb::Registry) => verbs::registry::run(&context).await,
         Some(Verb::Orphans(args)) => verbs::orphans::run(&context, &args).await,
+        Some(Verb::Config(args::Config::Import(args))) => verbs::import::run(&context, &args, &cli.global),
         Some(Verb::Config(args)) => verbs::config::run(&context, &args, &cli.global),
+        Some(Verb::Token(verb)) => verbs::token::run(&context, &verb),
+        Some(Verb::Gpus(args)) => verbs::gpus::run(&context, &args).await,
         Some(Verb::Doctor) => verbs::doctor::run(&context, instance).await,
         Some(Verb::Daemon(_) | Verb::Install(_) | Verb::Uninstall(_)) => ExitCode::SUCCESS,
         Some(Verb::Completions(args)) => verbs::generate::completions(&args),

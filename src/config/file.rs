@@ -28,7 +28,7 @@ pub(crate) fn read_env_file(path: &Path, system: bool) -> Result<String, String>
     })
 }
 
-fn bytes(path: &Path, system: bool) -> Result<Vec<u8>, String> {
+pub(super) fn bytes(path: &Path, system: bool) -> Result<Vec<u8>, String> {
     let io = |error: std::io::Error| format!("it cannot be read: {error}");
     // A FIFO without a writer would be waited for.
     let nonblock = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
@@ -47,7 +47,7 @@ fn bytes(path: &Path, system: bool) -> Result<Vec<u8>, String> {
     }
 }
 
-fn text(path: &Path, bytes: Vec<u8>) -> Result<String, Errors> {
+pub(super) fn text(path: &Path, bytes: Vec<u8>) -> Result<String, Errors> {
     match String::from_utf8(bytes) {
         Ok(text) => Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)),
         Err(error) => {

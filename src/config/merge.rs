@@ -6,7 +6,7 @@ use super::keys::READY_CHECKS;
 
 /// Of the keys of such a group one is chosen: a service's own replaces another of the defaults.
 const GROUPS: [(&str, &[&str]); 3] =
-    [("", &["command", "script"]), ("ready", &READY_CHECKS), ("reload", &["signal", "exec"])];
+    [("", &["command", "script"]), ("ready", &READY_CHECKS), ("reload", &["signal", "exec", "restart"])];
 
 /// The keys of a service above those of the defaults: tables are merged, all else is replaced.
 pub(super) fn merged(defaults: &Map<String, Value>, own: &Map<String, Value>) -> Map<String, Value> {

@@ -7,11 +7,14 @@
 
 mod build;
 mod check;
+pub(crate) mod edit;
 mod env_file;
 mod errors;
 mod file;
 mod find;
+pub(crate) mod import;
 mod keys;
+mod kinds;
 mod merge;
 mod names;
 mod read;
@@ -66,17 +69,32 @@ pub struct Project {
     pub paths: PathOptions,
     /// `[orphans]`.
     pub orphans: OrphanOptions,
+    /// `[http]`.
+    pub http: HttpOptions,
     /// What is allowed, and probably not meant.
     pub warnings: Vec<Problem>,
 }
 
 /// `[daemon]`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DaemonOptions {
+    /// Whether a change of the file is applied by itself.
+    #[serde(skip_serializing_if = "is_true")]
+    pub watch: bool,
     /// What becomes of services when the daemon ends; `None`: those of the systemd backend are
     /// kept, and others stopped.
     pub on_stop: Option<OnStop>,
+}
+
+impl Default for DaemonOptions {
+    fn default() -> Self {
+        Self { watch: true, on_stop: None }
+    }
+}
+
+fn is_true(flag: &bool) -> bool {
+    *flag
 }
 
 /// What becomes of services when the daemon ends.
@@ -106,6 +124,31 @@ pub struct OrphanOptions {
     pub names: Vec<String>,
 }
 
+/// `[http]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HttpOptions {
+    /// The address; `None`: only the socket.
+    pub listen: Option<std::net::SocketAddr>,
+    /// Other hosts may reach it.
+    pub allow_remote: bool,
+    /// Its certificate.
+    pub tls: Option<TlsFiles>,
+    /// Names by which clients call it.
+    pub hosts: Vec<String>,
+    /// Origins of web pages that may call it.
+    pub origins: Vec<String>,
+}
+
+/// `http.tls`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TlsFiles {
+    /// The certificate and those that signed it, PEM, absolute.
+    pub cert: PathBuf,
+    /// Its private key, PEM, absolute.
+    pub key: PathBuf,
+}
+
 /// Reads and validates a file.
 ///
 /// # Errors
@@ -113,7 +156,32 @@ pub struct OrphanOptions {
 pub fn load(path: &Path, options: &LoadOptions) -> Result<Project, Errors> {
     let text = file::read(path, options.system)?;
     let absolute = file::absolute(path)?;
-    parse(path, &absolute, &text, options)
+    // One format of another's is run as it is.
+    if let Some(project) = import::as_it_is(path, &absolute, &text, options) {
+        return project;
+    }
+    parse(path, &absolute, &text, options).map_err(|errors| match import::hint(path, &text) {
+        Some(hint) => Problem::of_file(path, hint).into(),
+        None => errors,
+    })
+}
+
+/// Makes a config of ours of a file of another supervisor's; relative paths stay so where the new
+/// file, of this path, stands in the same folder.
+///
+/// # Errors
+/// It cannot be read, or is of no format that is known.
+pub(crate) fn import_file(
+    path: &Path,
+    from: Option<import::Format>,
+    new: &Path,
+    options: &LoadOptions,
+) -> Result<import::Imported, Errors> {
+    let text = file::read(path, false)?;
+    let absolute = file::absolute(path)?;
+    let beside = file::absolute(new).is_ok_and(|new| new.parent() == absolute.parent());
+    let files = &import::Host;
+    import::import(&import::Import { shown: path, path: &absolute, text: &text, from, beside, options, files })
 }
 
 /// Validates a text. `shown` is the path in messages and says the format; relative paths begin at
@@ -147,7 +215,11 @@ pub fn parse(shown: &Path, absolute: &Path, text: &str, options: &LoadOptions) -
     }
     let rules = check::Rules { system: options.system, home: options.home.as_deref() };
     let checked = check::check(&tree, keys::FILE, rules);
-    let mut built = build::build(&checked, absolute);
+    let kinds = match uses_kinds(&checked.value) {
+        true => kinds::Kinds::all(options)?,
+        false => kinds::Kinds::default(),
+    };
+    let mut built = build::build(&checked, absolute, &kinds);
     faults.extend(checked.faults);
     faults.append(&mut built.faults);
     if !faults.is_empty() {
@@ -155,6 +227,13 @@ pub fn parse(shown: &Path, absolute: &Path, text: &str, options: &LoadOptions) -
     }
     built.project.warnings = errors::located(shown, text, built.warnings);
     Ok(built.project)
+}
+
+/// Whether anything of a file is of a kind.
+fn uses_kinds(file: &serde_json::Map<String, Value>) -> bool {
+    let services = file.get("service").and_then(Value::as_object);
+    let all = services.into_iter().flat_map(|services| services.values()).chain(file.get("defaults"));
+    all.into_iter().any(|keys| keys.get("kind").is_some())
 }
 
 /// Whether a unit may be given this property; `value` is a string, a number, a boolean, or a list

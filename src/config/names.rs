@@ -79,6 +79,10 @@ pub(super) fn texts(spec: &ServiceSpec) -> Vec<(String, &str)> {
         all.extend(texts.map(|(key, text)| (format!("health.{key}"), text.as_str())));
         push(&mut all, "health.exec", health.exec.as_deref().unwrap_or_default());
     }
+    push(&mut all, "config_check", spec.config_check.as_deref().unwrap_or_default());
+    push(&mut all, "reload_on", &spec.reload_on);
+    push(&mut all, "watch.paths", spec.watch.as_ref().map_or(&[], |watch| &watch.paths));
+    spec.on.iter().for_each(|(event, command)| push(&mut all, &format!("on.{event}"), command));
     if let Some(Reload::Exec(command)) = &spec.reload {
         push(&mut all, "reload.exec", command);
     }

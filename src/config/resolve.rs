@@ -57,6 +57,14 @@ pub struct Resolved {
     pub reload: Option<Reload>,
     /// What that is in messages.
     pub reload_shown: Option<Reload>,
+    /// What says whether its configuration is good, and what that is in messages.
+    pub config_check: Option<(Vec<String>, Vec<String>)>,
+    /// The files whose change has it read its configuration again, absolute.
+    pub reload_on: Vec<PathBuf>,
+    /// What is watched for development, absolute.
+    pub watched: Vec<PathBuf>,
+    /// The commands of events, and what they are in messages.
+    pub on: BTreeMap<String, (Vec<String>, Vec<String>)>,
 }
 
 /// Replaces the variables of a service.
@@ -93,6 +101,14 @@ pub fn resolve(spec: &ServiceSpec, around: &Surroundings<'_>) -> Result<Resolved
     let ready = spec.ready.as_ref().map(|ready| words.ready(ready, &cwd)).transpose()?;
     let reload = spec.reload.as_ref().map(|reload| words.reload(reload)).transpose()?;
     let health = spec.health.as_ref().map(|health| words.health(health, &cwd)).transpose()?;
+    let check = spec.config_check.as_ref().map(|command| words.both("config_check", command)).transpose()?;
+    let hook =
+        |(event, command): (&String, &Vec<String>)| Ok((event.clone(), words.both(&format!("on.{event}"), command)?));
+    let on = spec.on.iter().map(hook).collect::<Result<_, Malformed>>()?;
+    let inside = |paths: Vec<String>| paths.into_iter().map(|path| cwd.join(path)).collect::<Vec<PathBuf>>();
+    let reload_on = inside(words.list("reload_on", &spec.reload_on)?);
+    let watched = spec.watch.as_ref().map(|watch| words.list("watch.paths", &watch.paths)).transpose()?;
+    let watched = watched.map(inside).unwrap_or_default();
     words.shown = true;
     let health_shown = spec.health.as_ref().map(|health| words.health(health, &cwd)).transpose()?;
     let ready_shown = spec.ready.as_ref().map(|ready| words.check("ready", &ready.check, &cwd)).transpose()?;
@@ -121,6 +137,10 @@ pub fn resolve(spec: &ServiceSpec, around: &Surroundings<'_>) -> Result<Resolved
         health_shown,
         reload,
         reload_shown,
+        config_check: check,
+        reload_on,
+        watched,
+        on,
     })
 }
 
@@ -226,6 +246,13 @@ impl Words<'_> {
         words.iter().enumerate().map(|(i, word)| self.text(&format!("{key}[{i}]"), word)).collect()
     }
 
+    /// A command, and the same as messages name it.
+    fn both(&self, key: &str, words: &[String]) -> Result<(Vec<String>, Vec<String>), Malformed> {
+        let (own, socket, config_file) = (self.own.clone(), self.socket.clone(), self.config_file.clone());
+        let shown = Words { spec: self.spec, around: self.around, own, socket, config_file, shown: true };
+        Ok((self.list(key, words)?, shown.list(key, words)?))
+    }
+
     /// A path without variables may hold dollars: of a folder's name nobody meant them as such.
     fn path(&self, key: &str, path: &Path) -> Result<PathBuf, Malformed> {
         match path.to_str().filter(|text| text.contains("${")) {
@@ -304,6 +331,7 @@ impl Words<'_> {
         Ok(match reload {
             Reload::Exec(command) => Reload::Exec(self.list("reload.exec", command)?),
             Reload::Signal(signal) => Reload::Signal(*signal),
+            Reload::Restart(yes) => Reload::Restart(*yes),
         })
     }
 }

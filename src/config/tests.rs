@@ -322,6 +322,8 @@ fn the_defaults_that_are_told_are_those_that_are_used() {
     let mut of_health = serde_json::to_value(crate::model::service::HealthSpec::default()).unwrap();
     of_health.as_object_mut().unwrap().retain(|_, value| !value.is_null());
     assert_eq!(of_health, health);
+    let watch = serde_json::to_value(crate::model::service::WatchSpec::default()).unwrap();
+    assert_eq!(said.remove("watch"), Some(watch));
     said.remove("interpreter");
     let mut shown = written(bare);
     shown.remove("command");

@@ -65,7 +65,7 @@ pub(crate) fn toml(id: &str, keys: &Map<String, Value>) -> String {
     out
 }
 
-fn key(name: &str) -> String {
+pub(super) fn key(name: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"_-".contains(&b);
     if !name.is_empty() && name.bytes().all(plain) { name.to_owned() } else { string(name) }
 }
@@ -87,7 +87,7 @@ fn string(text: &str) -> String {
 }
 
 /// A value on one line; `None` for null, which TOML has not.
-fn inline(value: &Value) -> Option<String> {
+pub(super) fn inline(value: &Value) -> Option<String> {
     Some(match value {
         Value::Null => return None,
         Value::Bool(flag) => flag.to_string(),

@@ -42,6 +42,8 @@ pub(crate) struct DaemonFacts {
     pub(crate) pid: u32,
     /// The backend that services get unless they choose.
     pub(crate) backend: String,
+    /// What is wrong with config files that are not applied, a line for each place.
+    pub(crate) config_errors: Vec<String>,
 }
 
 /// A connection to a daemon. A call that can be made twice survives that the daemon executes its
@@ -247,6 +249,8 @@ impl Control {
                 instance_id: proxy.instance_id().await?,
                 pid: proxy.pid().await?,
                 backend: proxy.backend().await?,
+                // One that has just been replaced may have none.
+                config_errors: proxy.config_errors().await.unwrap_or_default(),
             })
         });
         facts.await.map_err(|e| from_call("the daemon's properties", e))

@@ -16,7 +16,8 @@ use crate::api::dbus::{
     Api, ControlSocket, Handover, Recent, Request, Restarts, is_activatable, serve_on, serve_system, session_address,
     start_next,
 };
-use crate::config::{LoadOptions, OnStop};
+use crate::api::http::{self, Http};
+use crate::config::{HttpOptions, LoadOptions, OnStop};
 use crate::error::Error;
 use crate::model::{Instance, ServiceId};
 use crate::registry::Lock;
@@ -43,6 +44,8 @@ pub(crate) struct Daemon {
     leaving: watch::Sender<bool>,
     on_the_bus: watch::Receiver<bool>,
     on_stop: Option<OnStop>,
+    /// How HTTP is served, as the config says.
+    http: watch::Sender<HttpOptions>,
     /// The control socket, for the next program.
     listening: OwnedFd,
     /// The name on the bus, for the next program.
@@ -163,6 +166,8 @@ impl Daemon {
         } else if let Some(address) = session_address(options.places.uid) {
             servers.spawn(serve_on(address, Arc::clone(&api)));
         }
+        let (http, settings) = watch::channel(HttpOptions::default());
+        servers.spawn(http::serve(Http::new(Arc::clone(&api), options.places.clone(), settings)));
         servers.spawn(memory::give_back(running.handle.events(), clients.clone()));
         let events = running.handle.events();
         let leaves = match options.exit_when_idle {
@@ -185,12 +190,18 @@ impl Daemon {
             leaving,
             on_the_bus,
             on_stop: None,
+            http,
             listening,
             handover,
             options,
             lock: Some(lock),
         };
         if !daemon.options.foreground {
+            // First, so that what is wrong now and put right then is noticed.
+            if daemon.options.config.is_none() {
+                let folder = daemon.options.places.config.clone();
+                daemon.handle.ask(|answer| Command::Follow { folder, answer }).await?;
+            }
             daemon.load().await;
         }
         let pid = std::process::id();
@@ -296,6 +307,7 @@ impl Daemon {
         self.notify.say("STOPPING=1");
         let ended = self.end(stop).await;
         // Nobody serves it any more, and nobody else does yet: the lock is held.
+        let _ = std::fs::remove_file(path.with_file_name(http::SOCKET));
         let _ = std::fs::remove_file(path);
         ended
     }
@@ -336,11 +348,18 @@ impl Daemon {
             Ok(None) => return,
             Err(errors) => return tracing::error!("{errors}"),
         };
+        let path = crate::config::edit::place_of(&path).unwrap_or(path);
         let home = crate::observe::env("HOME").map(Into::into);
         let system = self.options.places.instance == Instance::System;
         match crate::config::load(&path, &LoadOptions { system, home }) {
-            Ok(project) => self.on_stop = project.daemon.on_stop,
-            Err(errors) => return tracing::error!("{errors}"),
+            Ok(project) => {
+                self.on_stop = project.daemon.on_stop;
+                self.http.send_if_modified(|old| std::mem::replace(old, project.http.clone()) != project.http);
+            }
+            Err(errors) => {
+                tracing::error!("{errors}");
+                return self.handle.note_trouble(&path, &errors.to_string(), system);
+            }
         }
         if let Err(refusal) = self.start_new(path).await {
             tracing::error!("{refusal}");

@@ -64,7 +64,10 @@ pub(super) async fn follow(
     let mut said = String::new();
     loop {
         if notify.is_heard() {
-            let line = tally.line();
+            let line = match handle.config_errors().as_slice() {
+                [] => tally.line(),
+                [first, ..] => format!("{}; the config is not applied: {first}", tally.line()),
+            };
             if line != said {
                 notify.say(&format!("STATUS={line}"));
                 said = line;

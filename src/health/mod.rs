@@ -43,6 +43,9 @@ pub(crate) trait Signs {
 
     /// When it last said WATCHDOG=1, or the like.
     async fn beat(&self) -> Option<Instant>;
+
+    /// A check was answered, or not, after this long.
+    fn answered(&self, _took: Duration) {}
 }
 
 /// A run that is looked after.
@@ -113,6 +116,7 @@ impl<S: Signs> Look<'_, S> {
             sleep_until(on_grid(next)).await;
             let asked = Instant::now();
             let answer = question.ask(spec.timeout.0, commands, turns).await;
+            self.patient.signs.answered(asked.elapsed());
             if sleep.was() {
                 streak = new();
             }

@@ -142,6 +142,7 @@ impl Host {
             instance_id: text(&get("InstanceId").await.ok_or_else(silent)?),
             backend: text(&get("Backend").await.ok_or_else(silent)?),
             pid: u32::try_from(&pid).unwrap_or_default(),
+            config_errors: Vec::new(),
         })
     }
 }

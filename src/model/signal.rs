@@ -47,6 +47,16 @@ impl Signal {
     }
 }
 
+impl Signal {
+    /// All names, with SIG and without, and all numbers.
+    pub(crate) fn words() -> Vec<String> {
+        let all: Vec<Self> = (1..=RTMAX).filter_map(Self::from_number).collect();
+        let full = all.iter().map(ToString::to_string);
+        let short = full.clone().filter_map(|name| name.strip_prefix("SIG").map(str::to_owned));
+        full.chain(short).chain(all.iter().map(|signal| signal.0.to_string())).collect()
+    }
+}
+
 impl FromStr for Signal {
     type Err = Malformed;
 
@@ -108,7 +118,7 @@ impl TryFrom<String> for Signal {
 }
 
 /// One signal and how long to wait for the end before the next one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Rung {
     /// What is sent.
     pub signal: Signal,
@@ -120,7 +130,7 @@ pub struct Rung {
 ///
 /// The default is SIGTERM, 5 s, SIGKILL. A rung without a wait has 5 s; after the last one,
 /// whoever carries the ladder out looks once more and reports what is left.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Ladder(pub Vec<Rung>);
 
 impl Ladder {

@@ -8,7 +8,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, timeout_at};
 
@@ -31,6 +31,30 @@ pub(super) async fn run(
     deadline: Instant,
     limit: Duration,
 ) -> Result<(bool, String), Fault> {
+    run_reading(argv, &[], within, deadline, limit).await
+}
+
+/// The same with something on its standard input. The error is one line as well.
+pub(crate) async fn run_with(
+    argv: &[String],
+    input: &[u8],
+    limit: Duration,
+    within: Surroundings<'_>,
+) -> Result<(), String> {
+    match run_reading(argv, input, Some(within), Instant::now() + limit, limit).await {
+        Ok((true, _)) => Ok(()),
+        Ok((false, line)) => Err(line),
+        Err(fault) => Err(fault.to_string()),
+    }
+}
+
+async fn run_reading(
+    argv: &[String],
+    input: &[u8],
+    within: Option<Surroundings<'_>>,
+    deadline: Instant,
+    limit: Duration,
+) -> Result<(bool, String), Fault> {
     let [program, args @ ..] = argv else {
         return Err(Fault::Io { doing: "starting the command", why: "there is none".to_owned() });
     };
@@ -41,7 +65,7 @@ pub(super) async fn run(
     }
     let child = command
         .args(args)
-        .stdin(Stdio::null())
+        .stdin(if input.is_empty() { Stdio::null() } else { Stdio::piped() })
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0)
@@ -54,7 +78,21 @@ pub(super) async fn run(
         }
     };
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    match timeout_at(deadline, watch(&mut group.0, &mut out, &mut err)).await {
+    let stdin = group.0.stdin.take();
+    let give = async {
+        if let Some(mut stdin) = stdin {
+            // One that does not read it need not.
+            let _ = stdin.write_all(input).await;
+        }
+        std::future::pending::<std::convert::Infallible>().await
+    };
+    let watched = async {
+        tokio::select! {
+            done = watch(&mut group.0, &mut out, &mut err) => done,
+            never = give => match never {},
+        }
+    };
+    match timeout_at(deadline, watched).await {
         Ok(Ok(status)) => Ok((status.success(), evidence(status, &out, &err))),
         Ok(Err(error)) => Err(Fault::of_io("waiting for the command", &error)),
         Err(_) => Err(Fault::TimedOut { doing: "the command did not end", after: limit }),

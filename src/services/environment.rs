@@ -12,6 +12,9 @@ const ALWAYS: [&str; 2] = ["PATH", "VIRTUAL_ENV"];
 /// The folder of pid files, where `up --pid-dir` names one.
 pub(crate) const PID_DIR: &str = "PROVOST_PID_DIR";
 
+/// Set where `up --dev` is to restart services when what they are made of changes.
+pub(crate) const DEV: &str = "PROVOST_DEV";
+
 /// What these services need of the caller's environment, and nothing else of it.
 pub(crate) fn sent_along(services: &[ServiceSpec]) -> BTreeMap<String, String> {
     environment(ALWAYS.into_iter().map(str::to_owned).chain(environment_names(services)), env)

@@ -15,7 +15,7 @@ mod remote;
 mod reports;
 mod unwanted;
 
-pub(crate) use environment::{PID_DIR, sent_along};
+pub(crate) use environment::{DEV, PID_DIR, sent_along};
 pub(crate) use follow::{Ended, Follow, Goal};
 pub(crate) use lines::{Lines, Merged, read_output};
 pub(crate) use offline::{damaged_records, verified};

@@ -54,6 +54,8 @@ pub(crate) fn of_spec(spec: &ServiceSpec) -> ServiceReport {
         memory_bytes: None,
         measured: None,
         processes: None,
+        check_ms: None,
+        gpus: spec.gpus.clone(),
         warnings: Vec::new(),
         meta: spec.meta.clone(),
     }

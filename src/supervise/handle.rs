@@ -1,11 +1,13 @@
 //! How everybody else speaks to the supervisor: commands with an answer, and the stream of events.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
+use crate::config::edit::{ETag, EditError};
 use crate::model::service::{Event, ServiceReport, ServiceSpec};
 use crate::model::{Identity, ServiceId, Signal, Whom};
 
@@ -49,15 +51,45 @@ pub(crate) enum Command {
     Bounded { allowed: Vec<ServiceId>, command: Box<Command> },
     /// Says what services are doing; `resources` measures what they use.
     Report { which: Selection, resources: bool, answer: Answer<Vec<ServiceReport>> },
+    /// A service says that it lives.
+    Heartbeat { id: ServiceId, answer: Answer<()> },
     /// Looks for orphans.
     Orphans { query: OrphanQuery, answer: Answer<Vec<Orphan>> },
     /// Ends orphans.
     CleanOrphans { query: OrphanQuery, force: bool, answer: Answer<OrphansCleaned> },
     /// Reads all config files again and applies what changed.
     ReloadConfig { answer: Answer<Vec<ServiceId>> },
+    /// Follows the config of the instance in this folder, there or not, from now on.
+    Follow { folder: PathBuf, answer: Answer<()> },
+    /// What a service's own configuration says.
+    #[allow(dead_code, reason = "asked over HTTP")]
+    ReadConfig { id: ServiceId, answer: Answer<OwnConfig> },
+    /// Merges (RFC 7396) into a service's own configuration, if it is still what was expected and
+    /// its check finds no fault with the result.
+    #[allow(dead_code, reason = "asked over HTTP")]
+    PatchConfig {
+        id: ServiceId,
+        patch: serde_json::Value,
+        expected: Option<ETag>,
+        answer: Answer<Result<ETag, EditError>>,
+    },
     /// Ends the supervisor. Services are stopped in order, or left as they are.
     Finish { stop: Stop, answer: Answer<()> },
 }
+
+/// A service's own configuration.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct OwnConfig {
+    /// Where it is.
+    pub(crate) path: PathBuf,
+    /// The mark of its content.
+    pub(crate) etag: ETag,
+    /// What it says.
+    pub(crate) value: serde_json::Value,
+}
+
+/// What is wrong with config files, by their paths.
+pub(crate) type Troubles = Arc<Mutex<BTreeMap<PathBuf, String>>>;
 
 /// What is done to a service, and to others on its account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,7 +200,7 @@ pub(crate) struct Orphan {
 }
 
 /// What became of orphans; the words are those of the API of process registries.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub(crate) struct OrphansCleaned {
     /// Whether none is left.
     pub(crate) success: bool,
@@ -180,17 +212,29 @@ pub(crate) struct OrphansCleaned {
     pub(crate) message: String,
 }
 
+/// The lines of what is wrong with a file, but only where it is.
+pub(crate) fn places_of(path: &Path, why: &str) -> String {
+    let path = path.display().to_string();
+    let place = |line: &str| {
+        let rest = line.strip_prefix(path.as_str()).unwrap_or_default();
+        let numbers: String = rest.chars().take_while(|c| c.is_ascii_digit() || *c == ':').collect();
+        format!("{path}:{}", numbers.trim_matches(':')).trim_end_matches(':').to_owned()
+    };
+    why.lines().map(|line| format!("{} (see the log)", place(line))).collect::<Vec<_>>().join("\n")
+}
+
 /// The way to a supervisor; cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Handle {
     commands: mpsc::Sender<Command>,
     events: broadcast::Sender<Event>,
+    troubles: Troubles,
 }
 
 impl Handle {
     /// With what the supervisor's task holds the other ends of.
     pub(crate) fn new(commands: mpsc::Sender<Command>, events: broadcast::Sender<Event>) -> Self {
-        Self { commands, events }
+        Self { commands, events, troubles: Troubles::default() }
     }
 
     /// Asks, and waits for the answer: `handle.ask(|answer| Command::Report { …, answer })`.
@@ -198,6 +242,24 @@ impl Handle {
         let (answer, reply) = oneshot::channel();
         self.commands.send(command(answer)).await.map_err(|_| Refusal::Ending)?;
         reply.await.map_err(|_| Refusal::Ending)?
+    }
+
+    /// What is wrong with config files, one line for each place; services go by what they last were.
+    pub(crate) fn config_errors(&self) -> Vec<String> {
+        let troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        troubles.values().flat_map(|text| text.lines()).map(str::to_owned).collect()
+    }
+
+    /// Something is wrong with a config file; `system`: everybody may read this, so only the places
+    /// are told, and what stands there is for the log.
+    pub(crate) fn note_trouble(&self, path: &Path, why: &str, system: bool) {
+        let why = if system { places_of(path, why) } else { why.to_owned() };
+        self.troubles.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned(), why);
+    }
+
+    /// Where they are noted.
+    pub(crate) fn troubles(&self) -> Troubles {
+        Arc::clone(&self.troubles)
     }
 
     /// All events from now on. Who reads too slowly is told how many were missed.

@@ -5,6 +5,7 @@
 //! anything but the next of those.
 
 mod backoff;
+pub(crate) mod changes;
 mod handle;
 mod machine;
 mod order;
@@ -13,7 +14,8 @@ pub(crate) mod ports;
 pub(crate) mod readiness;
 pub(crate) mod resources;
 pub(crate) mod run;
+mod watch;
 
 pub(crate) use handle::{
-    Answer, Command, Handle, Orphan, OrphanQuery, OrphansCleaned, Refusal, Selection, Stop, Touch,
+    Answer, Command, Handle, Orphan, OrphanQuery, OrphansCleaned, OwnConfig, Refusal, Selection, Stop, Touch,
 };

@@ -101,6 +101,21 @@ pub(crate) async fn run(
     ask(&spec, limit, commands).await.map_err(|detail| said(&detail, &Check::Exec(shown)))
 }
 
+/// The same with something on its standard input, as a child of the daemon.
+///
+/// # Errors
+/// As of [`run`].
+pub(crate) async fn run_with(
+    argv: &[String],
+    shown: &[String],
+    input: &[u8],
+    limit: Duration,
+    within: probe::Surroundings<'_>,
+) -> Result<(), String> {
+    let done = probe::run_with(argv, input, limit, within).await;
+    done.map_err(|detail| said(&detail, &Check::Exec(shown.to_vec())))
+}
+
 /// What came of a question, in words; `shown` is the check as messages name it.
 pub(crate) fn said(detail: &str, shown: &Check) -> String {
     // A host that has no address is named with what its variables became.

@@ -9,6 +9,7 @@
 #[macro_use]
 mod trial;
 mod helper;
+mod http;
 mod install;
 #[path = "../rig/mod.rs"]
 #[allow(dead_code, reason = "a helper is there for the trials to come, too")]
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
     rig_itself::register(&mut trials);
     verbs::register(&mut trials);
     services::register(&mut trials);
+    http::register(&mut trials);
     install::register(&mut trials);
     helper::register(&mut trials);
     soak::register(&mut trials);

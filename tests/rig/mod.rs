@@ -24,6 +24,7 @@ mod host;
 mod identity;
 mod image;
 pub mod keeper;
+mod net;
 mod output;
 mod polkit;
 mod process;

@@ -138,12 +138,13 @@ pub(super) fn property(api: &Api, name: &str) -> Option<Variant<'static>> {
         "InstanceId" => Variant::from(api.instance_id.clone()),
         "Pid" => Variant::from(std::process::id()),
         "Backend" => Variant::from(api.backend.clone()),
+        "ConfigErrors" => Variant::from(api.handle.config_errors()),
         _ => return None,
     })
 }
 
 /// The names of all properties.
-pub(super) const PROPERTIES: [&str; 4] = ["Version", "InstanceId", "Pid", "Backend"];
+pub(super) const PROPERTIES: [&str; 5] = ["Version", "InstanceId", "Pid", "Backend", "ConfigErrors"];
 
 /// The arguments of a call.
 pub(super) fn arguments<T>(call: &Message) -> Result<T, Fault>

@@ -92,7 +92,7 @@ pub(crate) use proxy::{Dict, ManagerProxy};
 pub(crate) use recent::Recent;
 pub(crate) use restarts::Restarts;
 pub(crate) use serve::{Api, Request};
-pub(crate) use system::{Handover, is_activatable, serve_system, start_next};
+pub(crate) use system::{Handover, is_activatable, serve_system, shown_to_all, start_next};
 
 /// The bus name.
 pub(crate) const NAME: &str = "org.provost.Provost1";

@@ -45,4 +45,7 @@ pub(crate) trait Manager {
     /// The backend that services get unless they choose.
     #[zbus(property(emits_changed_signal = "const"))]
     fn backend(&self) -> zbus::Result<String>;
+    /// What is wrong with config files that are not applied.
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn config_errors(&self) -> zbus::Result<Vec<String>>;
 }

@@ -35,7 +35,7 @@ impl Recent {
     }
 
     /// All that is kept, the oldest first.
-    pub(super) fn all(&self) -> Vec<Event> {
+    pub(crate) fn all(&self) -> Vec<Event> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 }

@@ -46,6 +46,7 @@ pub(crate) async fn all<B: Backend>(make: &impl AsyncFn() -> (B, UnboundedReceiv
 pub(super) fn of_instance(instance: &str, id: &str, program: &str, argv: &[&str]) -> Launch {
     let env = [("PATH", "/usr/local/bin:/usr/bin:/bin"), ("PROVOST_SERVICE", id), ("PROVOST_INSTANCE_ID", instance)];
     Launch {
+        input: Vec::new(),
         id: id.parse().unwrap(),
         description: format!("{id}, a test"),
         program: program.into(),

@@ -10,8 +10,10 @@
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::convert::Infallible;
+use std::fs::File;
 use std::future::Future;
-use std::os::fd::OwnedFd;
+use std::io::{Seek as _, Write as _};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
@@ -21,6 +23,7 @@ use tokio::net::unix::pipe::{self, Receiver};
 use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::time::{Instant, timeout_at};
 use zbus::Variant;
+use zbus::wire::Fd;
 
 use super::life::Phase;
 use super::units::Unit;
@@ -91,7 +94,7 @@ impl Commands {
 
     /// What is told of a service that is forgotten.
     pub(super) fn forget(&self, id: &ServiceId) {
-        let of = [Use::Check, Use::Reload].map(|what| name_of(id, what));
+        let of = [Use::Check, Use::Reload, Use::Hook].map(|what| name_of(id, what));
         self.said.borrow_mut().retain(|name, _| !of.contains(name));
     }
 }
@@ -196,7 +199,11 @@ impl Shared {
         let longest = deadline.saturating_duration_since(Instant::now()) + LONGER;
         let breaks = unit.life.borrow().breaks;
         let job = {
-            let of = self.properties(launch, &env_file, &theirs, longest, user)?;
+            let input = input(&launch.input).map_err(|error| format!("it cannot be given its input: {error}"))?;
+            let mut of = self.properties(launch, &env_file, &theirs, longest, user)?;
+            if let Some(input) = &input {
+                of.push(("StandardInputFileDescriptor", Variant::from(Fd::from(input.as_fd()))));
+            }
             self.make_command(unit, &of).await
         };
         drop(theirs);
@@ -315,6 +322,17 @@ impl Shared {
     pub(super) fn runs_commands(&self) -> bool {
         self.options.scope == Scope::System
     }
+}
+
+/// What it reads from its standard input; a file in memory, which waits for nobody.
+fn input(text: &[u8]) -> std::io::Result<Option<OwnedFd>> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let mut file = File::from(rustix::fs::memfd_create("input", rustix::fs::MemfdFlags::CLOEXEC)?);
+    file.write_all(text)?;
+    file.rewind()?;
+    Ok(Some(file.into()))
 }
 
 async fn read(from: &mut Receiver, said: &mut Vec<u8>) -> Infallible {

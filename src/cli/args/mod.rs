@@ -6,13 +6,15 @@ mod install;
 mod orphans;
 mod program;
 mod services;
+mod token;
 
 pub(super) use any_process::{Change, Changing, Ensure, Inspect, Kill, Probe, Stop, Wait, WaitFor};
 pub(super) use daemon::{AskDaemon, BackendFlag, Daemon, ServicesFlag};
 pub(super) use install::{Install, Uninstall};
 pub(super) use orphans::Orphans;
-pub(super) use program::{Completions, Config, Man};
+pub(super) use program::{Completions, Config, Gpus, Import, Man};
 pub(super) use services::{Down, Events, Ids, List, Logs, Run, Status, Up};
+pub(super) use token::{CreateToken, RevokeToken, TokenVerb};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -147,9 +149,14 @@ pub enum Verb {
     Registry,
     /// What services left behind and nobody tracks: list it, or end it
     Orphans(Orphans),
-    /// Check and show the config file
+    /// Each GPU's memory, and who holds it
+    Gpus(Gpus),
+    /// Check, show and import config files
     #[command(subcommand)]
     Config(Config),
+    /// Make, list and revoke tokens of the HTTP API
+    #[command(subcommand)]
+    Token(TokenVerb),
     /// Run the daemon that supervises services, or ask something of it
     Daemon(Daemon),
     /// Install this program with its units and all, for you or for the system

@@ -17,6 +17,10 @@ pub struct Up {
     /// The config; without it: provost.toml, .yaml or .json from here up, else your own
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
+    /// Restart services when what they are made of changes: all below their folders, but for what
+    /// .gitignore leaves out
+    #[arg(long)]
+    pub dev: bool,
     /// First stop what runs of these services, and what was left behind of them
     #[arg(long)]
     pub replace: bool,

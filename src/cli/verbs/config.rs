@@ -1,4 +1,7 @@
-//! `config check`, `config show`, `config schema`.
+//! `config check`, `config show`, `config schema`; those that change or compare it are in `edit` and `diff`.
+
+mod diff;
+mod edit;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -14,7 +17,13 @@ use crate::text::escape;
 
 pub(in crate::cli) fn run(ctx: &Context<'_>, args: &Config, global: &Global) -> ExitCode {
     let file = match args {
-        Config::Check(args) | Config::Show(args) => args.file.as_deref().or(args.config.as_deref()),
+        Config::Check(args) | Config::Show(args) | Config::Diff(args) => {
+            args.file.as_deref().or(args.config.as_deref())
+        }
+        Config::Set(args) => args.config.as_deref(),
+        Config::Unset(args) => args.config.as_deref(),
+        // It has a verb of its own.
+        Config::Import(_) => return Exit::Done.into(),
         Config::Schema => {
             ctx.say.json(&config::schema());
             return Exit::Done.into();
@@ -27,9 +36,29 @@ pub(in crate::cli) fn run(ctx: &Context<'_>, args: &Config, global: &Global) -> 
         Err(error) => return ctx.say.error(&error),
     };
     let options = LoadOptions { system, home: if system { None } else { crate::paths::home(uid) } };
-    let loaded = config::load(&path, &options);
+    let done = match args {
+        Config::Set(args) => edit::set(&path, &options, &args.changes),
+        Config::Unset(args) => edit::unset(&path, &options, &args.keys),
+        Config::Diff(_) => return diff::run(ctx, &path, &options).unwrap_or_else(|error| ctx.say.error(&error)),
+        _ => return look(ctx, args, &path, config::load(&path, &options)),
+    };
+    match done {
+        Err(error) => ctx.say.error(&error),
+        Ok(changed) => {
+            let shown = escape(&path.to_string_lossy());
+            match ctx.say.json {
+                true => ctx.say.json(&json!({"path": path, "changed": changed})),
+                false if changed => ctx.say.text(&format!("{shown} was changed\n")),
+                false => ctx.say.text(&format!("{shown} says so already\n")),
+            }
+            Exit::Done.into()
+        }
+    }
+}
+
+fn look(ctx: &Context<'_>, args: &Config, path: &Path, loaded: Result<Project, Errors>) -> ExitCode {
     match args {
-        Config::Check(_) => check(ctx, &path, loaded),
+        Config::Check(_) => check(ctx, path, loaded),
         _ => show(ctx, loaded),
     }
 }

@@ -122,5 +122,9 @@ fn tell(say: Say, what: &str, facts: &DaemonFacts) {
         say.json(&json!({"running": what != "has ended", "daemon": facts}));
     } else {
         say.text(&format!("the daemon (pid {}, version {}) {what}\n", facts.pid, facts.version));
+        if !facts.config_errors.is_empty() {
+            say.text("its config is not applied, and services go on by what it was:\n");
+        }
+        facts.config_errors.iter().for_each(|line| say.text(&format!("  {}\n", crate::text::escape(line))));
     }
 }

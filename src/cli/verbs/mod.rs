@@ -6,6 +6,8 @@ pub(super) mod daemon;
 pub(super) mod doctor;
 pub(super) mod ensure;
 pub(super) mod generate;
+pub(super) mod gpus;
+pub(super) mod import;
 pub(super) mod inspect;
 pub(super) mod install;
 pub(super) mod orphans;
@@ -13,6 +15,7 @@ pub(super) mod overview;
 pub(super) mod probe;
 pub(super) mod registry;
 pub(super) mod services;
+pub(super) mod token;
 pub(super) mod uninstall;
 pub(super) mod wait;
 

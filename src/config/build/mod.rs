@@ -1,5 +1,6 @@
 //! Checked keys -> services; what concerns several keys, or several services, is checked here.
 
+mod http;
 mod order;
 mod service;
 mod shared;
@@ -13,6 +14,7 @@ use serde_json::{Map, Value};
 
 use super::check::Checked;
 use super::errors::Fault;
+use super::kinds::Kinds;
 use super::tree::step;
 use super::{Project, merge};
 use crate::model::ServiceId;
@@ -49,7 +51,7 @@ struct Group {
     after: Vec<String>,
 }
 
-pub(super) fn build(checked: &Checked, absolute: &Path) -> Built {
+pub(super) fn build(checked: &Checked, absolute: &Path, kinds: &Kinds) -> Built {
     let empty = Map::new();
     let table = |name: &str| checked.value.get(name).and_then(Value::as_object).unwrap_or(&empty);
     let defaults = table("defaults");
@@ -60,7 +62,16 @@ pub(super) fn build(checked: &Checked, absolute: &Path) -> Built {
     for (id, own) in table("service") {
         // What is no id was said when it was read.
         let (Ok(id), Some(own)) = (id.parse::<ServiceId>(), own.as_object()) else { continue };
-        let keys = merge::merged(defaults, own);
+        let kind = own.get("kind").or_else(|| defaults.get("kind")).and_then(Value::as_str);
+        let keys = match kind.map(|name| (name, kinds.get(name))) {
+            None => merge::merged(defaults, own),
+            Some((_, Some(kind))) => merge::merged(&merge::merged(defaults, kind), own),
+            Some((name, None)) => {
+                let message = format!("'{}' is no kind that is known; {}", crate::text::clip(name), kinds.names());
+                notes.wrong(&id, "kind", message);
+                continue;
+            }
+        };
         let instances = keys.get("instances").and_then(Value::as_u64).unwrap_or(1);
         match left.checked_sub((1000 + size(&keys)).saturating_mul(usize::try_from(instances).unwrap_or(usize::MAX))) {
             Some(rest) => left = rest,
@@ -85,6 +96,7 @@ pub(super) fn build(checked: &Checked, absolute: &Path) -> Built {
         daemon: read(table("daemon")),
         paths,
         orphans: read(table("orphans")),
+        http: http::options(table("http"), folder, &mut notes),
         warnings: Vec::new(),
     };
     Built { project, faults: notes.faults, warnings: notes.warnings }
@@ -115,6 +127,11 @@ impl Notes<'_> {
     fn fault(&self, id: &ServiceId, key: &str, message: impl Into<String>) -> Fault {
         let path = self.path(id, key);
         Fault::new(self.checked.spots.near(&path), path, message)
+    }
+
+    /// The same of what concerns no service.
+    fn wrong_at(&mut self, path: &str, message: impl Into<String>) {
+        self.faults.push(Fault::new(self.checked.spots.near(path), path.to_owned(), message));
     }
 
     fn wrong(&mut self, id: &ServiceId, key: &str, message: impl Into<String>) {

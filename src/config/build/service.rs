@@ -18,7 +18,7 @@ const SHELL: [&str; 8] = ["|", "||", "&&", "&", ";", ">", ">>", "<"];
 pub(super) fn group(id: &ServiceId, mut keys: Map<String, Value>, file: &Path, notes: &mut Notes<'_>) -> Group {
     let program = program(id, &mut keys, notes);
     one_of(id, &mut keys, "ready", &READY_CHECKS, notes);
-    one_of(id, &mut keys, "reload", &["signal", "exec"], notes);
+    one_of(id, &mut keys, "reload", &["signal", "exec", "restart"], notes);
     health(id, &mut keys, notes);
     let rungs = keys.remove("stop").and_then(|mut stop| stop.get_mut("signals").map(Value::take));
     keys.extend(rungs.map(|rungs| ("stop".to_owned(), rungs)));

@@ -53,6 +53,10 @@ pub(super) fn text(shape: Shape, text: &str, rules: Rules<'_>) -> Result<Value, 
             }
             Ok(Value::from(text))
         }
+        Shape::Listen => match text.parse::<std::net::SocketAddr>() {
+            Ok(address) if address.port() != 0 => Ok(Value::from(text)),
+            _ => Err(format!("'{}' is no address: expected {}", clip(text), shape.expected())),
+        },
         Shape::Pattern => {
             let pattern = said(tried(text))?;
             let compiled = regex_lite::Regex::new(&pattern);

@@ -64,6 +64,8 @@ pub(in crate::config) enum Shape {
     Variable,
     /// The name or number of a user.
     User,
+    /// IP:PORT.
+    Listen,
     /// Any key of `meta`.
     Free,
 }
@@ -110,6 +112,7 @@ impl Shape {
             Self::Url => "a URL such as \"http://127.0.0.1:${PORT}/health\"",
             Self::Address => "an address such as \"127.0.0.1:${PORT}\"",
             Self::Socket => "the path of a socket such as \"/run/x.sock\"",
+            Self::Listen => "an IP address and a port such as \"127.0.0.1:8420\"",
             Self::Pattern => "a regular expression",
             Self::Id => "the id of a service",
             Self::User => "the name of a user",

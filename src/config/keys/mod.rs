@@ -7,7 +7,7 @@ mod table;
 
 pub(super) use kind::{Kind, Shape};
 pub(super) use meant::meant;
-pub(super) use table::{FILE, HEALTH_LOOKS, READY_CHECKS, SERVICE};
+pub(super) use table::{FILE, HEALTH_LOOKS, KINDS, READY_CHECKS, SERVICE};
 
 /// One key.
 pub(super) struct Key {

@@ -17,19 +17,40 @@ pub(in crate::config) static FILE: &[Key] = &[
     key("paths", Kind::Table(PATHS), "", "where things are kept"),
     key("daemon", Kind::Table(DAEMON), "", "how the daemon behaves"),
     key("orphans", Kind::Table(ORPHANS), "", "what is looked for when orphans are"),
+    key("http", Kind::Table(HTTP), "", "where the daemon answers HTTP, besides its socket"),
 ];
+
+/// The keys of a `kinds.toml`.
+pub(in crate::config) static KINDS: &[Key] =
+    &[key("kind", Kind::Names(Shape::Free, &Kind::Table(SERVICE)), "", "kinds of programs, by name")];
 
 static PATHS: &[Key] = &[key("pid_dir", Kind::Text(Shape::Path), "", "the folder of the pid files")];
 
-static DAEMON: &[Key] = &[key(
-    "on_stop",
-    Kind::Choice(&["keep", "stop"]),
-    "",
-    "what becomes of services when the daemon ends; else those of the systemd backend are kept and others stopped",
-)];
+static DAEMON: &[Key] = &[
+    key(
+        "on_stop",
+        Kind::Choice(&["keep", "stop"]),
+        "",
+        "what becomes of services when the daemon ends; else those of the systemd backend are kept and others stopped",
+    ),
+    key("watch", Kind::Flag, "true", "whether a change of this file, or of an env_file, is applied by itself"),
+];
 
 static ORPHANS: &[Key] =
     &[key("match", Kind::List(&Kind::Text(Shape::Line)), "[]", "names of processes that may be orphans")];
+
+static HTTP: &[Key] = &[
+    key("listen", Kind::Text(Shape::Listen), "", "the address, for whoever has a token: provost token create"),
+    key("allow_remote", Kind::Flag, "false", "the address may be one that other hosts reach; needs tls"),
+    key("tls", Kind::Table(TLS), "", "the certificate; without: plain HTTP"),
+    key("hosts", Kind::List(&Kind::Text(Shape::Line)), "[]", "names by which clients call it, besides localhost"),
+    key("origins", Kind::List(&Kind::Text(Shape::Line)), "[]", "origins of web pages that may call it (CORS)"),
+];
+
+static TLS: &[Key] = &[
+    key("cert", Kind::Text(Shape::Path), "", "the certificate and those that signed it, as PEM; relative to this file"),
+    key("key", Kind::Text(Shape::Path), "", "its private key, as PEM; relative to this file"),
+];
 
 /// The keys of a service.
 pub(in crate::config) static SERVICE: &[Key] = &[
@@ -43,6 +64,13 @@ pub(in crate::config) static SERVICE: &[Key] = &[
         "what runs the script; auto: {cwd}/.venv/bin/python, {cwd}/venv/bin/python, python3",
     ),
     key("args", Kind::List(&Kind::Word), "[]", "arguments behind the command or the script"),
+    key(
+        "kind",
+        Kind::Text(Shape::Line),
+        "",
+        "the kind of program, which brings keys: custom, filebeat, llama-server, node_exporter, ollama, telegraf, \
+         and those of a kinds.toml",
+    ),
     key("cwd", Kind::Text(Shape::Path), "\".\"", "the folder it runs in; relative to the folder of this file"),
     key("env", Kind::Names(Shape::Variable, &Kind::Word), "{}", "its environment variables"),
     key(
@@ -64,10 +92,19 @@ pub(in crate::config) static SERVICE: &[Key] = &[
         "",
         "the path of its own configuration: ${config_file}; relative to cwd",
     ),
+    key("config_check", Kind::Command, "", "says by its exit code whether ${config_file} is good, before it is read"),
+    key(
+        "reload_on",
+        Kind::List(&Kind::Text(Shape::Path)),
+        "[]",
+        "further files whose change has it read its configuration again; relative to cwd",
+    ),
+    key("watch", Kind::Table(WATCH), "", "files whose change restarts it, for development; {}: all below cwd"),
+    key("on", Kind::Table(ON), "{}", "commands that are run when something happens to it, with the event as JSON"),
     key("ready", Kind::Table(READY), "", "when it counts as ready; exactly one check; without: as soon as it runs"),
     key("restart", Kind::Table(RESTART), "", "when it is started again"),
     key("stop", Kind::Table(STOP), "", "how it is stopped"),
-    key("reload", Kind::Table(RELOAD), "", "how it reads its configuration again: a signal or a command"),
+    key("reload", Kind::Table(RELOAD), "", "how it reads its configuration again: a signal, a command or a restart"),
     key("after", Kind::List(&Kind::Text(Shape::Id)), "[]", "it starts when these are ready, and stops before them"),
     key("enabled", Kind::Flag, "true", "whether it starts with its project or the daemon"),
     key("instances", Kind::Whole(1, 10_000), "", "how many of it: ID-1 to ID-N; their number is ${INSTANCE}"),
@@ -145,6 +182,40 @@ static STOP: &[Key] =
 static RELOAD: &[Key] = &[
     key("signal", Kind::Signal, "", "a signal to the main process"),
     key("exec", Kind::Command, "", "a command; run by no shell"),
+    key("restart", Kind::Yes, "", "by a restart: it has no other way"),
+];
+
+static WATCH: &[Key] = &[
+    key("paths", Kind::List(&Kind::Text(Shape::Path)), "[]", "files and folders; relative to cwd; without: cwd itself"),
+    key(
+        "ignore",
+        Kind::List(&Kind::Text(Shape::Line)),
+        "[]",
+        "what is not watched, as in a .gitignore, which counts too",
+    ),
+    key("debounce", DELAY, "\"500ms\"", "how long it must be quiet: one restart for each burst of changes"),
+];
+
+/// The names of events: see [`crate::model::service::EventKind::name`].
+pub(in crate::config) static ON: &[Key] = &[
+    key("any", Kind::Command, "", "whatever it is"),
+    key("added", Kind::Command, "", "it is known from now on"),
+    key("changed", Kind::Command, "", "its description changed"),
+    key("removed", Kind::Command, "", "it is forgotten"),
+    key("starting", Kind::Command, "", "it is being started"),
+    key("running", Kind::Command, "", "it runs"),
+    key("ready", Kind::Command, "", "it is ready"),
+    key("stopping", Kind::Command, "", "it is being stopped"),
+    key("stopped", Kind::Command, "", "it is stopped"),
+    key("restarting", Kind::Command, "", "it ended, and is to be started again"),
+    key("failed", Kind::Command, "", "it failed, and is not started again"),
+    key("exited", Kind::Command, "", "its main process ended"),
+    key("healthy", Kind::Command, "", "it does its work again"),
+    key("unhealthy", Kind::Command, "", "it does not do its work"),
+    key("port", Kind::Command, "", "it has another port than before"),
+    key("reloaded", Kind::Command, "", "it read its configuration again"),
+    key("adopted", Kind::Command, "", "a daemon that started took it over"),
+    key("warning", Kind::Command, "", "there is something to know"),
 ];
 
 static LIMITS: &[Key] = &[
@@ -189,6 +260,15 @@ mod tests {
             }
         }
         check(FILE);
+        use crate::model::service::{EventKind, ServiceState};
+        use ServiceState::{Failed, Restarting, Running, Starting, Stopped, Stopping};
+        let states = [Failed, Restarting, Running, Starting, Stopped, Stopping];
+        let mut events: Vec<EventKind> = states.map(|to| EventKind::State { from: Stopped, to, pid: None }).into();
+        events.extend([EventKind::Added, EventKind::Removed, EventKind::Changed, EventKind::Ready, EventKind::Healthy]);
+        events.extend([EventKind::Unhealthy, EventKind::Port { port: 1 }, EventKind::Reloaded, EventKind::Adopted]);
+        events.extend([EventKind::Warning, EventKind::Exited { exit: crate::model::service::Exit::Unknown }]);
+        assert!(events.iter().all(|event| ON.iter().any(|key| key.name == event.name())));
+        assert_eq!(events.len() + 1, ON.len(), "and any of them");
         assert_eq!(HEALTH.iter().map(|key| key.name).take(7).collect::<Vec<_>>(), HEALTH_LOOKS);
         assert_eq!(READY.iter().map(|key| key.name).take(6).collect::<Vec<_>>(), READY_CHECKS);
     }

@@ -64,3 +64,24 @@ pub enum EventKind {
     /// Something to know that is no change of state.
     Warning,
 }
+
+impl EventKind {
+    /// The names under which `on = {…}` has commands for it, besides `any`: of a state that it came
+    /// to, that state.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Added => "added",
+            Self::Removed => "removed",
+            Self::Changed => "changed",
+            Self::State { to, .. } => to.as_str(),
+            Self::Ready => "ready",
+            Self::Healthy => "healthy",
+            Self::Unhealthy => "unhealthy",
+            Self::Exited { .. } => "exited",
+            Self::Port { .. } => "port",
+            Self::Reloaded => "reloaded",
+            Self::Adopted => "adopted",
+            Self::Warning => "warning",
+        }
+    }
+}

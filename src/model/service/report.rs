@@ -9,7 +9,7 @@ use super::{BackendKind, Desired, Exit, ServiceState};
 use crate::model::ServiceId;
 
 /// One service as it is now. Times are RFC 3339, in UTC. What is unknown is null.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ServiceReport {
     /// Its id.
     pub id: ServiceId,
@@ -105,6 +105,12 @@ pub struct ServiceReport {
     /// How many processes it has.
     #[serde(default)]
     pub processes: Option<u32>,
+    /// How long its last health check took to be answered.
+    #[serde(default)]
+    pub check_ms: Option<f64>,
+    /// The GPUs that it may see.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gpus: Vec<String>,
     /// What the user should know: a limit that cannot be enforced, a port that changed.
     #[serde(default)]
     pub warnings: Vec<String>,
@@ -131,7 +137,7 @@ impl ServiceReport {
 }
 
 /// Whether a service does what it should.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Health {
     /// It runs and is ready, or is stopped as it should be.
@@ -143,7 +149,7 @@ pub enum Health {
 }
 
 /// How it was measured what a service uses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Measured {
     /// By the kernel, of its control group: page cache that can be given back at once is left out.
@@ -154,7 +160,7 @@ pub enum Measured {
 }
 
 /// How the processes of a service are held together, so that none is left behind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Containment {
     /// In a control group of their own: none can leave.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{BackendKind, HealthSpec, LogSpec, Percent, Ready, Restart, Size};
+use super::{BackendKind, HealthSpec, LogSpec, Percent, Ready, Restart, Size, WatchSpec};
 use crate::model::{Ladder, ServiceId, Signal};
 
 /// One service. It is part of its record: fields are added with a default, never renamed.
@@ -24,6 +24,9 @@ pub struct ServiceSpec {
     /// The name for people.
     #[serde(default)]
     pub name: Option<String>,
+    /// The kind of program, whose keys are among these already.
+    #[serde(default)]
+    pub kind: Option<String>,
     /// What is executed.
     pub program: Program,
     /// Its arguments.
@@ -47,6 +50,18 @@ pub struct ServiceSpec {
     /// The path of its own configuration (`${config_file}`).
     #[serde(default)]
     pub config_file: Option<String>,
+    /// The command that says whether that is good; without it, it is taken as it is.
+    #[serde(default)]
+    pub config_check: Option<Vec<String>>,
+    /// Further files whose change has it read its configuration again; relative to its folder.
+    #[serde(default)]
+    pub reload_on: Vec<String>,
+    /// Files whose change restarts it.
+    #[serde(default)]
+    pub watch: Option<WatchSpec>,
+    /// Commands that are run when something happens to it, by the name of that.
+    #[serde(default)]
+    pub on: BTreeMap<String, Vec<String>>,
     /// When it counts as ready; `None`: as soon as it runs.
     #[serde(default)]
     pub ready: Option<Ready>,
@@ -119,6 +134,7 @@ impl ServiceSpec {
             project: None,
             instance_of: None,
             name: None,
+            kind: None,
             program: Program::Command(command),
             args: Vec::new(),
             cwd,
@@ -127,6 +143,10 @@ impl ServiceSpec {
             port: None,
             socket: None,
             config_file: None,
+            config_check: None,
+            reload_on: Vec::new(),
+            watch: None,
+            on: BTreeMap::new(),
             ready: None,
             health: None,
             restart: Restart::default(),
@@ -185,6 +205,8 @@ pub enum Reload {
     Signal(Signal),
     /// A command without a shell.
     Exec(Vec<String>),
+    /// By a restart: it has no other way.
+    Restart(bool),
 }
 
 /// `limits = {…}`.

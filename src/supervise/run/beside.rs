@@ -26,6 +26,8 @@ impl Supervisor {
             _ if ready => "ready.exec",
             _ if health => "health.exec",
             Some(Reload::Exec(_)) => "reload.exec",
+            _ if record.spec.config_check.is_some() => "config_check",
+            _ if !record.spec.on.is_empty() => "on",
             _ => return Ok(()),
         };
         match self.backends.get(backend) {
@@ -42,7 +44,20 @@ impl Supervisor {
         env: BTreeMap<String, String>,
         cwd: PathBuf,
     ) -> Result<Commands, String> {
-        let backend = record.backend.and_then(|kind| self.backends.get(kind));
+        self.commands_with(record, what, (env, cwd), Vec::new())
+    }
+
+    /// The same, with something on its standard input where it is run as a unit.
+    pub(super) fn commands_with(
+        &self,
+        record: &Record,
+        what: Use,
+        (env, cwd): (BTreeMap<String, String>, PathBuf),
+        input: Vec<u8>,
+    ) -> Result<Commands, String> {
+        // What does not run yet is run as it would be.
+        let kind = record.backend.or(record.spec.backend.kind()).or(self.usual_backend());
+        let backend = kind.and_then(|kind| self.backends.get(kind));
         let Some(backend) = backend.filter(|backend| self.is_confined(&**backend)) else {
             return Err(AS_ROOT.to_owned());
         };
@@ -52,6 +67,7 @@ impl Supervisor {
         let words = match what {
             Use::Check => "whether it is well",
             Use::Reload => "reload",
+            Use::Hook => "what follows an event",
         };
         let launch = Launch {
             id: record.id.clone(),
@@ -69,6 +85,7 @@ impl Supervisor {
             systemd: record.spec.systemd.clone(),
             after: Vec::new(),
             needed: false,
+            input,
         };
         Ok(Commands::Bounded(Box::new(move |argv, limit| {
             let (backend, launch) = (Rc::clone(&backend), launch.clone());
@@ -87,4 +104,4 @@ impl Supervisor {
 
 /// Why the system instance may not run a command itself.
 const AS_ROOT: &str = "the system instance runs commands only as units of systemd: here it would be as root; \
-                       ready and health are checked with http, tcp or unix, reload is done with a signal";
+                       ready and health are checked with http, tcp or unix, reload is done with a signal or a restart";

@@ -3,21 +3,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::Supervisor;
 use super::orphans::Wanted;
 use super::service::Held;
-use super::{Done, Supervisor};
-use crate::backend::Use;
-use crate::model::service::{Desired, EventKind, Reload};
+use crate::model::service::Desired;
 use crate::model::{ServiceId, Signal, Whom};
 use crate::supervise::machine::Event;
-use crate::supervise::readiness::{self, Commands};
 use crate::supervise::{Answer, Command, Refusal, Selection};
 
 /// Of each service that was meant: whether there was anything to do.
 pub(super) type Outcomes = Vec<(ServiceId, bool)>;
-
-/// How long a command that has a service read its configuration again may take.
-const RELOAD: std::time::Duration = std::time::Duration::from_secs(60);
 
 impl Supervisor {
     pub(super) fn on_command(&mut self, command: Command) {
@@ -38,8 +33,12 @@ impl Supervisor {
             Command::Reach { which, what, answer } => reply(answer, self.reach(&which, what)),
             Command::Bounded { allowed, command } => self.on_bounded(&allowed, *command),
             Command::Report { which, resources, answer } => reply(answer, self.report(&which, resources)),
+            Command::Heartbeat { id, answer } => reply(answer, self.heartbeat(&id)),
             Command::Orphans { query, answer } => self.orphans(Wanted::Find(query, answer)),
             Command::CleanOrphans { query, force, answer } => self.orphans(Wanted::Clean(query, force, answer)),
+            Command::Follow { folder, answer } => reply(answer, self.follow_own(folder)),
+            Command::ReadConfig { id, answer } => reply(answer, self.read_config(&id)),
+            Command::PatchConfig { id, patch, expected, answer } => self.patch_config(&id, &patch, expected, answer),
             Command::ReloadConfig { answer } => self.answer(answer, |all| all.reload_config()),
             Command::Finish { stop, answer } => self.finish(stop, answer),
         }
@@ -159,70 +158,10 @@ impl Supervisor {
     }
 
     /// The backend of a service that runs.
-    fn living_backend(&self, id: &ServiceId) -> Option<std::rc::Rc<dyn super::backends::AnyBackend>> {
+    pub(super) fn living_backend(&self, id: &ServiceId) -> Option<std::rc::Rc<dyn super::backends::AnyBackend>> {
         let service = self.services.get(id).filter(|service| service.machine.is_alive())?;
         let kind = service.record().backend?;
         self.backends.get(kind)
-    }
-
-    fn reload(&mut self, which: &Selection, answer: Answer<Outcomes>) {
-        let work = self.select(which).and_then(|named| {
-            let one = |id: ServiceId| Ok((self.reload_of(&id)?, self.living_backend(&id), id));
-            named.into_iter().map(one).collect::<Result<Vec<_>, Refusal>>()
-        });
-        let work = match work {
-            Ok(work) => work,
-            Err(refusal) => return reply(answer, Err(refusal)),
-        };
-        let tell = self.tell.clone();
-        tokio::task::spawn_local(async move {
-            let mut outcomes = Outcomes::new();
-            for ((how, shown, commands), backend, id) in work {
-                let Some(backend) = backend else {
-                    outcomes.push((id, false));
-                    continue;
-                };
-                let result = match how {
-                    Reload::Signal(signal) => {
-                        backend.signal(&id, signal, Whom::Main).await.map_err(|error| error.to_string())
-                    }
-                    Reload::Exec(argv) => match &commands {
-                        Some(commands) => readiness::run(argv, shown, RELOAD, commands).await,
-                        None => Err("it does not run".to_owned()),
-                    },
-                };
-                if let Err(why) = result {
-                    return reply(answer, Err(Refusal::Failed(format!("{id} cannot be reloaded: {why}"))));
-                }
-                let words = "it was asked to read its configuration again".to_owned();
-                let _ = tell.send(Done::Say(id.clone(), EventKind::Reloaded, words));
-                outcomes.push((id, true));
-            }
-            reply(answer, Ok(outcomes));
-        });
-    }
-
-    /// How it reads its configuration again, a command for it as messages name it, and where that runs.
-    fn reload_of(&self, id: &ServiceId) -> Result<HowReload, Refusal> {
-        let failed = |why: String| Refusal::Failed(format!("{id} cannot be reloaded: {why}"));
-        let Some(service) = self.services.get(id) else { return Err(failed("it is gone".to_owned())) };
-        let record = service.record();
-        let resolved = self.resolve(&record).map_err(failed)?;
-        let Some(how) = resolved.reload else {
-            return Err(failed("its config does not say how (reload = { signal = \"HUP\" }); restart it".to_owned()));
-        };
-        let shown = match resolved.reload_shown {
-            Some(Reload::Exec(words)) => words,
-            _ => Vec::new(),
-        };
-        let env = self.environment(&record, resolved.env);
-        let commands = match &how {
-            Reload::Exec(_) if service.machine.is_alive() => {
-                Some(self.commands(&record, Use::Reload, env, resolved.cwd).map_err(failed)?)
-            }
-            _ => None,
-        };
-        Ok((how, shown, commands))
     }
 
     /// Whether it is to run, as far as anybody asked.
@@ -230,9 +169,6 @@ impl Supervisor {
         self.services.get(id).is_some_and(|service| service.machine.counts().desired == Desired::Up)
     }
 }
-
-/// A reload, its command as messages name it, and how that is run.
-type HowReload = (Reload, Vec<String>, Option<Commands>);
 
 /// Whoever asked may have gone.
 pub(super) fn reply<T>(answer: Answer<T>, result: Result<T, Refusal>) {
@@ -254,8 +190,12 @@ pub(super) fn refuse(command: Command) {
         Command::Reach { answer, .. } => reply(answer, Err(Refusal::Ending)),
         Command::Bounded { command, .. } => refuse(*command),
         Command::Report { answer, .. } => reply(answer, Err(Refusal::Ending)),
+        Command::Heartbeat { answer, .. } => reply(answer, Err(Refusal::Ending)),
         Command::Orphans { answer, .. } => reply(answer, Err(Refusal::Ending)),
         Command::CleanOrphans { answer, .. } => reply(answer, Err(Refusal::Ending)),
+        Command::Follow { answer, .. } => reply(answer, Err(Refusal::Ending)),
+        Command::ReadConfig { answer, .. } => reply(answer, Err(Refusal::Ending)),
+        Command::PatchConfig { answer, .. } => reply(answer, Err(Refusal::Ending)),
         Command::Finish { answer, .. } => reply(answer, Err(Refusal::Ending)),
     }
 }

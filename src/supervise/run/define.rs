@@ -6,8 +6,9 @@ use super::Supervisor;
 use super::commands::Outcomes;
 use super::service::Service;
 use crate::model::ServiceId;
-use crate::model::service::{EventKind, LogSpec, PortSpec, ServiceSpec, Span};
+use crate::model::service::{EventKind, PortSpec, ServiceSpec};
 use crate::registry::Record;
+use crate::supervise::changes::needs_restart;
 use crate::supervise::machine::Settings;
 use crate::supervise::{Refusal, Selection};
 
@@ -113,9 +114,12 @@ impl Supervisor {
         }
         *service.record_mut() = record;
         if !same {
+            service.watched = false;
             let when = if differs && service.machine.is_alive() { "; it holds from its next start on" } else { "" };
             self.say(&id, EventKind::Changed, format!("its description changed{when}"));
+            self.unwatch(&id);
         }
+        self.note_watches(&id);
         if other_health && self.services.get(&id).is_some_and(|service| service.machine.is_ready()) {
             self.look_after(&id);
         }
@@ -216,6 +220,7 @@ impl Supervisor {
         self.unplaced(id);
         self.look_at_dependents(id);
         self.say(id, EventKind::Removed, "it is forgotten".to_owned());
+        self.unwatch(id);
         self.order.remove(id);
         self.forget_ports(id);
         self.unsaved.remove(id);
@@ -237,32 +242,4 @@ fn keep_enabled(new: &mut Record, old: Option<&Record>) {
     } else {
         new.enabled_in_config = None;
     }
-}
-
-/// How often it is to say that it lives, which it was told when it started.
-fn beats(spec: &ServiceSpec) -> Option<Span> {
-    spec.health.as_ref()?.heartbeat.as_ref().map(|beat| beat.timeout)
-}
-
-/// Whether what runs by the old description is not what the new one describes.
-fn needs_restart(old: &ServiceSpec, new: &ServiceSpec) -> bool {
-    let same = ServiceSpec {
-        project: new.project.clone(),
-        name: new.name.clone(),
-        restart: new.restart.clone(),
-        stop: new.stop.clone(),
-        reload: new.reload.clone(),
-        ready: new.ready.clone(),
-        health: match beats(old) == beats(new) {
-            true => new.health.clone(),
-            false => old.health.clone(),
-        },
-        after: new.after.clone(),
-        enabled: new.enabled,
-        meta: new.meta.clone(),
-        backend: new.backend,
-        log: LogSpec { file: old.log.file, path: old.log.path.clone(), ..new.log.clone() },
-        ..old.clone()
-    };
-    same != *new
 }

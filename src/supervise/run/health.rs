@@ -16,7 +16,8 @@ use super::{Done, Supervisor};
 use crate::backend::Use;
 use crate::health::{Patient, Signs, Verdict, watch};
 use crate::model::ServiceId;
-use crate::model::service::EventKind;
+use crate::model::service::{EventKind, HealthSpec};
+use crate::supervise::Refusal;
 use crate::supervise::machine::Event;
 use crate::supervise::readiness::Commands;
 
@@ -29,6 +30,8 @@ pub(super) struct Watch {
     task: AbortHandle,
     /// When it last said that it lives, where it says so to us.
     beat: Rc<Cell<Option<Instant>>>,
+    /// How long its last check took.
+    took: Rc<Cell<Option<Duration>>>,
     /// What was found last.
     found: Option<Verdict>,
 }
@@ -43,6 +46,11 @@ impl Watch {
     /// It said that it lives.
     pub(super) fn beats(&self) {
         self.beat.set(Some(Instant::now()));
+    }
+
+    /// How long its last check took.
+    pub(super) fn took(&self) -> Option<Duration> {
+        self.took.get()
     }
 
     /// What is not as it should be, or that it is loading.
@@ -60,6 +68,7 @@ struct Run {
     id: ServiceId,
     backend: Rc<dyn AnyBackend>,
     beat: Rc<Cell<Option<Instant>>>,
+    took: Rc<Cell<Option<Duration>>>,
 }
 
 impl Signs for Run {
@@ -73,6 +82,10 @@ impl Signs for Run {
 
     async fn beat(&self) -> Option<Instant> {
         self.beat.get().max(self.backend.beat(&self.id).await)
+    }
+
+    fn answered(&self, took: Duration) {
+        self.took.set(Some(took));
     }
 }
 
@@ -99,7 +112,8 @@ impl Supervisor {
         let Some(backend) = kind.and_then(|kind| self.backends.get(kind)) else { return };
         let age = self.age(service).unwrap_or_default();
         let beat = Rc::new(Cell::new(None));
-        let signs = Run { id: id.clone(), backend, beat: Rc::clone(&beat) };
+        let took = Rc::new(Cell::new(None));
+        let signs = Run { id: id.clone(), backend, beat: Rc::clone(&beat), took: Rc::clone(&took) };
         let cwd = checked.cwd.clone();
         let commands = match spec.exec {
             Some(_) => self.commands(&service.record(), Use::Check, checked.env, checked.cwd),
@@ -115,7 +129,7 @@ impl Supervisor {
         let task = tokio::task::spawn_local(watch(patient, move |verdict| {
             let _ = tell.send(Done::Health { id: own.clone(), run, verdict });
         }));
-        let watch = Watch { task: task.abort_handle(), beat, found: None };
+        let watch = Watch { task: task.abort_handle(), beat, took, found: None };
         if let Some(service) = self.services.get_mut(id) {
             service.watch = Some(watch);
         }
@@ -126,6 +140,22 @@ impl Supervisor {
         let started = started_at(&service.record(), true)?;
         let started = humantime::parse_rfc3339_weak(&started).ok()?;
         Some(crate::clock::now().duration_since(started).unwrap_or_default())
+    }
+
+    /// It says that it lives, over HTTP.
+    pub(super) fn heartbeat(&self, id: &ServiceId) -> Result<(), Refusal> {
+        let Some(service) = self.services.get(id) else { return Err(self.no_such(id)) };
+        let listens = |health: &HealthSpec| health.heartbeat.is_some();
+        if !service.record().spec.health.as_ref().is_some_and(listens) {
+            let why = format!("nobody listens for signs of life of {id}: its config has no health.heartbeat");
+            return Err(Refusal::Failed(why));
+        }
+        match &service.watch {
+            Some(watch) => watch.beats(),
+            None if service.machine.is_alive() => {}
+            None => return Err(Refusal::Failed(format!("{id} does not run"))),
+        }
+        Ok(())
     }
 
     /// Something new was found of a run.

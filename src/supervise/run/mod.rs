@@ -10,6 +10,9 @@
 //! * `health`: who is looked after while it runs
 //! * `reach`: what a command would touch besides what it names
 //! * `beside`: how the commands that a service needs are run
+//! * `reload`, `own_config`: what a service reads
+//! * `live`: what follows when files change
+//! * `hooks`: the commands of events
 //! * `turns`: how many starts are under way at once
 //! * `orphans`: what runs and is in no record
 //! * `recover`: what becomes of the records when a daemon starts
@@ -24,12 +27,16 @@ mod effects;
 mod environment;
 mod finish;
 mod health;
+mod hooks;
 mod launch;
+mod live;
 mod orphans;
+mod own_config;
 mod prepare;
 mod project;
 mod reach;
 mod recover;
+mod reload;
 mod report;
 mod save;
 mod select;
@@ -53,6 +60,7 @@ use tokio::time::Instant;
 
 pub(crate) use backends::Backends;
 pub(crate) use environment::clean as clean_environment;
+pub(crate) use project::{pid_dir, put_pid_file};
 use service::Service;
 
 use super::machine::Event;
@@ -132,6 +140,12 @@ pub(crate) struct Supervisor {
     /// Services whose record the disk is to have.
     unsynced: BTreeSet<ServiceId>,
     syncing: sync::Syncing,
+    watcher: super::watch::Watcher,
+    hooks: hooks::Hooks,
+    /// What is wrong with config files: shared with who shows it.
+    troubles: super::handle::Troubles,
+    /// The folder of the config of the instance, where that is followed.
+    own_config: Option<PathBuf>,
     finishing: Option<finish::Finishing>,
 
     epoch: Instant,
@@ -164,6 +178,8 @@ enum Done {
     Sync,
     /// The disk has it, but for these.
     Synced(Vec<(ServiceId, std::io::Error)>),
+    /// It is to be started anew.
+    Restart(ServiceId),
     /// Something to tell of a service.
     Say(ServiceId, crate::model::service::EventKind, String),
 }
@@ -204,6 +220,10 @@ impl Supervisor {
             put_off: None,
             unsynced: BTreeSet::new(),
             syncing: sync::Syncing::default(),
+            watcher: super::watch::Watcher::new(),
+            hooks: hooks::Hooks::default(),
+            troubles: handle.troubles(),
+            own_config: None,
             finishing: None,
             epoch: Instant::now(),
             seq: 0,
@@ -226,6 +246,7 @@ impl Supervisor {
     /// within a `tokio::task::LocalSet`.
     pub(crate) async fn run(mut self) {
         self.recover().await;
+        self.watch_recovered();
         self.settle().await;
         let mut asked = true;
         loop {
@@ -239,6 +260,13 @@ impl Supervisor {
                     None => std::future::pending().await,
                 }
             };
+            let quiet = self.watcher.due();
+            let quiet = async {
+                match quiet {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 biased;
                 Some(done) = self.done.recv() => self.on_done(done),
@@ -248,6 +276,8 @@ impl Supervisor {
                     Some(command) => self.on_command(command),
                     None => asked = false,
                 },
+                heard = self.watcher.heard() => self.watcher.notice(heard, Instant::now()),
+                () = quiet => self.files_changed(),
             }
             self.settle().await;
         }
@@ -312,6 +342,7 @@ impl Supervisor {
             Done::Look => {}
             Done::Sync => self.sync_soon(),
             Done::Synced(failed) => self.synced(failed),
+            Done::Restart(id) => self.restart_all(&BTreeSet::from([id])),
             Done::Say(id, kind, message) => self.say(&id, kind, message),
         }
     }
@@ -384,6 +415,7 @@ impl Supervisor {
         if now_dead {
             self.has_ended(&id);
         }
+        self.note_watches(&id);
     }
 }
 

@@ -130,6 +130,7 @@ impl Supervisor {
             tracing::warn!("{id}: its output is kept as before: {error}");
         }
         let launch = Launch {
+            input: Vec::new(),
             id: id.clone(),
             description: spec.name.clone().unwrap_or_else(|| id.to_string()),
             program,

@@ -5,15 +5,20 @@ use std::path::{Path, PathBuf};
 
 use super::Supervisor;
 use crate::config;
+use crate::model::ServiceId;
 use crate::model::service::ServiceSpec;
-use crate::model::{Instance, ServiceId};
 use crate::supervise::Refusal;
+use crate::supervise::watch::Subject;
 
 /// What is known of a config file besides its services.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Project {
     /// Names of processes that may be orphans.
     pub(super) orphans: Vec<String>,
+    /// Whether it is watched.
+    pub(super) watch: bool,
+    /// The files of variables that are watched for it.
+    pub(super) env_files: BTreeSet<PathBuf>,
 }
 
 /// A file that was read, and is not taken over yet.
@@ -29,7 +34,20 @@ impl Supervisor {
         path: &Path,
         environment: BTreeMap<String, String>,
     ) -> Result<Vec<ServiceId>, Refusal> {
-        let read = self.read(path, pid_dir(&environment))?;
+        let absolute = config::edit::place_of(path).unwrap_or_else(|| path.to_owned());
+        // Before it is read: what changes while it is read is noticed. One that cannot be read is
+        // nobody's yet.
+        let known = self.projects.contains_key(&absolute);
+        self.watch_config(&absolute);
+        let read = match self.read(path, pid_dir(&environment)) {
+            Ok(read) => read,
+            Err(refusal) => {
+                if !known {
+                    self.watcher.forget(&Subject::Config(absolute));
+                }
+                return Err(refusal);
+            }
+        };
         let gone = self.gone(&read);
         self.apply(read, &environment, &gone)
     }
@@ -41,10 +59,7 @@ impl Supervisor {
         let mut wrong = Vec::new();
         let mut all = Vec::new();
         for path in paths {
-            let mut all_known = self.services.values();
-            let of_project = all_known.find(|service| service.record().spec.project.as_deref() == Some(&*path));
-            let pid_dir = of_project.and_then(|service| pid_dir(&service.record().environment));
-            match self.read(&path, pid_dir) {
+            match self.read_again(&path) {
                 Ok(read) => all.push(read),
                 Err(refusal) => wrong.push(refusal.to_string()),
             }
@@ -57,6 +72,18 @@ impl Supervisor {
             touched.extend(self.apply_all(read)?);
         }
         Ok(touched)
+    }
+
+    /// One file that is known, again; what changed is applied at once.
+    pub(super) fn reload_one(&mut self, path: &Path) -> Result<Vec<ServiceId>, Refusal> {
+        let read = self.read_again(path)?;
+        self.apply_all(read)
+    }
+
+    fn read_again(&self, path: &Path) -> Result<Read, Refusal> {
+        let of_project = |service: &&Box<super::Service>| service.record().spec.project.as_deref() == Some(path);
+        let known = self.services.values().find(of_project);
+        self.read(path, known.and_then(|service| pid_dir(&service.record().environment)))
     }
 
     fn apply_all(&mut self, read: Read) -> Result<Vec<ServiceId>, Refusal> {
@@ -97,20 +124,15 @@ impl Supervisor {
 
     /// `pid_dir` comes before that of the file: somebody gave it for now.
     fn read(&self, path: &Path, pid_dir: Option<PathBuf>) -> Result<Read, Refusal> {
-        let options = config::LoadOptions {
-            system: self.places.instance == Instance::System,
-            home: self.environment.get("HOME").map(PathBuf::from),
-        };
-        let found = config::load(path, &options).map_err(|errors| Refusal::Config(errors.to_string()))?;
+        let found = config::load(path, &self.load_options()).map_err(|errors| Refusal::Config(errors.to_string()))?;
         for warning in &found.warnings {
             tracing::warn!("{warning}");
         }
         let mut specs = found.services;
+        if let Some(dir) = pid_dir.as_ref().or(found.paths.pid_dir.as_ref()) {
+            specs.iter_mut().for_each(|spec| put_pid_file(spec, dir));
+        }
         for spec in &mut specs {
-            if let Some(dir) = pid_dir.as_ref().or(found.paths.pid_dir.as_ref()) {
-                let name = spec.pid_file.take().unwrap_or_else(|| format!("{}.pid", spec.id).into());
-                spec.pid_file = Some(dir.join(name));
-            }
             // A file that is gone was moved, and its services with it.
             let other = |theirs: &PathBuf| *theirs != found.path && theirs.try_exists().unwrap_or(true);
             if let Some(theirs) = self.project_of(&spec.id).filter(other) {
@@ -123,10 +145,23 @@ impl Supervisor {
                 return Err(Refusal::Failed(why));
             }
         }
-        Ok(Read { path: found.path, specs, project: Project { orphans: found.orphans.names } })
+        let watch = found.daemon.watch;
+        let project = Project { orphans: found.orphans.names, watch, env_files: BTreeSet::new() };
+        Ok(Read { path: found.path, specs, project })
     }
 
-    fn project_of(&self, id: &ServiceId) -> Option<PathBuf> {
+    /// Files that are gone and describe nothing any more are forgotten.
+    fn drop_moved(&mut self) {
+        let describes = |path: &PathBuf| self.services.keys().any(|id| self.project_of(id).as_ref() == Some(path));
+        let moved = self.projects.keys().filter(|path| !path.try_exists().unwrap_or(true) && !describes(path));
+        for path in moved.cloned().collect::<Vec<_>>() {
+            self.watch_env_files(&path, false, &self.projects[&path].env_files.clone());
+            self.config_is_right(&path);
+            self.projects.remove(&path);
+        }
+    }
+
+    pub(super) fn project_of(&self, id: &ServiceId) -> Option<PathBuf> {
         self.services.get(id)?.record().spec.project.clone()
     }
 
@@ -144,13 +179,26 @@ impl Supervisor {
         gone: &BTreeSet<ServiceId>,
     ) -> Result<Vec<ServiceId>, Refusal> {
         let ids = self.put(read.specs, environment)?;
-        self.projects.insert(read.path, read.project);
+        let before = self.projects.get(&read.path).map(|project| project.env_files.clone()).unwrap_or_default();
+        if read.project.watch {
+            self.watch_config(&read.path);
+        }
+        let env_files = self.watch_env_files(&read.path, read.project.watch, &before);
+        self.config_is_right(&read.path);
+        self.projects.insert(read.path, Project { env_files, ..read.project });
         self.remove_all(gone);
+        self.drop_moved();
         Ok(ids)
     }
 }
 
+/// All pid files of a project are in one folder.
+pub(crate) fn put_pid_file(spec: &mut ServiceSpec, dir: &Path) {
+    let name = spec.pid_file.take().unwrap_or_else(|| format!("{}.pid", spec.id).into());
+    spec.pid_file = Some(dir.join(name));
+}
+
 /// The folder of `up --pid-dir`.
-fn pid_dir(environment: &BTreeMap<String, String>) -> Option<PathBuf> {
+pub(crate) fn pid_dir(environment: &BTreeMap<String, String>) -> Option<PathBuf> {
     environment.get(crate::services::PID_DIR).map(PathBuf::from).filter(|dir| dir.is_absolute())
 }

@@ -70,6 +70,8 @@ impl Supervisor {
             memory_bytes: usage.map(|(usage, _)| usage.memory_bytes),
             measured: usage.map(|(_, measured)| measured),
             processes: usage.map(|(usage, _)| usage.processes),
+            check_ms: service.watch.as_ref().and_then(|watch| watch.took()).map(|took| took.as_secs_f64() * 1e3),
+            gpus: spec.gpus.clone(),
             warnings,
             meta: spec.meta.clone(),
         })

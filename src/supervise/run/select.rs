@@ -40,7 +40,7 @@ impl Supervisor {
         Ok(found)
     }
 
-    fn no_such(&self, word: &ServiceId) -> Refusal {
+    pub(super) fn no_such(&self, word: &ServiceId) -> Refusal {
         let distance = |id: &ServiceId| strsim::damerau_levenshtein(word.as_str(), id.as_str());
         let mut near: Vec<(usize, &ServiceId)> = self
             .services

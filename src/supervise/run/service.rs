@@ -58,6 +58,8 @@ pub(super) struct Service {
     pub(super) releasing: Option<JoinHandle<()>>,
     pub(super) prepared: Option<Box<Prepared>>,
     pub(super) checked: Option<Box<Checked>>,
+    /// What it reads and is made of is watched, as it is described now.
+    pub(super) watched: bool,
     /// It is looked after.
     pub(super) watch: Option<Watch>,
     /// The main process, while it lives.
@@ -97,6 +99,7 @@ impl Service {
             releasing: None,
             prepared: None,
             checked: None,
+            watched: false,
             watch: None,
             main: None,
             pid_files: Vec::new(),

@@ -21,6 +21,7 @@ impl Supervisor {
         }
         self.seq += 1;
         let event = Event { seq: self.seq, at: stamp(), id: id.clone(), kind, message };
+        self.call_hooks(&event);
         // Nobody need listen.
         let _ = self.events.send(event);
     }

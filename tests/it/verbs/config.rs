@@ -12,6 +12,7 @@ use crate::trial::Trials;
 pub fn register(trials: &mut Trials) {
     trials.plain("config::bad_input_is_exit_6", bad_input);
     trials.plain("config::a_good_file_is_shown", good);
+    trials.plain("config::files_of_others_are_imported", imported);
 }
 
 fn config(folder: &Path, args: &[&str]) -> std::io::Result<Output> {
@@ -67,5 +68,32 @@ fn good() -> Result<(), Failed> {
     expect!(again["service"] == document["service"], "{again}");
     let schema: Value = serde_json::from_slice(&config(folder.path(), &["schema"])?.stdout)?;
     expect!(schema["$schema"] == "https://json-schema.org/draft/2020-12/schema", "{schema}");
+    Ok(())
+}
+
+/// Another supervisor's file: what is made of it is a config, and what is lost is said with its place.
+fn imported() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let text = "[program:web]\r\ncommand=sleep %(ENV_TIME)s\r\nbogus=1\r\n[include]\r\nfiles=more/*.conf\r\n";
+    fs::write(folder.path().join("supervisord.conf"), text)?;
+    fs::create_dir(folder.path().join("more"))?;
+    fs::write(folder.path().join("more/two.conf"), "[program:two]\ncommand=sleep 2\n")?;
+    let output = config(folder.path(), &["import", "supervisord.conf"])?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    expect!(output.status.success(), "{output:?}");
+    expect!(said.contains("supervisord.conf:3:1: [program:web].bogus: not carried over"), "{said}");
+    expect!(said.contains("2 services; 1 thing is not carried over"), "{said}");
+    let checked = config(folder.path(), &["check", "provost.toml"])?;
+    expect!(checked.status.success(), "{checked:?}");
+    let again = config(folder.path(), &["import", "supervisord.conf"])?;
+    expect!(again.status.code() == Some(6) && String::from_utf8_lossy(&again.stderr).contains("--force"), "{again:?}");
+    let output = config(folder.path(), &["import", "supervisord.conf", "-o", "json", "--to", "-"])?;
+    let document: Value = serde_json::from_slice(&output.stdout)?;
+    expect!(document["format"] == "supervisord" && document["services"][1] == "two", "{document}");
+    expect!(document["text"].as_str() == Some(&fs::read_to_string(folder.path().join("provost.toml"))?), "{document}");
+    // What is run in place of an import says which verb is meant.
+    let output = config(folder.path(), &["check", "supervisord.conf"])?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    expect!(output.status.code() == Some(6) && said.contains("provost config import supervisord.conf"), "{said}");
     Ok(())
 }

@@ -3,6 +3,7 @@
 mod bad_input;
 mod config;
 mod ensure;
+mod gpus;
 mod helped;
 mod hidden;
 mod jobs;
@@ -29,6 +30,7 @@ pub fn register(trials: &mut Trials) {
     bad_input::register(trials);
     config::register(trials);
     ensure::register(trials);
+    gpus::register(trials);
     helped::register(trials);
     hidden::register(trials);
     jobs::register(trials);

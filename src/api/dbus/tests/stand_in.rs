@@ -114,6 +114,10 @@ fn answer(all: &mut BTreeMap<ServiceId, ServiceReport>, events: &broadcast::Send
         Command::Reach { which, what, answer } => {
             let _ = answer.send(select(&which).map(|ids| ids.into_iter().map(|id| (id, what)).collect()));
         }
+        Command::Heartbeat { .. }
+        | Command::Follow { .. }
+        | Command::ReadConfig { .. }
+        | Command::PatchConfig { .. } => {}
         Command::Bounded { command, .. } => self::answer(all, events, *command),
         Command::Orphans { answer, .. } => {
             let _ = answer.send(Ok(Vec::new()));

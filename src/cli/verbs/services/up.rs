@@ -124,6 +124,9 @@ async fn start(
         let dir = std::path::absolute(dir).map_err(|source| Error::Io { what: dir.display().to_string(), source })?;
         environment.insert(services::PID_DIR.to_owned(), dir.to_string_lossy().into_owned());
     }
+    if args.dev {
+        environment.insert(services::DEV.to_owned(), "1".to_owned());
+    }
     if args.replace {
         replace(ctx, wanted, control).await?;
     }

@@ -4,6 +4,7 @@ mod config;
 mod health;
 mod life;
 mod order;
+mod own_config;
 mod random;
 mod recovery;
 

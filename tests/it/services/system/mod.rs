@@ -5,6 +5,7 @@ mod asked;
 mod commands;
 mod flood;
 mod idle;
+mod live;
 mod others;
 mod trust;
 
@@ -21,6 +22,7 @@ pub fn register(trials: &mut Trials) {
     commands::register(trials);
     flood::register(trials);
     idle::register(trials);
+    live::register(trials);
     others::register(trials);
     trust::register(trials);
 }

@@ -4,7 +4,9 @@ mod adhoc;
 mod disk;
 mod foreground;
 mod health;
+mod imports;
 mod life;
+mod live;
 mod logs;
 mod project;
 mod targets;
@@ -37,6 +39,8 @@ pub fn register(trials: &mut Trials) {
         disk::BODIES,
         life::BODIES,
         health::BODIES,
+        live::BODIES,
+        imports::BODIES,
     ]
     .concat();
     for (number, (name, body)) in bodies.into_iter().enumerate() {

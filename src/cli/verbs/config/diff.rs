@@ -1,0 +1,59 @@
+//! `config diff`: what a reload would do, by the records of what is known and the file as it is.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use super::super::Context;
+use crate::cli::exit::Exit;
+use crate::config::{self, LoadOptions};
+use crate::error::Error;
+use crate::model::service::Desired;
+use crate::model::{Instance, ServiceId};
+use crate::paths::Places;
+use crate::registry::Store;
+use crate::supervise::changes::{Known, changes};
+use crate::supervise::run::{pid_dir, put_pid_file};
+
+pub(super) fn run(ctx: &Context<'_>, path: &Path, options: &LoadOptions) -> Result<ExitCode, Error> {
+    let project = config::load(path, options)?;
+    let instance = if options.system { Instance::System } else { Instance::User };
+    let places = Places::of(instance, rustix::process::geteuid().as_raw());
+    let records = match places {
+        None => Vec::new(),
+        Some(places) => {
+            let read = Store::at(&places).look();
+            let what = || format!("the records in {} cannot be read", places.registry().display());
+            read.map_err(|source| Error::Io { what: what(), source })?.records
+        }
+    };
+    let ours = records.into_iter().filter(|record| record.instance.is_some());
+    let ours: Vec<_> = ours.filter(|record| record.spec.project.as_ref() == Some(&project.path)).collect();
+    let given = ours.first().and_then(|record| pid_dir(&record.environment));
+    let mut new = project.services;
+    if let Some(dir) = given.as_ref().or(project.paths.pid_dir.as_ref()) {
+        new.iter_mut().for_each(|spec| put_pid_file(spec, dir));
+    }
+    let known: BTreeMap<ServiceId, Known> = ours
+        .into_iter()
+        .map(|record| {
+            let (enabled_in_config, alive) = (record.enabled_in_config, record.state.is_alive());
+            let wanted = record.desired == Desired::Up;
+            (record.id, Known { spec: record.spec, enabled_in_config, alive, wanted })
+        })
+        .collect();
+    let all = changes(&known, &new);
+    if ctx.say.json {
+        ctx.say.json(&json!({"path": project.path, "changes": all}));
+    } else if known.is_empty() {
+        let path = crate::text::escape(&project.path.to_string_lossy());
+        ctx.say.text(&format!("nothing of {path} is known to the daemon yet: provost up starts it\n"));
+    } else if all.is_empty() {
+        ctx.say.text("nothing would change\n");
+    } else {
+        all.iter().for_each(|(id, change)| ctx.say.text(&format!("{id}: {change}\n")));
+    }
+    Ok(Exit::Done.into())
+}
