@@ -86,12 +86,14 @@ const TOOLS: [(&str, &str, Tool); 7] = [
     ("pm2 (one file)", "pm2", Tool::Pm2),
 ];
 
-/// Measures all that are installed.
-pub fn run(provost: &Path) -> Result<()> {
+/// Measures all that are installed, or those whose names begin with one of these words.
+pub fn run(provost: &Path, names: &[String]) -> Result<()> {
     println!("\n{} MB of lines, at most 200 MB/s, into files of 50 MB (medians of {RUNS})\n", BYTES / 1_000_000);
     println!("{:18} {:>8} {:>13} {:>17}  captured", "", "MB/s", "its CPU, s", "MB per CPU second");
     let path = std::env::var_os("PATH").unwrap_or_default();
-    for (name, program, tool) in TOOLS {
+    let chosen = |name: &str| names.iter().any(|word| name.starts_with(word.as_str()));
+    let some = TOOLS.iter().any(|(name, _, _)| chosen(name));
+    for (name, program, tool) in TOOLS.into_iter().filter(|(name, _, _)| !some || chosen(name)) {
         if !program.is_empty() && !std::env::split_paths(&path).any(|dir| dir.join(program).is_file()) {
             println!("{name:18} is not installed");
             continue;
@@ -243,7 +245,10 @@ fn is_whole(tool: Tool, dir: &Path) -> Result<bool> {
     find(&if let Tool::Provost(_) = tool { dir.join("state") } else { dir.join("logs") }, &mut files)?;
     let name = |file: &PathBuf| file.file_name().unwrap_or_default().to_string_lossy().into_owned();
     files.retain(|file| match tool {
-        Tool::Provost(_) => file.parent().is_some_and(|dir| dir.ends_with("c")) && name(file).contains(".out"),
+        Tool::Provost(_) => {
+            file.parent().is_some_and(|dir| dir.ends_with("c")) && name(file).ends_with(".out")
+                || name(file).ends_with(".out.gz")
+        }
         _ => name(file) == "current" || name(file).starts_with(['@', 'o']),
     });
     let number = |file: &PathBuf| name(file).split('.').find_map(|part| part.parse::<i64>().ok());

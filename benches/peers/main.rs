@@ -44,7 +44,7 @@ fn main() -> ExitCode {
         done = done.and_then(|()| http::load(std::path::Path::new(env!("CARGO_BIN_EXE_provost"))));
     }
     if wanted("logs") {
-        done = done.and_then(|()| logs::run(std::path::Path::new(env!("CARGO_BIN_EXE_provost"))));
+        done = done.and_then(|()| logs::run(std::path::Path::new(env!("CARGO_BIN_EXE_provost")), &words));
     }
     let on_systemd = wanted("services") || wanted("inspect");
     if let Some(reason) = rig::missing().filter(|_| on_systemd) {
