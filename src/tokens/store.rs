@@ -115,12 +115,21 @@ mod tests {
         assert!(reader.all().unwrap().is_empty());
         let token = |name| Token::new(name, Scope::Read, SystemTime::UNIX_EPOCH, None).unwrap().0;
         for name in ["a", "b"] {
-            writer.change(|all| Ok(all.push(token(name)))).unwrap();
+            writer
+                .change(|all| {
+                    all.push(token(name));
+                    Ok(())
+                })
+                .unwrap();
             assert_eq!(reader.all().unwrap().last().unwrap().name, name);
         }
         let mode = fs::metadata(&reader.path).unwrap().mode() & 0o777;
         assert_eq!(mode, 0o600);
-        writer.change(|all| Ok(all.retain(|token| token.name == "b"))).unwrap();
+        let only_b = |all: &mut Vec<Token>| {
+            all.retain(|token| token.name == "b");
+            Ok(())
+        };
+        writer.change(only_b).unwrap();
         assert_eq!(reader.all().unwrap().len(), 1);
         fs::write(&reader.path, "{\"tokens\": \"my secret\"").unwrap();
         let error = reader.all().unwrap_err().to_string();

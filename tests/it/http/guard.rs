@@ -44,7 +44,7 @@ fn tokens(site: &Site<'_>) -> Result<()> {
     let (id, secret) = read.rsplit_once('_').ok_or("a token has two parts")?;
     let zeros = format!("{id}_{}", "0".repeat(secret.len()));
     let mut last = 0;
-    for guess in ["x", "pvt_", "pvt__", &zeros, &read[..read.len() - 1], &format!("{read}0"), &secret.to_owned()] {
+    for guess in ["x", "pvt_", "pvt__", &zeros, &read[..read.len() - 1], &format!("{read}0"), secret] {
         last = site.get(guess, "/api/v1/services")?.status;
         expect!(last == 401 || last == 429, "{guess}: {last}");
     }
