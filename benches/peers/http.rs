@@ -4,9 +4,9 @@
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::own::Daemon;
 use crate::rig::{Result, until};
 
 const SERVICES: usize = 100;
@@ -14,45 +14,14 @@ const RATE: u32 = 1000;
 const CLIENTS: u32 = 10;
 const SECONDS: u32 = 10;
 
-/// Ended with the bench.
-struct Daemon(Child);
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let pid = rustix::process::Pid::from_child(&self.0);
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-        let _ = self.0.wait();
-    }
-}
-
 /// Measures it on this machine.
 pub fn load(provost: &Path) -> Result<()> {
-    let home = tempfile::tempdir()?;
     let address: SocketAddr = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-    let folder = |name: &str| home.path().join(name);
-    std::fs::create_dir_all(folder("config/provost"))?;
-    std::fs::create_dir_all(folder("run"))?;
-    rustix::fs::chmod(folder("run"), rustix::fs::Mode::RWXU)?;
     let services = format!("[service.s]\ninstances = {SERVICES}\ncommand = [\"sleep\", \"100000\"]\n");
-    std::fs::write(folder("config/provost/provost.toml"), format!("[http]\nlisten = \"{address}\"\n{services}"))?;
-    let ours = |program: &str| {
-        let mut command = Command::new(program);
-        command.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin").env("HOME", home.path());
-        command.env("XDG_RUNTIME_DIR", folder("run")).env("XDG_STATE_HOME", folder("state"));
-        command.env("XDG_CONFIG_HOME", folder("config"));
-        command
-    };
-    let daemon = ours("taskset")
-        .args(["-c", "0"])
-        .arg(provost)
-        .args(["--user", "daemon", "--backend", "direct"])
-        .stderr(Stdio::null())
-        .spawn();
-    let daemon = Daemon(daemon?);
-    let token = ours("sh")
-        .arg("-c")
-        .arg("exec \"$0\" --user token create --name bench --scope manage -q")
-        .arg(provost)
+    let daemon = Daemon::start(provost, &format!("[http]\nlisten = \"{address}\"\n{services}"))?;
+    let token = daemon
+        .command(provost)
+        .args(["--user", "token", "create", "--name", "bench", "--scope", "manage", "-q"])
         .output()?;
     let token = String::from_utf8(token.stdout)?.trim().to_owned();
     until("a hundred services run", Duration::from_secs(60), || {
@@ -79,7 +48,7 @@ fn row(
     token: &str,
     path: &(dyn Fn(u32) -> String + Sync),
 ) -> Result<()> {
-    let (before, began) = (cpu(daemon)?, Instant::now());
+    let (before, began) = (daemon.cpu()?, Instant::now());
     let mut latencies = std::thread::scope(|scope| {
         let threads: Vec<_> =
             (0..CLIENTS).map(|client| scope.spawn(move || run(client, address, token, path))).collect();
@@ -87,7 +56,7 @@ fn row(
         all.collect::<Result<Vec<Vec<f64>>>>()
     })?
     .concat();
-    let used = (cpu(daemon)? - before) / began.elapsed().as_secs_f64() * 100.0;
+    let used = (daemon.cpu()? - before) / began.elapsed().as_secs_f64() * 100.0;
     latencies.sort_by(f64::total_cmp);
     let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize];
     let verdict = if at(0.99) <= 10.0 { "" } else { "  MISSED" };
@@ -145,12 +114,4 @@ fn answer(stream: &mut TcpStream) -> Result<(u16, String)> {
             read => bytes.extend_from_slice(&buffer[..read]),
         }
     }
-}
-
-/// Seconds of processor time so far.
-fn cpu(daemon: &Daemon) -> Result<f64> {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", daemon.0.id()))?;
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let ticks: u64 = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
-    Ok(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
 }

@@ -8,8 +8,10 @@
 #![allow(clippy::disallowed_methods, missing_docs, unreachable_pub, unused_crate_dependencies)]
 
 mod driver;
+mod health;
 mod http;
 mod logs;
+mod own;
 #[path = "../../tests/rig/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "the rig of the tests; here a part of it is used")]
 mod rig;
@@ -39,6 +41,9 @@ fn main() -> ExitCode {
     let mut done = Ok(());
     if wanted("services") {
         done = services::direct(std::path::Path::new(env!("CARGO_BIN_EXE_provost")));
+    }
+    if wanted("health") {
+        done = done.and_then(|()| health::checks(std::path::Path::new(env!("CARGO_BIN_EXE_provost"))));
     }
     if wanted("http") {
         done = done.and_then(|()| http::load(std::path::Path::new(env!("CARGO_BIN_EXE_provost"))));
