@@ -78,8 +78,8 @@ pub struct UnsetConfig {
 #[derive(Debug, Args)]
 pub struct Gpus {
     /// The driver's library, where it is not found: libnvidia-ml.so.1
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub library: Option<PathBuf>,
+    #[arg(long = "library", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub nvml: Option<PathBuf>,
 }
 
 /// `completions`.

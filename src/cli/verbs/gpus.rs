@@ -10,7 +10,7 @@ use crate::model::{Gpu, GpuHolder, Verdict};
 use crate::text::{clip_to, escape};
 
 pub(in crate::cli) async fn run(ctx: &Context<'_>, args: &Gpus) -> ExitCode {
-    let report = match crate::gpus::gpus(ctx.client, args.library.as_deref()).await {
+    let report = match crate::gpus::gpus(ctx.client, args.nvml.as_deref()).await {
         Ok(report) => report,
         Err(error) => return ctx.say.error(&error),
     };
