@@ -2,7 +2,7 @@
 
 use axum::http::Method;
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
@@ -93,36 +93,40 @@ struct Services {
 }
 
 type Encoded = Result<(), std::fmt::Error>;
+/// Name, help and unit of a metric.
+type About<'a> = (&'a str, &'a str, Option<&'a Unit>);
 
 impl Services {
     /// One gauge of those services that have a value for it.
     fn gauge(
         &self,
         encoder: &mut DescriptorEncoder<'_>,
-        (name, help, unit): (&str, &str, Option<&Unit>),
+        about: About<'_>,
         value: impl Fn(&ServiceReport) -> Option<f64>,
     ) -> Encoded {
-        let mut family = encoder.encode_descriptor(name, help, unit, MetricType::Gauge)?;
-        for report in &self.reports {
-            if let Some(value) = value(report) {
-                let label = [("service", report.id.as_str())];
-                ConstGauge::new(value).encode(family.encode_family(&label)?)?;
-            }
-        }
-        Ok(())
+        self.of_each(encoder, about, MetricType::Gauge, |report| value(report).map(ConstGauge::new))
     }
 
     fn counter(
         &self,
         encoder: &mut DescriptorEncoder<'_>,
-        (name, help, unit): (&str, &str, Option<&Unit>),
+        about: About<'_>,
         value: impl Fn(&ServiceReport) -> Option<u64>,
     ) -> Encoded {
-        let mut family = encoder.encode_descriptor(name, help, unit, MetricType::Counter)?;
+        self.of_each(encoder, about, MetricType::Counter, |report| value(report).map(ConstCounter::new))
+    }
+
+    fn of_each<M: EncodeMetric>(
+        &self,
+        encoder: &mut DescriptorEncoder<'_>,
+        (name, help, unit): About<'_>,
+        kind: MetricType,
+        value: impl Fn(&ServiceReport) -> Option<M>,
+    ) -> Encoded {
+        let mut family = encoder.encode_descriptor(name, help, unit, kind)?;
         for report in &self.reports {
             if let Some(value) = value(report) {
-                let label = [("service", report.id.as_str())];
-                ConstCounter::new(value).encode(family.encode_family(&label)?)?;
+                value.encode(family.encode_family(&[("service", report.id.as_str())])?)?;
             }
         }
         Ok(())

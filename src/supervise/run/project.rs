@@ -132,7 +132,7 @@ impl Supervisor {
         if let Some(dir) = pid_dir.as_ref().or(found.paths.pid_dir.as_ref()) {
             specs.iter_mut().for_each(|spec| put_pid_file(spec, dir));
         }
-        for spec in &mut specs {
+        for spec in &specs {
             // A file that is gone was moved, and its services with it.
             let other = |theirs: &PathBuf| *theirs != found.path && theirs.try_exists().unwrap_or(true);
             if let Some(theirs) = self.project_of(&spec.id).filter(other) {
