@@ -4,11 +4,13 @@
 //!
 //! * [`capture`]: in the daemon, from named pipes into files; how a backend uses it stands there.
 //! * [`keeper`]: the process that keeps what is in the pipes while no daemon runs.
+//! * `form`: long lines, and colours; `spool`: how captured bytes get there.
 //! * `layout`: how those files lie; `tidy`: what becomes of older ones; `settings`: how much is kept.
 //! * [`read`]: lines from them, by any process: [`read::read`] what there is, [`read::Follow`] what
 //!   comes.
 
 pub(crate) mod capture;
+mod form;
 pub(crate) mod journal;
 pub(crate) mod keeper;
 mod layout;
@@ -16,6 +18,7 @@ mod line;
 pub(crate) mod pattern;
 pub(crate) mod read;
 mod settings;
+mod spool;
 mod stream;
 mod tidy;
 

@@ -40,7 +40,7 @@ impl Service {
         let settings = settings::load(places, &self.id);
         let dir = folder(places, &self.id);
         if dir == self.sink.dir {
-            self.sink.turnover.set(&settings);
+            self.sink.set(&settings);
         } else {
             self.sink = Sink::new(dir, places.uid, &settings);
         }
@@ -54,7 +54,7 @@ impl Service {
         }
         let now = (Instant::now(), settings_changed(places, &self.id));
         if std::mem::replace(&mut self.settings, now).1 != now.1 {
-            self.sink.turnover.set(&settings::load(places, &self.id));
+            self.sink.set(&settings::load(places, &self.id));
         }
     }
 

@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::io::Errno;
 
+use super::super::form::Form;
 use super::super::layout::named;
 use super::super::{Line, folder};
-use super::{Form, Query, Reader};
+use super::{Query, Reader, form};
 use crate::model::ServiceId;
 use crate::paths::Places;
 use crate::sys::watched::Watched;
@@ -56,7 +57,7 @@ impl Follow {
     /// # Errors
     /// Its files cannot be read or watched.
     pub(crate) fn add(&mut self, places: &Places, id: &ServiceId, query: &Query) -> io::Result<()> {
-        let (dir, form, query) = (folder(places, id), Form::of(places, id), query.clone());
+        let (dir, form, query) = (folder(places, id), form(places, id), query.clone());
         let (id, places) = (id.clone(), places.clone());
         let log = Log { id, places, dir, form, query, reader: None, there: false, next: None };
         self.logs.push(log);
@@ -191,7 +192,7 @@ impl Log {
             return false;
         }
         let dir = folder(&self.places, &self.id);
-        self.form = Form::of(&self.places, &self.id);
+        self.form = form(&self.places, &self.id);
         std::mem::replace(&mut self.dir, dir) != self.dir
     }
 
