@@ -38,6 +38,17 @@ pub(crate) fn folder(places: &Places, id: &ServiceId) -> PathBuf {
     settings::load(places, id).path.unwrap_or_else(|| places.logs.join(id.as_str()))
 }
 
+/// Bytes of the files with its output; `None`: there are none, it may be in the journal.
+pub(crate) fn size(places: &Places, id: &ServiceId) -> Option<u64> {
+    let files = std::fs::read_dir(folder(places, id)).ok()?.flatten();
+    let of_output = files.filter(|file| file.file_name().to_str().and_then(layout::segment_of).is_some());
+    of_output
+        .filter_map(|file| file.metadata().ok())
+        .filter(|file| file.is_file())
+        .map(|file| file.len())
+        .reduce(u64::saturating_add)
+}
+
 /// Whether colours are left out of what a service writes.
 pub(crate) fn strips(places: &Places, id: &ServiceId) -> bool {
     settings::load(places, id).ansi == Ansi::Strip

@@ -163,6 +163,11 @@ impl Sink {
         Ok(())
     }
 
+    /// The same, if anything was written here.
+    pub(super) fn leave(&mut self) -> io::Result<()> {
+        if self.known.is_some() { self.end_run() } else { Ok(()) }
+    }
+
     fn mark(&mut self, what: What, side: Side) -> io::Result<()> {
         match self.append(what, side, micros(clock::now()), self.sides[side as usize].end, 0) {
             Err(error) if full::is_full(&error) => Ok(()),

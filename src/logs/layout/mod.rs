@@ -30,7 +30,7 @@ use std::time::{Duration, SystemTime};
 
 pub(super) use entries::Entries;
 pub(super) use files::{Files, write_new};
-pub(super) use names::{begun, numbers, path};
+pub(super) use names::{begun, numbers, path, segment_of};
 
 use super::Stream;
 

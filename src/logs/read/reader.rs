@@ -117,6 +117,11 @@ impl Reader {
         }
     }
 
+    /// From now on lines are given in this form.
+    pub(super) fn set_form(&mut self, form: Form) {
+        self.form = form;
+    }
+
     /// Closes the files until the next call.
     pub(super) fn rest(&mut self) {
         self.source = None;

@@ -6,6 +6,7 @@ use super::*;
 use crate::logs::Pattern;
 use crate::logs::form::Form;
 use crate::logs::layout::Side;
+use crate::logs::read::Follow;
 use crate::logs::spool::Spool;
 use crate::model::service::{Ansi, LogSpec, Size};
 
@@ -157,6 +158,43 @@ fn what_a_killed_daemon_had_on_its_way_is_there_once() {
 }
 
 #[test]
+fn who_follows_goes_where_the_files_go() {
+    let dir = tempfile::tempdir().unwrap();
+    let places = Places::below(dir.path());
+    let there = tempfile::tempdir_in("/var/lib").or_else(|_| tempfile::tempdir_in(dir.path())).unwrap();
+    let elsewhere =
+        |path: &str| crate::logs::settle(&places, &id(), &LogSpec::default(), Some(&there.path().join(path)));
+    local(async || {
+        let capture = Capture::new(&places).unwrap();
+        let mut follow = Follow::new().unwrap();
+        follow.add(&places, &id(), &Query::default()).unwrap();
+        let mut next = async |meant: &str| assert_eq!(follow.next().await.unwrap().1.text, meant.as_bytes());
+        let mut service = Service::from(capture.open(&id()).unwrap());
+        service.out("one\n");
+        next("one").await;
+        for round in ["two", "three"] {
+            elsewhere("a").unwrap();
+            // Of the run before: nobody has read it when the next begins.
+            service.out(&format!("last of {round}\nnot finished"));
+            service = Service::from(capture.open(&id()).unwrap());
+            service.out(&format!("{round}\n"));
+            next(&format!("last of {round}")).await;
+            next("not finished").await;
+            next(round).await;
+            elsewhere("b").unwrap();
+            service = Service::from(capture.open(&id()).unwrap());
+            service.out("between\n");
+            next("between").await;
+        }
+        // In the folder where it was from the beginning; what is there already is not told again.
+        crate::logs::settle(&places, &id(), &LogSpec::default(), None).unwrap();
+        let mut service = Service::from(capture.open(&id()).unwrap());
+        service.out("end\n");
+        next("end").await;
+    });
+}
+
+#[test]
 fn files_are_where_the_user_wants_them() {
     let dir = tempfile::tempdir().unwrap();
     let places = Places::below(dir.path());
@@ -172,11 +210,15 @@ fn files_are_where_the_user_wants_them() {
             capture.close(&id())
         })
     };
+    assert_eq!(crate::logs::size(&places, &id()), None);
     run("first\n").unwrap();
     crate::logs::settle(&places, &id(), &LogSpec::default(), Some(&elsewhere)).unwrap();
     run("second\n").unwrap();
     assert_eq!(std::fs::read(elsewhere.join("llm/1.out")).unwrap(), b"second\n");
     assert_eq!(words(&given(&places, &Query::default())), ["out: second"]);
+    // Its bytes, and two entries of its index: begun, and come.
+    let index = std::fs::metadata(elsewhere.join("llm/1.index")).unwrap().len();
+    assert_eq!(crate::logs::size(&places, &id()), Some(index + 7));
     crate::logs::settle(&places, &id(), &LogSpec::default(), None).unwrap();
     run("third\n").unwrap();
     assert_eq!(words(&given(&places, &Query::default())), ["out: first", "out: third"]);
