@@ -58,13 +58,13 @@ impl<'a> Lines<'a> {
             return Ok(Some(line));
         }
         match self.remote {
-            Some(_) => self.from_daemon().await,
+            Some(_) => self.next_of_daemon().await,
             None => self.merged().await,
         }
     }
 
     /// Of what the daemon gives, those that are meant.
-    async fn from_daemon(&mut self) -> Result<Option<Line>, Error> {
+    async fn next_of_daemon(&mut self) -> Result<Option<Line>, Error> {
         while let Some(remote) = &mut self.remote {
             match remote.next().await.map_err(|error| unreadable(self.source, error))? {
                 Some(piece) if self.query.means(&piece.line) => return Ok(Some(piece.line)),
@@ -79,7 +79,7 @@ impl<'a> Lines<'a> {
         if let Source::System(id, ask) = self.source {
             self.remote = Some(Remote::open(self.observer, std::slice::from_ref(id), *ask, self.query, false).await?);
             if self.query.lines.is_some() {
-                while let Some(line) = self.from_daemon().await? {
+                while let Some(line) = self.next_of_daemon().await? {
                     self.keep(line);
                 }
             }
