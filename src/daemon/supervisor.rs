@@ -54,7 +54,7 @@ pub(crate) async fn start(places: &Places, choice: BackendChoice) -> Result<Runn
         environment: clean_environment(),
         log_match,
     });
-    let task = tokio::task::spawn_local(supervisor.run());
+    let task = crate::tasks::spawn_local(supervisor.run());
     // Commands wait for the recovery.
     let which = Selection::default();
     let recovered = handle.ask(|answer| Command::Report { which, resources: false, answer }).await?;
