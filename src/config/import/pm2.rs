@@ -147,7 +147,7 @@ fn app(table: &mut Table, service: &mut Service, around: &Around<'_>, notes: &mu
     {
         service.set("env_file", path(&words::literal_path(&text), around.folder, around.beside), &field);
     }
-    instances(table, service, notes);
+    instances(table, service, around, notes);
     again(table, service, notes);
     watched(table, service, notes);
     if let Some(field) = table.take("max_memory_restart")
@@ -188,7 +188,7 @@ fn app(table: &mut Table, service: &mut Service, around: &Around<'_>, notes: &mu
     }
 }
 
-fn instances(table: &mut Table, service: &mut Service, notes: &mut Notes) {
+fn instances(table: &mut Table, service: &mut Service, around: &Around<'_>, notes: &mut Notes) {
     let mode = table.take("exec_mode");
     let word = mode.as_ref().and_then(|field| field.text(notes)).unwrap_or_default();
     let number = table.take("instances");
@@ -201,10 +201,17 @@ fn instances(table: &mut Table, service: &mut Service, notes: &mut Notes) {
                 service.set("instances", n, &field);
                 several = true;
             }
-            _ => notes.say(
-                &field.spot,
-                "not carried over: there is no number for \"as many as processors\"; write instances = N",
-            ),
+            // As many as there are processors, or so many fewer.
+            found if found.is_ok() || text.trim() == "max" => {
+                let seen = i64::try_from(around.files.processors()).unwrap_or(1);
+                let n = seen.saturating_add(found.unwrap_or(0)).max(1);
+                notes.say(&field.spot, format!("as many as this host has processors ({seen}) at this import: {n}"));
+                if n > 1 {
+                    service.set("instances", n, &field);
+                    several = true;
+                }
+            }
+            _ => notes.say(&field.spot, "not carried over: it is no number of instances; write instances = N"),
         }
     }
     if let Some(mode) = mode.filter(|_| word.starts_with("cluster")) {

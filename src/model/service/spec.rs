@@ -118,6 +118,11 @@ fn yes() -> bool {
 }
 
 impl ServiceSpec {
+    /// Of `instances`: the id in the config.
+    pub(crate) fn group(&self) -> Option<&ServiceId> {
+        self.instance_of.as_ref().map(|(group, _)| group)
+    }
+
     /// The program and its arguments as they are written: variables stand in it.
     pub fn command_as_written(&self) -> Vec<String> {
         let program = match &self.program {

@@ -27,7 +27,7 @@ impl Supervisor {
         });
         let mut warnings = service.warnings.clone();
         warnings.extend(service.unsaved_why.clone());
-        if service.stale && machine.is_alive() {
+        if record.stale && machine.is_alive() {
             warnings.push("its description changed since it was started: restart it".to_owned());
         }
         let (health, reason) = self.health(id, service);
