@@ -77,7 +77,8 @@ impl Document {
             let why = format!("there is no folder {folder}: make it (mkdir -p {folder}), or name another file");
             return Err(EditError::Refused(format!("{}: {why}", path.display())));
         }
-        Ok(Self { new: true, ..Self::of(path, Vec::new(), options)? })
+        let empty: &[u8] = if Format::of(path) == Some(Format::Json) { b"{}\n" } else { b"" };
+        Ok(Self { new: true, ..Self::of(path, empty.to_vec(), options)? })
     }
 
     fn of(path: &Path, bytes: Vec<u8>, options: &LoadOptions) -> Result<Self, EditError> {

@@ -32,15 +32,19 @@ const REASONS: [(&str, &str); 22] = [
     ("treekill", "a stop always is one of the whole tree"),
 ];
 
+/// The keys under which apps stand.
+const LISTS: [&str; 3] = ["apps", "pm2", "static"];
+
 pub(super) fn import(root: Field, around: &Around<'_>, notes: &mut Notes) -> Draft {
     let mut draft = Draft::default();
     let apps = match &root.data {
-        Data::Table(entries) if !entries.iter().any(|(key, _)| key.name == "apps") => vec![root],
+        Data::Table(entries) if !entries.iter().any(|(key, _)| LISTS.contains(&key.name.as_str())) => vec![root],
         Data::List(_) => root.list(),
         _ => {
             let Some(mut table) = root.table(notes) else { return draft };
-            let apps = table.take("apps").map(Field::list).unwrap_or_default();
-            table.done(notes, &[("deploy", "provost deploys nothing")]);
+            let apps = table.take_any(&["apps", "pm2"]).map(Field::list).unwrap_or_default();
+            let own = "it is pm2's own server of files; name a program that does this";
+            table.done(notes, &[("deploy", "provost deploys nothing"), ("static", own)]);
             apps
         }
     };
@@ -310,7 +314,10 @@ fn watched(table: &mut Table, service: &mut Service, notes: &mut Notes) {
 pub(super) fn recognised(tree: &Value) -> bool {
     let app = |app: &Value| app.get("script").is_some() && app.get("id").is_none();
     match tree {
-        Value::Object(table) => table.get("apps").is_some_and(|apps| apps.is_array() || apps.is_object()) || app(tree),
+        Value::Object(table) => {
+            let apps = ["apps", "pm2"].iter().find_map(|key| table.get(*key));
+            apps.is_some_and(|apps| apps.is_array() || apps.is_object()) || app(tree)
+        }
         Value::Array(items) => items.iter().any(app),
         _ => false,
     }
