@@ -85,10 +85,10 @@ pub(crate) struct Known<'a> {
 
 impl<'a> From<&'a Record> for Known<'a> {
     fn from(record: &'a Record) -> Self {
-        use crate::model::service::ServiceState::{Running, Starting, Stopping};
+        use crate::model::service::ServiceState::{Done, Running, Starting, Stopping};
         // What waits for others, or for its port, is nowhere yet.
         let placed = record.state != Starting || record.identity.is_some() || record.unit.is_some();
-        let up = record.desired == Desired::Up && matches!(record.state, Starting | Running | Stopping);
+        let up = record.desired == Desired::Up && matches!(record.state, Starting | Running | Stopping | Done);
         Self { record, alive: record.state.is_alive() && placed, up }
     }
 }

@@ -65,6 +65,9 @@ pub struct ServiceSpec {
     /// When it counts as ready; `None`: as soon as it runs.
     #[serde(default)]
     pub ready: Option<Ready>,
+    /// It runs once: it is ready when it has ended with 0, and is done then.
+    #[serde(default)]
+    pub oneshot: bool,
     /// Whether it does its work while it runs; `None`: nothing is looked at.
     #[serde(default)]
     pub health: Option<HealthSpec>,
@@ -153,6 +156,7 @@ impl ServiceSpec {
             watch: None,
             on: BTreeMap::new(),
             ready: None,
+            oneshot: false,
             health: None,
             restart: Restart::default(),
             stop: stop(),

@@ -23,6 +23,8 @@ pub enum ServiceState {
     Restarting,
     /// It ended, and is not started again.
     Failed,
+    /// It was to run once, and has: it ended with 0.
+    Done,
 }
 
 impl ServiceState {
@@ -35,6 +37,7 @@ impl ServiceState {
             Self::Stopping => "stopping",
             Self::Restarting => "restarting",
             Self::Failed => "failed",
+            Self::Done => "done",
         }
     }
 

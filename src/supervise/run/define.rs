@@ -122,7 +122,8 @@ impl Supervisor {
             self.unwatch(&id);
         }
         self.note_watches(&id);
-        if other_health && self.services.get(&id).is_some_and(|service| service.machine.is_ready()) {
+        let runs = |service: &Box<Service>| service.machine.is_ready() && service.machine.is_alive();
+        if other_health && self.services.get(&id).is_some_and(runs) {
             self.look_after(&id);
         }
     }

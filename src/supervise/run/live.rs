@@ -138,7 +138,8 @@ impl Supervisor {
         let dev = record.environment.contains_key(DEV);
         let spec = &record.spec;
         let any = spec.config_file.is_some() || !spec.reload_on.is_empty() || spec.watch.is_some() || dev;
-        let wanted = service.machine.is_alive() || service.machine.state() == ServiceState::Failed;
+        let wanted =
+            service.machine.is_alive() || matches!(service.machine.state(), ServiceState::Failed | ServiceState::Done);
         // What is about to be started again is watched on.
         if service.watched == (any && wanted) || service.machine.next_start().is_some() && service.watched {
             return;

@@ -109,9 +109,12 @@ impl Supervisor {
                 Some((true, _)) => Health::Bad,
                 _ => Health::Ok,
             },
+            // One that runs once does what it is to do.
+            ServiceState::Running if service.record().spec.oneshot => Health::Ok,
             ServiceState::Running | ServiceState::Stopping => Health::Pending,
             ServiceState::Starting if machine.awaits_port() => Health::Bad,
             ServiceState::Starting => Health::Pending,
+            ServiceState::Done => Health::Ok,
             ServiceState::Stopped if !up => Health::Ok,
             ServiceState::Stopped | ServiceState::Restarting | ServiceState::Failed => Health::Bad,
         };

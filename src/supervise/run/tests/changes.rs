@@ -14,6 +14,8 @@ struct Described {
     argument: u8,
     meta: u8,
     enabled: bool,
+    /// It runs once.
+    once: bool,
     /// Of those before it in the alphabet.
     after: [bool; 4],
 }
@@ -21,21 +23,24 @@ struct Described {
 type File = [Option<Described>; 5];
 
 fn described() -> impl Strategy<Value = Option<Described>> {
-    let some = (0..2_u8, 0..2_u8, prop::bool::weighted(0.8), prop::array::uniform4(prop::bool::weighted(0.3)));
+    let flag = prop::bool::weighted;
+    let some = (0..2_u8, 0..2_u8, flag(0.8), flag(0.2), prop::array::uniform4(flag(0.3)));
     prop::option::weighted(
         0.8,
-        some.prop_map(|(argument, meta, enabled, after)| Described { argument, meta, enabled, after }),
+        some.prop_map(|(argument, meta, enabled, once, after)| Described { argument, meta, enabled, once, after }),
     )
 }
 
 fn text(file: &File) -> String {
     let there = |at: &usize| file[*at].is_some();
     let one = |at: usize| {
-        let Described { argument, meta, enabled, after } = file[at].as_ref()?;
+        let Described { argument, meta, enabled, once, after } = file[at].as_ref()?;
         let after: Vec<&str> = (0..at).filter(|n| after[*n]).filter(there).map(|n| WORDS[n]).collect();
         let id = WORDS[at];
+        let script = if *once { "exit 0 after 1s" } else { "" };
         Some(format!(
-            "[service.{id}]\ncommand = ['sh', '{argument}']\nmeta = {{ x = {meta} }}\nenabled = {enabled}\nafter = {after:?}\n"
+            "[service.{id}]\ncommand = ['sh', '{argument}']\nmeta = {{ x = {meta} }}\nenabled = {enabled}\n\
+             oneshot = {once}\nenv = {{ {VARIABLE} = '{script}' }}\nafter = {after:?}\n"
         ))
     };
     std::iter::once("[daemon]\nwatch = false\n".to_owned()).chain((0..WORDS.len()).filter_map(one)).collect()
@@ -80,26 +85,26 @@ async fn run(dir: &Path, [old, new]: [File; 2], started: [bool; 5], stopped: [bo
         tokio::time::sleep(60 * SECOND).await;
     }
 
-    let before = seen(&rig).await;
+    let (before, starts) = (seen(&rig).await, rig.world.starts().len());
     std::fs::write(&path, text(&new)).unwrap();
     let said = said(&rig, &path);
     let reload = rig.handle.ask(|answer| Command::ReloadConfig { answer }).await;
     assert_eq!(reload.unwrap(), said.keys().cloned().collect::<Vec<_>>());
     tokio::time::sleep(60 * SECOND).await;
     let now = seen(&rig).await;
+    let starts = rig.world.starts().split_off(starts);
     let all: std::collections::BTreeSet<&String> = before.keys().chain(now.keys()).collect();
     for word in all {
         let (was, is) = (before.get(word).copied(), now.get(word).copied());
+        let begun = starts.contains(&id(word));
         let fits = match said.get(&id(word)) {
-            None | Some(Change::Changed { .. }) => was == is,
-            Some(Change::Added { starts }) => {
-                was.is_none() && is.is_some_and(|is| (is.0 != 0, is.1) == (*starts, *starts))
-            }
+            None | Some(Change::Changed { .. }) => was == is && !begun,
+            Some(Change::Added { starts }) => was.is_none() && begun == *starts && is.is_some_and(|is| is.1 == *starts),
             Some(Change::Removed) => is.is_none(),
             Some(Change::Stopped) => is == Some((0, false)),
-            Some(Change::Started { .. }) => was.is_some_and(|was| was.0 == 0) && is.is_some_and(|is| is.0 != 0 && is.1),
+            Some(Change::Started { .. }) => was.is_some_and(|was| was.0 == 0) && begun && is.is_some_and(|is| is.1),
             Some(Change::Restarted { .. }) => {
-                was.zip(is).is_some_and(|(was, is)| was.0 != 0 && is.0 != 0 && is.0 != was.0)
+                begun && was.zip(is).is_some_and(|(was, is)| was.0 != 0 && is.0 != was.0 && is.1)
             }
         };
         assert!(fits, "{word} was {was:?} and is {is:?}, where this was to come:\n{said:#?}\n{}", text(&new));
