@@ -122,8 +122,9 @@ impl Supervisor {
             self.unwatch(&id);
         }
         self.note_watches(&id);
-        let runs = |service: &Box<Service>| service.machine.is_ready() && service.machine.is_alive();
-        if other_health && self.services.get(&id).is_some_and(runs) {
+        let runs =
+            self.services.get(&id).is_some_and(|service| service.machine.is_ready() && service.machine.is_alive());
+        if other_health && runs {
             self.look_after(&id);
         }
     }

@@ -80,7 +80,8 @@ async fn run(dir: &Path, [old, new]: [File; 2], started: [bool; 5], stopped: [bo
         rig.stop(id).await.unwrap();
     }
     tokio::time::sleep(60 * SECOND).await;
-    if die {
+    // Of a file without services no daemon knows that did not read it.
+    if die && old.iter().any(Option::is_some) {
         rig = rig.again(dir).await;
         tokio::time::sleep(60 * SECOND).await;
     }
