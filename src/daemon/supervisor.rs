@@ -55,7 +55,7 @@ pub(crate) async fn start(places: &Places, choice: BackendChoice, http_port: Opt
         log_match,
         http_port,
     });
-    let task = tokio::task::spawn_local(supervisor.run());
+    let task = crate::tasks::spawn_local(supervisor.run());
     // Commands wait for the recovery.
     let which = Selection::default();
     let recovered = handle.ask(|answer| Command::Report { which, resources: false, answer }).await?;

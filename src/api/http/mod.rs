@@ -36,6 +36,7 @@ mod actions;
 mod address;
 mod call;
 mod config;
+mod describe;
 mod desk;
 mod endpoint;
 mod events;

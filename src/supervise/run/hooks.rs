@@ -110,7 +110,7 @@ impl Supervisor {
             };
             let (turns, place) = (Rc::clone(&self.hooks.turns), places.pop());
             let (id, text, name) = (event.id.clone(), text.clone(), name.to_owned());
-            tokio::task::spawn_local(async move {
+            crate::tasks::spawn_local(async move {
                 let turn = turns.acquire().await;
                 drop(place);
                 let done = match &commands {
