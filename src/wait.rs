@@ -184,7 +184,7 @@ pub(crate) fn runs(owner: &OwnerFacts) -> bool {
 /// A service that does not run just now, and is not stopped either.
 fn comes_again(owner: &OwnerFacts) -> bool {
     let state = owner.service.as_ref().map(|service| service.report.state);
-    state.is_some_and(|state| !matches!(state, ServiceState::Stopped | ServiceState::Failed))
+    state.is_some_and(|state| !matches!(state, ServiceState::Stopped | ServiceState::Failed | ServiceState::Done))
 }
 
 /// Completes when something happened that could change the answer: a process ended, a unit

@@ -1,6 +1,8 @@
 //! One daemon, from its lock to its end.
 
+use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,11 +19,12 @@ use crate::api::dbus::{
     start_next,
 };
 use crate::api::http::{self, Http};
-use crate::config::{HttpOptions, LoadOptions, OnStop};
+use crate::config::{LoadOptions, OnStop};
 use crate::error::Error;
-use crate::model::{Instance, ServiceId};
+use crate::model::Instance;
 use crate::registry::Lock;
-use crate::supervise::{Command, Handle, Refusal, Selection, Stop};
+use crate::supervise::changes::Occasion;
+use crate::supervise::{Command, Handle, OfDaemon, Refusal, Selection, Stop};
 
 /// How long what is under way when the daemon ends may take.
 const ANSWERS: Duration = Duration::from_secs(20);
@@ -45,7 +48,9 @@ pub(crate) struct Daemon {
     on_the_bus: watch::Receiver<bool>,
     on_stop: Option<OnStop>,
     /// How HTTP is served, as the config says.
-    http: watch::Sender<HttpOptions>,
+    http: watch::Sender<http::Settings>,
+    /// Which number of the own config that is.
+    followed: Option<u64>,
     /// The control socket, for the next program.
     listening: OwnedFd,
     /// The name on the bus, for the next program.
@@ -128,7 +133,12 @@ impl Daemon {
         nofile::raise();
         crate::sys::memory::keep_one_pool();
         let notify = Rc::new(Notify::new(options.notify.as_deref()));
-        let running = supervisor::start(&options.places, options.backend).await?;
+        let mut on_stop = None;
+        if let Some(project) = own_project(&options).filter(|_| !options.foreground) {
+            (options.http, on_stop) = (project.http, project.daemon.on_stop);
+        }
+        let http_port = options.http.listen.map(|address| address.port());
+        let running = supervisor::start(&options.places, options.backend, http_port).await?;
 
         let (ask, requests) = mpsc::unbounded_channel();
         let (counted, clients) = watch::channel(0);
@@ -166,7 +176,7 @@ impl Daemon {
         } else if let Some(address) = session_address(options.places.uid) {
             servers.spawn(serve_on(address, Arc::clone(&api)));
         }
-        let (http, settings) = watch::channel(std::mem::take(&mut options.http));
+        let (http, settings) = watch::channel(http::Settings { path: None, http: std::mem::take(&mut options.http) });
         servers.spawn(http::serve(Http::new(Arc::clone(&api), options.places.clone(), settings)));
         servers.spawn(memory::give_back(running.handle.events(), clients.clone()));
         let events = running.handle.events();
@@ -179,7 +189,7 @@ impl Daemon {
         };
         let wanted = told::Wanted { clients, calls };
         let told = told::follow(running.handle.clone(), events, Rc::clone(&notify), leaves, wanted);
-        let mut daemon = Self {
+        let daemon = Self {
             handle: running.handle,
             supervisor: running.task,
             requests,
@@ -189,8 +199,9 @@ impl Daemon {
             told: crate::tasks::spawn_local(told),
             leaving,
             on_the_bus,
-            on_stop: None,
+            on_stop,
             http,
+            followed: None,
             listening,
             handover,
             options,
@@ -213,6 +224,9 @@ impl Daemon {
     /// Runs until it is asked to end, and has.
     pub(crate) async fn run(mut self) -> Result<Ended, Error> {
         let watchdog = Notify::watchdog();
+        let mut of_daemon = self.handle.shared().of_daemon();
+        // What was taken over before this.
+        of_daemon.mark_changed();
         loop {
             let alive = async {
                 match watchdog {
@@ -221,6 +235,10 @@ impl Daemon {
                 }
             };
             let reason = tokio::select! {
+                Ok(()) = of_daemon.changed() => {
+                    self.follow(&of_daemon.borrow_and_update());
+                    continue;
+                }
                 // In the foreground the verb hears them, and says what is to be done.
                 reason = self.signals.next(), if !self.options.foreground => reason,
                 Some(request) = self.requests.recv() => Reason::Request(request),
@@ -342,52 +360,33 @@ impl Daemon {
 
     /// Reads the own config, and starts what is new in it and enabled. What was known before is
     /// the matter of the recovery.
-    async fn load(&mut self) {
-        let path = match self.config() {
+    async fn load(&self) {
+        let path = match own_config(&self.options) {
             Ok(Some(path)) => path,
             Ok(None) => return,
             Err(errors) => return tracing::error!("{errors}"),
         };
-        let path = crate::config::edit::place_of(&path).unwrap_or(path);
-        let home = crate::observe::env("HOME").map(Into::into);
-        let system = self.options.places.instance == Instance::System;
-        match crate::config::load(&path, &LoadOptions { system, home }) {
-            Ok(project) => {
-                self.on_stop = project.daemon.on_stop;
-                self.http.send_if_modified(|old| std::mem::replace(old, project.http.clone()) != project.http);
-            }
-            Err(errors) => {
-                tracing::error!("{errors}");
-                return self.handle.note_trouble(&path, &errors.to_string(), system);
-            }
-        }
-        if let Err(refusal) = self.start_new(path).await {
+        let (environment, occasion) = (BTreeMap::new(), Occasion::Found);
+        let load = |answer| Command::Load { config: path.clone(), environment, occasion, answer };
+        if let Err(refusal) = self.handle.ask(load).await {
             tracing::error!("{refusal}");
+            if let Refusal::Config(why) = refusal {
+                let system = self.options.places.instance == Instance::System;
+                self.handle.shared().note_trouble(&path, &why, system);
+            }
         }
     }
 
-    fn config(&self) -> Result<Option<std::path::PathBuf>, crate::config::Errors> {
-        let places = &self.options.places;
-        match &self.options.config {
-            Some(path) => Ok(Some(path.clone())),
-            None => crate::config::find("/".as_ref(), Some(&places.config), places.uid, false),
+    /// Does as the own config says of the daemon, where that was taken over again.
+    fn follow(&mut self, all: &BTreeMap<PathBuf, OfDaemon>) {
+        let Some((path, own)) = own_config(&self.options).ok().flatten().and_then(|path| all.get_key_value(&path))
+        else {
+            return;
+        };
+        if self.followed.replace(own.number) != Some(own.number) {
+            self.on_stop = own.on_stop;
+            self.http.send_replace(http::Settings { path: Some(path.clone()), http: own.http.clone() });
         }
-    }
-
-    async fn start_new(&self, config: std::path::PathBuf) -> Result<(), Refusal> {
-        let ask = async |which| self.handle.ask(|answer| Command::Report { which, resources: false, answer }).await;
-        let known: Vec<ServiceId> = ask(Selection::default()).await?.into_iter().map(|report| report.id).collect();
-        let environment = std::collections::BTreeMap::new();
-        let load = |answer| Command::Load { config: config.clone(), environment: environment.clone(), answer };
-        self.handle.ask(load).await?;
-        let all = ask(Selection { ids: Vec::new(), project: Some(config) }).await?;
-        let new = all.into_iter().filter(|report| report.enabled && !known.contains(&report.id));
-        let ids: Vec<ServiceId> = new.map(|report| report.id).collect();
-        if !ids.is_empty() {
-            let which = Selection { ids, project: None };
-            self.handle.ask(|answer| Command::Start { which, environment, answer }).await?;
-        }
-        Ok(())
     }
 
     async fn reload(&mut self) {
@@ -400,4 +399,22 @@ impl Daemon {
             self.load().await;
         }
     }
+}
+
+/// The daemon's own config file, by the path by which it is known.
+fn own_config(options: &Options) -> Result<Option<PathBuf>, crate::config::Errors> {
+    let places = &options.places;
+    let found = match &options.config {
+        Some(path) => Some(path.clone()),
+        None => crate::config::find("/".as_ref(), Some(&places.config), places.uid, false)?,
+    };
+    Ok(found.map(|path| crate::config::edit::place_of(&path).unwrap_or(path)))
+}
+
+/// What it says; what is wrong with it is said when it is taken over.
+fn own_project(options: &Options) -> Option<crate::config::Project> {
+    let path = own_config(options).ok()??;
+    let system = options.places.instance == Instance::System;
+    let home = crate::observe::env("HOME").map(Into::into);
+    crate::config::load(&path, &LoadOptions { system, home }).ok()
 }

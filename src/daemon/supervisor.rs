@@ -23,7 +23,7 @@ pub(crate) struct Running {
 ///
 /// # Errors
 /// The state folder cannot be used, or the one backend that was asked for.
-pub(crate) async fn start(places: &Places, choice: BackendChoice) -> Result<Running, Error> {
+pub(crate) async fn start(places: &Places, choice: BackendChoice, http_port: Option<u16>) -> Result<Running, Error> {
     let state = |source| {
         let what = format!("the state folder {} cannot be used", places.state.display());
         Error::Io { what, source: crate::disk::explained(source, &places.state) }
@@ -53,6 +53,7 @@ pub(crate) async fn start(places: &Places, choice: BackendChoice) -> Result<Runn
         backend,
         environment: clean_environment(),
         log_match,
+        http_port,
     });
     let task = crate::tasks::spawn_local(supervisor.run());
     // Commands wait for the recovery.

@@ -46,9 +46,9 @@ impl Tally {
 
     /// `3 services: 2 running, 1 failed`.
     pub(super) fn line(&self) -> String {
-        use ServiceState::{Failed, Restarting, Running, Starting, Stopped, Stopping};
+        use ServiceState::{Done, Failed, Restarting, Running, Starting, Stopped, Stopping};
         let number = self.states.len();
-        let parts = [Running, Starting, Restarting, Stopping, Failed, Stopped].into_iter().filter_map(|state| {
+        let parts = [Running, Starting, Restarting, Stopping, Failed, Stopped, Done].into_iter().filter_map(|state| {
             let n = self.states.values().filter(|other| **other == state).count();
             (n > 0).then(|| format!("{n} {state}"))
         });

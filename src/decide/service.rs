@@ -21,6 +21,7 @@ fn already(ctx: &Ctx<'_>, facts: &ServiceFacts) -> Option<Plan> {
     let same = |words: String| Some(ctx.already(Means::OwnService, words));
     match (ctx.request.action, state) {
         (Action::Start, ServiceState::Running) => same(format!("{id} is running already")),
+        (Action::Start, ServiceState::Done) => same(format!("{id} has run, and is done already")),
         (Action::Start, ServiceState::Starting) => same(format!("{id} is starting already")),
         // The next daemon would start it.
         (Action::Stop, ServiceState::Stopped) if is_to_come(facts) => None,

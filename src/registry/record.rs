@@ -30,6 +30,9 @@ pub struct Record {
     /// It was made anew from what runs, because its file was damaged: whoever describes it is right.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub rebuilt: bool,
+    /// It is described otherwise than when it was last started.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stale: bool,
     /// The variables that the caller of `up`, `run` or `ensure` sent along.
     #[serde(default)]
     pub environment: BTreeMap<String, String>,
@@ -121,6 +124,7 @@ impl Record {
             instance: None,
             enabled_in_config: None,
             rebuilt: false,
+            stale: false,
             environment: BTreeMap::new(),
             desired: Desired::Down,
             state: ServiceState::Stopped,

@@ -148,6 +148,7 @@ fn unasked(record: &Record, boot_id: &str, now: SystemTime) -> (Decision, String
         (Desired::Up, ServiceState::Failed) if is_ad_hoc(record) && is_old(record, now) => {
             (Decision::Drop, "it failed more than a day ago; it was started by a command, and is forgotten".to_owned())
         }
+        (Desired::Up, ServiceState::Done) => (Decision::LeaveStopped(None), "it has run once, and is done".to_owned()),
         (Desired::Up, ServiceState::Failed) => (Decision::LeaveStopped(None), "it stays failed".to_owned()),
         (Desired::Up, _) => match record.last_exit.filter(|exit| !is_wanted_after(record, *exit)) {
             Some(exit) => gone(record, None, &format!("it had ended ({exit}) and is done")),

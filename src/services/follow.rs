@@ -148,7 +148,7 @@ impl Follow {
                     self.up.insert(event.id.clone());
                     self.down.remove(&event.id);
                 }
-                ServiceState::Stopped | ServiceState::Failed => {
+                ServiceState::Stopped | ServiceState::Failed | ServiceState::Done => {
                     self.down.insert(event.id.clone());
                 }
                 ServiceState::Stopping | ServiceState::Restarting => {}
@@ -167,13 +167,16 @@ impl Follow {
 /// Whether a service is as wanted; `None`: it may still become so. `down`, `up`: it was seen to go
 /// there.
 fn judge(report: &ServiceReport, goal: Goal, down: bool, up: bool) -> Option<bool> {
-    use ServiceState::{Failed, Restarting, Running, Starting, Stopped, Stopping};
+    use ServiceState::{Done, Failed, Restarting, Running, Starting, Stopped, Stopping};
     match (goal, report.state) {
-        (Goal::Down | Goal::Ended | Goal::Lost, Stopped | Failed) => Some(true),
+        (Goal::Down | Goal::Ended | Goal::Lost, Stopped | Failed | Done) => Some(true),
         (Goal::Lost, Restarting) if report.failures >= FAILURES => Some(true),
         (Goal::Down | Goal::Ended | Goal::Lost, _) => None,
         (Goal::Ready, Running) if report.ready => Some(true),
         (Goal::Again, Running) if report.ready && up => Some(true),
+        // It ran, and did its work.
+        (Goal::Ready, Done) => Some(true),
+        (Goal::Again, Done) => up.then_some(true),
         // One that had failed before is not lost yet.
         (_, Failed) => (up || down).then_some(false),
         (_, Stopped) if down => match report.last_exit {

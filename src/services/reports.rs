@@ -100,6 +100,7 @@ pub(super) fn seen(record: &Record, running: Option<Option<u32>>) -> ServiceRepo
             pid: pid.or(said.pid),
             ..said
         },
+        None if said.state == ServiceState::Done => ServiceReport { health: Health::Ok, pid: None, ..said },
         None => {
             let failed = said.state == ServiceState::Failed;
             let was_up = said.desired == Desired::Up && !failed;

@@ -1,12 +1,16 @@
-//! What another description of services comes to. Pure.
+//! What another description of services comes to: the steps that the supervisor takes, and `config diff` shows.
+//! Pure.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde::Serialize;
 
+use super::order::Order;
 use crate::config::written;
 use crate::model::ServiceId;
-use crate::model::service::{LogSpec, ServiceSpec, Span};
+use crate::model::service::{Desired, LogSpec, ServiceSpec, ServiceState, Span};
+use crate::registry::Record;
 
 /// What becomes of a service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -21,14 +25,21 @@ pub(crate) enum Change {
     Removed,
     /// It is started anew, because of these keys.
     Restarted {
-        /// The keys that what runs cannot take over.
+        /// The keys that what runs cannot take over; none where it runs by an older description already.
         keys: Vec<String>,
     },
     /// It runs on, or does not run.
     Changed {
+        /// The keys that changed; none where only the file is another.
+        keys: Vec<String>,
+    },
+    /// It is started, because something that is started comes after it.
+    Started {
         /// The keys that changed.
         keys: Vec<String>,
     },
+    /// It is stopped, because it comes after something that is removed.
+    Stopped,
 }
 
 impl std::fmt::Display for Change {
@@ -37,49 +48,137 @@ impl std::fmt::Display for Change {
             Self::Added { starts: true } => f.write_str("added and started"),
             Self::Added { starts: false } => f.write_str("added"),
             Self::Removed => f.write_str("stopped and removed"),
+            Self::Restarted { keys } if keys.is_empty() => f.write_str("restarted: it runs by an older description"),
             Self::Restarted { keys } => write!(f, "restarted because of {}", keys.join(", ")),
+            Self::Changed { keys } if keys.is_empty() => f.write_str("moved to this file"),
             Self::Changed { keys } => write!(f, "changed without a restart: {}", keys.join(", ")),
+            Self::Started { keys } if keys.is_empty() => f.write_str("started: another comes after it"),
+            Self::Started { keys } => write!(f, "started: another comes after it; changed: {}", keys.join(", ")),
+            Self::Stopped => f.write_str("stopped: it comes after one that is removed"),
         }
     }
+}
+
+/// On what occasion descriptions are taken over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Occasion {
+    /// Somebody says next what is to be started: by this nothing is.
+    Asked,
+    /// The daemon starts: what is new is started, and what runs is left as it is.
+    Found,
+    /// The instance's own file is there, and was not, or was wrong: what is new is started.
+    Came,
+    /// A file that is known changed, or is to be read again: what is new is started where the project is up.
+    Changed,
 }
 
 /// One that is known.
-#[derive(Debug, Clone)]
-pub(crate) struct Known {
-    /// How it is described.
-    pub(crate) spec: ServiceSpec,
-    /// What its config said of `enabled`, where somebody said otherwise since.
-    pub(crate) enabled_in_config: Option<bool>,
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Known<'a> {
+    /// What is recorded of it.
+    pub(crate) record: &'a Record,
     /// Whether anything of it runs.
     pub(crate) alive: bool,
-    /// Whether it is to run.
-    pub(crate) wanted: bool,
+    /// Whether it runs, or is about to, so that a start would change nothing.
+    pub(crate) up: bool,
 }
 
-/// What these new descriptions of a project come to; what stays as it is, is left out.
-pub(crate) fn changes(known: &BTreeMap<ServiceId, Known>, new: &[ServiceSpec]) -> BTreeMap<ServiceId, Change> {
-    let runs = known.values().any(|known| known.wanted);
-    let mut all: BTreeMap<ServiceId, Change> = known.keys().map(|id| (id.clone(), Change::Removed)).collect();
-    for spec in new {
-        all.remove(&spec.id);
-        let Some(old) = known.get(&spec.id) else {
-            all.insert(spec.id.clone(), Change::Added { starts: runs && spec.enabled });
-            continue;
-        };
-        let mut spec = spec.clone();
-        if old.enabled_in_config == Some(spec.enabled) {
-            spec.enabled = old.spec.enabled;
-        }
-        if spec == old.spec {
-            continue;
-        }
-        let change = match old.alive && needs_restart(&old.spec, &spec) {
-            true => Change::Restarted { keys: keys(&old.spec, &runs_on(&old.spec, &spec)) },
-            false => Change::Changed { keys: keys(&old.spec, &spec) },
-        };
-        all.insert(spec.id, change);
+impl<'a> From<&'a Record> for Known<'a> {
+    fn from(record: &'a Record) -> Self {
+        use crate::model::service::ServiceState::{Done, Running, Starting, Stopping};
+        // What waits for others, or for its port, is nowhere yet.
+        let placed = record.state != Starting || record.identity.is_some() || record.unit.is_some();
+        let up = record.desired == Desired::Up && matches!(record.state, Starting | Running | Stopping | Done);
+        Self { record, alive: record.state.is_alive() && placed, up }
     }
+}
+
+/// What is done to each service where these descriptions are what a file says from now on. This is all
+/// that is done; what stays as it is, is left out.
+pub(crate) fn changes(
+    known: &BTreeMap<ServiceId, Known<'_>>,
+    path: &Path,
+    new: &[ServiceSpec],
+    occasion: Occasion,
+) -> BTreeMap<ServiceId, Change> {
+    let described: BTreeMap<&ServiceId, &ServiceSpec> = new.iter().map(|spec| (&spec.id, spec)).collect();
+    let of_project = known.iter().filter(|(_, known)| known.record.spec.project.as_deref() == Some(path));
+    let (mut all, mut runs) = (BTreeMap::new(), false);
+    for (id, known) in of_project {
+        runs |= known.record.desired == Desired::Up;
+        if !described.contains_key(id) {
+            all.insert(id.clone(), Change::Removed);
+        }
+    }
+    let (begins, restarts) = match occasion {
+        Occasion::Asked => (false, false),
+        Occasion::Found => (true, false),
+        Occasion::Came => (true, true),
+        Occasion::Changed => (runs, true),
+    };
+    for spec in new {
+        let change = match known.get(&spec.id) {
+            None => Some(Change::Added { starts: begins && spec.enabled }),
+            Some(known) => change(known, spec, restarts),
+        };
+        all.extend(change.map(|change| (spec.id.clone(), change)));
+    }
+    in_order(&mut all, known, &described);
     all
+}
+
+/// What becomes of one that is known, by itself.
+fn change(known: &Known<'_>, spec: &ServiceSpec, restarts: bool) -> Option<Change> {
+    let old = known.record;
+    let spec = ServiceSpec { enabled: enabled(old, spec), ..spec.clone() };
+    let needs = !old.rebuilt && needs_restart(&old.spec, &spec);
+    if restarts && known.alive && (needs || old.stale) {
+        return Some(Change::Restarted { keys: keys(&old.spec, &runs_on(&old.spec, &spec)) });
+    }
+    (spec != old.spec).then(|| Change::Changed { keys: keys(&old.spec, &spec) })
+}
+
+/// Adds what that takes: what is started comes after others, and others come after what is removed.
+fn in_order(
+    all: &mut BTreeMap<ServiceId, Change>,
+    known: &BTreeMap<ServiceId, Known<'_>>,
+    described: &BTreeMap<&ServiceId, &ServiceSpec>,
+) {
+    let mut order = Order::default();
+    for (id, known) in known {
+        let spec = described.get(id).copied().unwrap_or(&known.record.spec);
+        order.set(id, &spec.after, spec.group());
+    }
+    for (id, spec) in described.iter().filter(|(id, _)| !known.contains_key(**id)) {
+        order.set(id, &spec.after, spec.group());
+    }
+    let removed = all.iter().filter(|(_, change)| **change == Change::Removed).map(|(id, _)| id.clone());
+    for id in order.with_later(removed) {
+        let rests =
+            |known: &Known<'_>| known.record.state == ServiceState::Stopped && known.record.desired == Desired::Down;
+        if known.get(&id).is_some_and(|known| !rests(known)) {
+            all.entry(id).or_insert(Change::Stopped);
+        }
+    }
+    let starts = |change: &Change| matches!(change, Change::Added { starts: true } | Change::Restarted { .. });
+    let started = all.iter().filter(|(_, change)| starts(change)).map(|(id, _)| id.clone());
+    for id in order.with_earlier(started) {
+        let up = known.get(&id).is_some_and(|known| known.up);
+        let there = known.contains_key(&id) || described.contains_key(&id);
+        let change = match all.get(&id) {
+            Some(Change::Added { starts: false }) => Change::Added { starts: true },
+            Some(Change::Changed { keys }) if !up => Change::Started { keys: keys.clone() },
+            None if !up && there => Change::Started { keys: Vec::new() },
+            _ => continue,
+        };
+        all.insert(id, change);
+    }
+}
+
+/// Whether it is enabled, where this is its description: what `enable` and `disable` said holds until the
+/// config says otherwise than it did.
+pub(crate) fn enabled(old: &Record, spec: &ServiceSpec) -> bool {
+    if old.enabled_in_config == Some(spec.enabled) { old.spec.enabled } else { spec.enabled }
 }
 
 /// The keys that differ, as the config has them.
@@ -139,30 +238,73 @@ mod tests {
         parse(path, path, text, &LoadOptions::default()).unwrap().services
     }
 
+    fn records(text: &str) -> Vec<Record> {
+        let record = |spec: ServiceSpec| {
+            let rests = spec.meta.contains_key("rests");
+            let mut record = Record::new(spec, 0);
+            if !rests {
+                (record.state, record.desired) = (ServiceState::Running, Desired::Up);
+            }
+            record
+        };
+        specs(text).into_iter().map(record).collect()
+    }
+
+    fn said(old: &[Record], new: &str, occasion: Occasion) -> Vec<String> {
+        let known = old.iter().map(|record| (record.id.clone(), Known::from(record))).collect();
+        let all = changes(&known, Path::new("/p/provost.toml"), &specs(new), occasion);
+        all.iter().map(|(id, change)| format!("{id}: {change}")).collect()
+    }
+
     #[test]
     fn only_what_needs_it_is_restarted() {
         let old = "[service.a]\ncommand = 'a'\nenv = { A = '1' }\n[service.b]\ncommand = 'b'\n[service.c]\n\
-                   command = 'c'\n[service.d]\ncommand = 'd'\n[service.e]\ncommand = 'e'\n";
-        let known = |spec: ServiceSpec| {
-            let alive = spec.id.as_str() != "d";
-            (spec.id.clone(), Known { spec, enabled_in_config: None, alive, wanted: alive })
-        };
-        let known: BTreeMap<ServiceId, Known> = specs(old).into_iter().map(known).collect();
-        let new = "[service.a]\ncommand = 'a -v'\nenv = { A = '2' }\nmeta = { x = 1 }\n[service.b]\ncommand = 'b'\n\
+                   command = 'c'\n[service.d]\ncommand = 'd'\nmeta = { rests = 1 }\n[service.e]\ncommand = 'e'\n";
+        let new = "[service.a]\ncommand = 'a -v'\nenv = { A = '2' }\n[service.b]\ncommand = 'b'\n\
                    meta = { x = 1 }\nhealth = { tcp = 'x:1' }\non = { failed = 'x' }\n[service.d]\ncommand = 'dd'\n\
-                   [service.e]\ncommand = 'e'\n[service.f]\ncommand = 'f'\n[service.g]\ncommand = 'g'\nenabled = false\n";
-        let said: Vec<String> =
-            changes(&known, &specs(new)).iter().map(|(id, change)| format!("{id}: {change}")).collect();
-        assert_eq!(
-            said,
-            [
-                "a: restarted because of command, env",
-                "b: changed without a restart: health, meta, on",
-                "c: stopped and removed",
-                "d: changed without a restart: command",
-                "f: added and started",
-                "g: added",
-            ]
-        );
+                   meta = { rests = 1 }\n[service.e]\ncommand = 'e'\n[service.f]\ncommand = 'f'\n[service.g]\n\
+                   command = 'g'\nenabled = false\n";
+        let mut all = [
+            "a: restarted because of command, env",
+            "b: changed without a restart: health, meta, on",
+            "c: stopped and removed",
+            "d: changed without a restart: command",
+            "f: added and started",
+            "g: added",
+        ];
+        let mut old = records(old);
+        assert_eq!(said(&old, new, Occasion::Changed), all);
+        assert_eq!(said(&old, new, Occasion::Came), all);
+        all[0] = "a: changed without a restart: command, env";
+        assert_eq!(said(&old, new, Occasion::Found), all);
+        all[4] = "f: added";
+        assert_eq!(said(&old, new, Occasion::Asked), all);
+        // Once it was taken over so, what runs by the old one is known by that.
+        old[4].stale = true;
+        assert_eq!(said(&old, new, Occasion::Changed)[4], "e: restarted: it runs by an older description");
+    }
+
+    #[test]
+    fn what_others_need_is_named() {
+        let old = "[service.db]\ncommand = 'a'\nmeta = { rests = 1 }\n[service.api]\ncommand = 'a'\n[service.web]\ncommand = 'a'\n";
+        let mut old = records(old);
+        let mut adhoc = Record::new(ServiceSpec::new("adhoc".parse().unwrap(), vec!["x".to_owned()], "/".into()), 0);
+        (adhoc.state, adhoc.desired, adhoc.spec.after) =
+            (ServiceState::Running, Desired::Up, vec!["web".parse().unwrap()]);
+        old.push(adhoc);
+        let new = "[service.db]\ncommand = 'a'\nmeta = { rests = 1 }\n[service.api]\ncommand = 'b'\nafter = ['db', 'q']\n\
+                   [service.q]\ncommand = 'a'\nenabled = false\n";
+        let all = [
+            "adhoc: stopped: it comes after one that is removed",
+            "api: restarted because of command",
+            "db: started: another comes after it",
+            "q: added and started",
+            "web: stopped and removed",
+        ];
+        assert_eq!(said(&old, new, Occasion::Changed), all);
+        assert_eq!(said(&[], new, Occasion::Changed), ["api: added", "db: added", "q: added"], "nothing of it is up");
+        let moved = "[service.adhoc]\ncommand = 'x'\ncwd = '/'\n";
+        let adhoc = &old[3..];
+        assert!(said(adhoc, moved, Occasion::Changed)[0].starts_with("adhoc: "));
     }
 }

@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::config::edit::{ETag, EditError};
+use crate::config::{HttpOptions, OnStop};
 use crate::model::service::{Event, ServiceReport, ServiceSpec};
 use crate::model::{Identity, ServiceId, Signal, Whom};
+use crate::supervise::changes::Occasion;
 
 /// Which services: ids, ids of `instances`, and globs. Of a project only, if one is named.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,9 +27,9 @@ pub(crate) struct Selection {
 /// events, and ends in a state that [`Command::Report`] shows.
 #[derive(Debug)]
 pub(crate) enum Command {
-    /// Reads a config file and makes its services known; starts none. Those of the same file that
-    /// are no longer in it are stopped and removed.
-    Load { config: PathBuf, environment: BTreeMap<String, String>, answer: Answer<Vec<ServiceId>> },
+    /// Reads a config file and makes its services known; what is started by that depends on the
+    /// occasion. Those of the same file that are no longer in it are stopped and removed.
+    Load { config: PathBuf, environment: BTreeMap<String, String>, occasion: Occasion, answer: Answer<Vec<ServiceId>> },
     /// Makes services known that are in no file; one of the same id that does not run is replaced.
     Define { specs: Vec<ServiceSpec>, environment: BTreeMap<String, String>, answer: Answer<Vec<ServiceId>> },
     /// Starts services, and before them those that they come after. `environment` replaces what
@@ -86,8 +89,67 @@ pub(crate) struct OwnConfig {
     pub(crate) value: serde_json::Value,
 }
 
-/// What is wrong with config files, by their paths.
-pub(crate) type Troubles = Arc<Mutex<BTreeMap<PathBuf, String>>>;
+/// What config files come to besides services: what the supervisor's task, the daemon and those who
+/// show it share.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Shared {
+    /// What is wrong with them, by their paths.
+    troubles: Arc<Mutex<BTreeMap<PathBuf, String>>>,
+    of_daemon: Arc<watch::Sender<BTreeMap<PathBuf, OfDaemon>>>,
+    /// The port of HTTP; 0: there is none.
+    http_port: Arc<AtomicU16>,
+}
+
+/// What a config file that was taken over says of the daemon itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OfDaemon {
+    /// Another one each time it is taken over: the files that it names may have changed.
+    pub(crate) number: u64,
+    /// What happens to the services when the daemon ends.
+    pub(crate) on_stop: Option<OnStop>,
+    /// How it answers HTTP.
+    pub(crate) http: HttpOptions,
+}
+
+impl Shared {
+    /// Something is wrong with a config file; `system`: everybody may read this, so only the places
+    /// are told, and what stands there is for the log. What was told.
+    pub(crate) fn note_trouble(&self, path: &Path, why: &str, system: bool) -> String {
+        let told = if system { places_of(path, why) } else { why.to_owned() };
+        self.troubles.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned(), told.clone());
+        told
+    }
+
+    /// A config file was taken over, and is as it should be.
+    pub(crate) fn is_taken_over(&self, path: &Path, on_stop: Option<OnStop>, http: HttpOptions) {
+        self.troubles.lock().unwrap_or_else(PoisonError::into_inner).remove(path);
+        self.of_daemon.send_modify(|all| {
+            let number = all.get(path).map_or(0, |old| old.number + 1);
+            all.insert(path.to_owned(), OfDaemon { number, on_stop, http });
+        });
+    }
+
+    /// A config file is nobody's any more.
+    pub(crate) fn is_dropped(&self, path: &Path) {
+        self.troubles.lock().unwrap_or_else(PoisonError::into_inner).remove(path);
+        self.of_daemon.send_modify(|all| drop(all.remove(path)));
+    }
+
+    /// What config files that were taken over say of the daemon.
+    pub(crate) fn of_daemon(&self) -> watch::Receiver<BTreeMap<PathBuf, OfDaemon>> {
+        self.of_daemon.subscribe()
+    }
+
+    /// The port on which HTTP is answered, where it is: services may ask for it.
+    pub(crate) fn http_port(&self) -> Option<u16> {
+        Some(self.http_port.load(Ordering::Relaxed)).filter(|port| *port != 0)
+    }
+
+    /// Says which that is from now on.
+    pub(crate) fn answers_http_on(&self, port: Option<u16>) {
+        self.http_port.store(port.unwrap_or(0), Ordering::Relaxed);
+    }
+}
 
 /// What is done to a service, and to others on its account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -227,13 +289,13 @@ pub(crate) fn places_of(path: &Path, why: &str) -> String {
 pub(crate) struct Handle {
     commands: mpsc::Sender<Command>,
     events: broadcast::Sender<Event>,
-    troubles: Troubles,
+    shared: Shared,
 }
 
 impl Handle {
     /// With what the supervisor's task holds the other ends of.
     pub(crate) fn new(commands: mpsc::Sender<Command>, events: broadcast::Sender<Event>) -> Self {
-        Self { commands, events, troubles: Troubles::default() }
+        Self { commands, events, shared: Shared::default() }
     }
 
     /// Asks, and waits for the answer: `handle.ask(|answer| Command::Report { …, answer })`.
@@ -245,20 +307,13 @@ impl Handle {
 
     /// What is wrong with config files, one line for each place; services go by what they last were.
     pub(crate) fn config_errors(&self) -> Vec<String> {
-        let troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        let troubles = self.shared.troubles.lock().unwrap_or_else(PoisonError::into_inner);
         troubles.values().flat_map(|text| text.lines()).map(str::to_owned).collect()
     }
 
-    /// Something is wrong with a config file; `system`: everybody may read this, so only the places
-    /// are told, and what stands there is for the log.
-    pub(crate) fn note_trouble(&self, path: &Path, why: &str, system: bool) {
-        let why = if system { places_of(path, why) } else { why.to_owned() };
-        self.troubles.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned(), why);
-    }
-
-    /// Where they are noted.
-    pub(crate) fn troubles(&self) -> Troubles {
-        Arc::clone(&self.troubles)
+    /// What is shared besides.
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     /// All events from now on. Who reads too slowly is told how many were missed.

@@ -17,5 +17,5 @@ pub(crate) mod run;
 mod watch;
 
 pub(crate) use handle::{
-    Answer, Command, Handle, Orphan, OrphanQuery, OrphansCleaned, OwnConfig, Refusal, Selection, Stop, Touch,
+    Answer, Command, Handle, OfDaemon, Orphan, OrphanQuery, OrphansCleaned, OwnConfig, Refusal, Selection, Stop, Touch,
 };

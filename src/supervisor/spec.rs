@@ -83,6 +83,11 @@ impl ServiceSpec {
         self.words("after", ids)
     }
 
+    /// It runs once: what comes after it starts when it has ended with 0.
+    pub fn oneshot(self) -> Self {
+        self.put(&["oneshot"], json!(true))
+    }
+
     /// Which ends are followed by a new start.
     pub fn restart(self, policy: RestartPolicy) -> Self {
         self.put(&["restart", "policy"], json!(policy))

@@ -15,6 +15,7 @@ use super::serve::{Api, Request};
 use super::system::{Asking, Permit, explain, logs, shown, shown_orphans};
 use crate::model::service::ServiceSpec;
 use crate::model::{ServiceId, Signal, Whom};
+use crate::supervise::changes::Occasion;
 use crate::supervise::{Command, OrphanQuery, Selection, Stop};
 
 /// Names of processes in one search for orphans, and the longest of them, in bytes.
@@ -46,7 +47,10 @@ pub(super) async fn call(
         "Load" => {
             let (config, environment): (String, Environment) = arguments(call)?;
             let (config, environment) = (absolute(&config)?, sent(environment));
-            ids(call, handle.ask(|answer| Command::Load { config, environment, answer }).await?)
+            ids(
+                call,
+                handle.ask(|answer| Command::Load { config, environment, occasion: Occasion::Asked, answer }).await?,
+            )
         }
         "Define" => {
             let (services, environment): (Vec<Dict>, Environment) = arguments(call)?;

@@ -96,12 +96,24 @@ async fn change(call: Call, part: Part) -> Answered {
     let patch: Map<String, Value> = call.json()?;
     let expected = expected(&call);
     let (path, keys) = place(&call, part).await?;
+    let in_force = call.front.settings.borrow().clone();
     let known = blocking(call.front.places.clone(), move |options| {
         let patch = Value::Object(patch);
         let words: Vec<&str> = keys.iter().map(String::as_str).collect();
         let there = Document::read(&path, &options)?.get(&words).is_some();
         if there {
-            crate::config::edit::change(&path, &options, expected.as_ref(), |document| document.merge(&words, &patch))?;
+            crate::config::edit::change(&path, &options, expected.as_ref(), |document| {
+                document.merge(&words, &patch)?;
+                if part == Part::Service {
+                    return Ok(());
+                }
+                // What could not be followed is not written either.
+                let http = document.validate().map_err(EditError::Invalid)?.http;
+                super::address::check(&http, &in_force).map_err(|error| {
+                    let at = http.listen.map(|at| at.to_string()).unwrap_or_default();
+                    EditError::Refused(format!("nothing was changed: no HTTP on {at}: {error}"))
+                })
+            })?;
         }
         Ok(shown(&path, &Document::read(&path, &options)?, &keys))
     })

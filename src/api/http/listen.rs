@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -15,10 +15,11 @@ use hyper::service::Service as _;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpStream, UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 
+use super::address::{self, Address};
 use super::call::Front;
 use super::desk::Desk;
 use super::slow::Patient;
@@ -63,18 +64,27 @@ impl Peer {
 pub(crate) struct Http {
     api: Arc<Api>,
     places: Places,
-    settings: watch::Receiver<HttpOptions>,
+    settings: watch::Receiver<Settings>,
     desk: Desk,
+}
+
+/// How HTTP is to be answered.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Settings {
+    /// The file that says so.
+    pub(crate) path: Option<PathBuf>,
+    /// What it says.
+    pub(crate) http: HttpOptions,
 }
 
 impl Http {
     /// Must be made within a `LocalSet`; the settings may change at any time.
-    pub(crate) fn new(api: Arc<Api>, places: Places, settings: watch::Receiver<HttpOptions>) -> Self {
+    pub(crate) fn new(api: Arc<Api>, places: Places, settings: watch::Receiver<Settings>) -> Self {
         Self { api, places, settings, desk: Desk::open() }
     }
 }
 
-/// Serves for ever, as the settings are at each time.
+/// Serves for ever, as the settings are at each time and can be followed.
 pub(crate) async fn serve(Http { api, places, mut settings, desk }: Http) {
     let path = places.runtime.join(SOCKET);
     let socket = match bind(&path) {
@@ -84,9 +94,10 @@ pub(crate) async fn serve(Http { api, places, mut settings, desk }: Http) {
             None
         }
     };
+    let (holds, in_force) = watch::channel(HttpOptions::default());
     let front = Arc::new(Front {
         api,
-        settings: settings.clone(),
+        settings: in_force,
         tokens: Mutex::new(Tokens::at(&places)),
         places,
         rates: Mutex::default(),
@@ -96,30 +107,26 @@ pub(crate) async fn serve(Http { api, places, mut settings, desk }: Http) {
             .map_or_else(|_| "0".to_owned(), |id| id[..8].to_owned()),
         born: tokio::time::Instant::now(),
     });
-    let server = Arc::new(Server { front, router: OnceLock::new(), crowd: Mutex::default() });
+    let server =
+        Arc::new(Server { front, router: OnceLock::new(), crowd: Mutex::default(), doors: watch::Sender::new(()) });
     let mut connections = JoinSet::new();
-    // Somebody may come at any time.
-    let stays = |open: &Option<Address>| open.as_ref().map(|_| Stays::new(&server.front.api));
+    let mut door = Door { server: Arc::clone(&server), open: None, stays: None, holds };
     let now = settings.borrow_and_update().clone();
-    let mut open = Address::of(&now).await;
-    let mut _stays = stays(&open);
+    door.follow(now).await;
     loop {
         tokio::select! {
             accepted = accept_local(socket.as_ref()) => match accepted {
                 Ok((stream, uid)) => server.take(&mut connections, stream, Way::Socket(uid)),
                 Err(error) => pause(&error).await,
             },
-            accepted = accept(open.as_ref()) => match accepted {
-                Ok((stream, from)) => server.take_remote(&mut connections, stream, from, open.as_ref()),
+            accepted = address::accept(door.open.as_ref()) => match accepted {
+                Ok((stream, from)) => server.take_remote(&mut connections, stream, from, door.open.as_ref()),
                 Err(error) => pause(&error).await,
             },
             changed = settings.changed() => match changed {
                 Ok(()) => {
-                    // It may be the same one: that must be free first.
-                    drop(open.take());
                     let now = settings.borrow_and_update().clone();
-                    open = Address::of(&now).await;
-                    _stays = stays(&open);
+                    door.follow(now).await;
                 }
                 Err(_) => return,
             },
@@ -158,49 +165,54 @@ async fn accept_local(socket: Option<&UnixListener>) -> io::Result<(UnixStream, 
     }
 }
 
-/// The address that is listened on.
-struct Address {
-    listener: TcpListener,
-    #[cfg(feature = "tls")]
-    tls: Option<tokio_rustls::TlsAcceptor>,
+/// The address, as the settings were when they last could be followed.
+struct Door {
+    server: Arc<Server>,
+    open: Option<Address>,
+    /// Somebody may come at any time.
+    stays: Option<Stays>,
+    /// The settings that are followed.
+    holds: watch::Sender<HttpOptions>,
 }
 
-impl Address {
-    async fn of(settings: &HttpOptions) -> Option<Self> {
-        let address = settings.listen?;
-        match Self::open(address, settings).await {
-            Ok(open) => {
-                let scheme = if settings.tls.is_some() { "https" } else { "http" };
-                tracing::info!("HTTP on {scheme}://{address}");
-                Some(open)
+impl Door {
+    /// Does as these say. Where the address cannot be listened on, all stays as it is, and that is said.
+    async fn follow(&mut self, Settings { path, http }: Settings) {
+        let before = self.holds.borrow().clone();
+        let (was, tls) = (self.open.as_ref().map(|open| open.at), before.tls.clone());
+        let now = address::turn(self.open.take(), &before, &http).await;
+        let (open, failed) = match now {
+            Ok(open) => (open, None),
+            Err((open, error)) => (open, Some(error)),
+        };
+        self.open = open;
+        let at = self.open.as_ref().map(|open| open.at);
+        match failed {
+            Some(error) => {
+                let goes_on = at.map_or_else(|| "there is none now".to_owned(), |at| format!("it goes on at {at}"));
+                let wish = http.listen.map(|at| at.to_string()).unwrap_or_default();
+                let why = format!("no HTTP on {wish}: {error}; {goes_on}");
+                tracing::error!("{why}");
+                if let Some(path) = path {
+                    let why = format!("{}: http.listen: {why}", path.display());
+                    self.server.front.api.handle.shared().note_trouble(&path, &why, self.server.front.is_system());
+                }
             }
-            Err(error) => {
-                tracing::error!("no HTTP on {address}: {error}");
-                None
+            None => {
+                if at.is_some() && at != was || at.is_some() && http.tls != tls {
+                    let scheme = if http.tls.is_some() { "https" } else { "http" };
+                    tracing::info!("HTTP on {scheme}://{}", at.map(|at| at.to_string()).unwrap_or_default());
+                }
+                if at != was || http.tls != tls {
+                    // Who came in by the old one has its answer, and is to come again.
+                    self.server.doors.send_replace(());
+                }
+                self.holds.send_replace(http);
             }
         }
+        self.server.front.api.handle.shared().answers_http_on(at.map(|at| at.port()));
+        self.stays = at.map(|_| self.stays.take().unwrap_or_else(|| Stays::new(&self.server.front.api)));
     }
-
-    #[cfg(feature = "tls")]
-    async fn open(address: SocketAddr, settings: &HttpOptions) -> io::Result<Self> {
-        let tls = settings.tls.as_ref().map(super::tls::acceptor).transpose()?;
-        Ok(Self { listener: TcpListener::bind(address).await?, tls })
-    }
-
-    #[cfg(not(feature = "tls"))]
-    async fn open(address: SocketAddr, settings: &HttpOptions) -> io::Result<Self> {
-        if settings.tls.is_some() {
-            return Err(io::Error::other("this provost was built without TLS"));
-        }
-        Ok(Self { listener: TcpListener::bind(address).await? })
-    }
-}
-
-async fn accept(open: Option<&Address>) -> io::Result<(TcpStream, IpAddr)> {
-    let Some(open) = open else { return std::future::pending().await };
-    let (stream, from) = open.listener.accept().await?;
-    stream.set_nodelay(true)?;
-    Ok((stream, from.ip().to_canonical()))
 }
 
 /// The router, made for the first who asks, and the connections by their age.
@@ -208,6 +220,8 @@ struct Server {
     front: Arc<Front>,
     router: OnceLock<Router>,
     crowd: Mutex<Crowd>,
+    /// Tells those who came in by the address that it is another.
+    doors: watch::Sender<()>,
 }
 
 #[derive(Default)]
@@ -219,7 +233,7 @@ struct Crowd {
 impl Server {
     #[cfg(feature = "tls")]
     fn take_remote(self: &Arc<Self>, to: &mut JoinSet<()>, stream: TcpStream, from: IpAddr, open: Option<&Address>) {
-        let Some(tls) = open.and_then(|open| open.tls.clone()) else {
+        let Some(tls) = open.and_then(Address::tls) else {
             return self.take(to, stream, Way::Address(from));
         };
         let server = Arc::clone(self);
@@ -272,13 +286,23 @@ impl Server {
     async fn talk<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(&self, stream: S, peer: Peer) {
         let router = self.router.get_or_init(|| endpoint::router(Arc::clone(&self.front))).clone();
         let router = TowerToHyperService::new(router);
+        let (mut doors, remote) = (self.doors.subscribe(), matches!(peer.way, Way::Address(_)));
         let service = hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
             request.extensions_mut().insert(peer.clone());
             router.call(request)
         });
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(HEAD).max_headers(64);
-        if let Err(error) = http.serve_connection(TokioIo::new(Patient::new(stream)), service).await {
+        let mut talk = std::pin::pin!(http.serve_connection(TokioIo::new(Patient::new(stream)), service));
+        let done = tokio::select! {
+            done = &mut talk => done,
+            Ok(()) = doors.changed(), if remote => {
+                talk.as_mut().graceful_shutdown();
+                // A stream has no end.
+                tokio::time::timeout(PATIENCE, talk).await.unwrap_or(Ok(()))
+            }
+        };
+        if let Err(error) = done {
             tracing::debug!("an HTTP client: {error}");
         }
     }

@@ -33,13 +33,14 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[Endpoint {
     handler: |call| Box::pin(metrics(call)),
 }];
 
-const STATES: [ServiceState; 6] = [
+const STATES: [ServiceState; 7] = [
     ServiceState::Stopped,
     ServiceState::Starting,
     ServiceState::Running,
     ServiceState::Stopping,
     ServiceState::Restarting,
     ServiceState::Failed,
+    ServiceState::Done,
 ];
 
 async fn metrics(call: Call) -> Answered {

@@ -33,6 +33,7 @@
 //! 30 s without reading an answer. 64 streams. Requests are counted for each token, user and address.
 
 mod actions;
+mod address;
 mod call;
 mod config;
 mod describe;
@@ -59,7 +60,7 @@ mod stream;
 #[cfg(feature = "tls")]
 mod tls;
 
-pub(crate) use listen::{Http, serve};
+pub(crate) use listen::{Http, Settings, serve};
 
 /// The name of the socket, in the runtime folder.
 pub(crate) const SOCKET: &str = "http.sock";

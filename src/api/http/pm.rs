@@ -124,7 +124,7 @@ impl Process {
             status: match report.state {
                 ServiceState::Running | ServiceState::Stopping => Status::Running,
                 ServiceState::Starting | ServiceState::Restarting => Status::Starting,
-                ServiceState::Stopped => Status::Stopped,
+                ServiceState::Stopped | ServiceState::Done => Status::Stopped,
                 ServiceState::Failed => Status::Failed,
             },
             start_time: report.started_at.clone().unwrap_or_default(),

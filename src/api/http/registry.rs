@@ -95,7 +95,9 @@ async fn clean(call: Call) -> Answered {
 }
 
 fn of_reports(all: &[ServiceReport]) -> Registry {
-    let lives = |report: &&ServiceReport| !matches!(report.state, ServiceState::Stopped | ServiceState::Failed);
+    let lives = |report: &&ServiceReport| {
+        !matches!(report.state, ServiceState::Stopped | ServiceState::Failed | ServiceState::Done)
+    };
     let processes: Vec<Process> = all.iter().filter(lives).map(Process::of).collect();
     let mut having: BTreeMap<String, usize> = BTreeMap::new();
     for gpu in processes.iter().filter_map(|process| process.gpu_id.clone()) {

@@ -22,7 +22,10 @@ pub(super) enum Goal {
 impl Goal {
     fn is_reached(self, report: &ServiceReport) -> bool {
         match self {
-            Self::Up => report.ready && report.state == ServiceState::Running || report.state == ServiceState::Failed,
+            Self::Up => {
+                report.ready && report.state == ServiceState::Running
+                    || matches!(report.state, ServiceState::Failed | ServiceState::Done)
+            }
             Self::Down => matches!(report.state, ServiceState::Stopped | ServiceState::Failed),
         }
     }

@@ -3,6 +3,7 @@
 mod diff;
 mod edit;
 
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -14,6 +15,7 @@ use super::Context;
 use crate::config::{self, Errors, LoadOptions, Project};
 use crate::error::Error;
 use crate::text::escape;
+use edit::Became;
 
 pub(in crate::cli) fn run(ctx: &Context<'_>, args: &Config, global: &Global) -> ExitCode {
     let file = match args {
@@ -31,7 +33,7 @@ pub(in crate::cli) fn run(ctx: &Context<'_>, args: &Config, global: &Global) -> 
     };
     let uid = rustix::process::geteuid().as_raw();
     let system = global.system || (uid == 0 && !global.user);
-    let path = match chosen(file, uid, system) {
+    let path = match chosen(file, uid, system, matches!(args, Config::Set(_))) {
         Ok(path) => path,
         Err(error) => return ctx.say.error(&error),
     };
@@ -44,12 +46,14 @@ pub(in crate::cli) fn run(ctx: &Context<'_>, args: &Config, global: &Global) -> 
     };
     match done {
         Err(error) => ctx.say.error(&error),
-        Ok(changed) => {
+        Ok(became) => {
             let shown = escape(&path.to_string_lossy());
-            match ctx.say.json {
-                true => ctx.say.json(&json!({"path": path, "changed": changed})),
-                false if changed => ctx.say.text(&format!("{shown} was changed\n")),
-                false => ctx.say.text(&format!("{shown} says so already\n")),
+            let (made, changed) = (became == Became::Made, became != Became::Same);
+            match became {
+                _ if ctx.say.json => ctx.say.json(&json!({"path": path, "changed": changed, "made": made})),
+                Became::Made => ctx.say.text(&format!("{shown} was made: there was no config\n")),
+                Became::Changed => ctx.say.text(&format!("{shown} was changed\n")),
+                Became::Same => ctx.say.text(&format!("{shown} says so already\n")),
             }
             Exit::Done.into()
         }
@@ -63,14 +67,19 @@ fn look(ctx: &Context<'_>, args: &Config, path: &Path, loaded: Result<Project, E
     }
 }
 
-/// The file that was named, or that counts here.
-fn chosen(file: Option<&Path>, uid: u32, system: bool) -> Result<PathBuf, Error> {
+/// The file that was named, or that counts here; where there is none, one is begun if that is wanted.
+fn chosen(file: Option<&Path>, uid: u32, system: bool, begin: bool) -> Result<PathBuf, Error> {
     if let Some(file) = file {
         return Ok(file.to_owned());
     }
     let own = if system { Some(PathBuf::from("/etc/provost")) } else { crate::paths::config_dir(uid) };
     let here = std::env::current_dir().map_err(|source| Error::Io { what: "the current folder".into(), source })?;
     let found = config::find(&here, own.as_deref(), uid, uid != 0 && !system)?;
+    if let (None, Some(own), true) = (&found, &own, begin) {
+        let made = std::fs::DirBuilder::new().recursive(true).mode(if system { 0o755 } else { 0o700 }).create(own);
+        made.map_err(|source| Error::Io { what: format!("the folder {} cannot be made", own.display()), source })?;
+        return Ok(own.join("provost.toml"));
+    }
     found.ok_or_else(|| {
         let own = own.map_or_else(|| "there".to_owned(), |own| own.display().to_string());
         Error::Config(match system {

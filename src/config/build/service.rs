@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::{Group, Notes};
 use crate::config::keys::{HEALTH_LOOKS, READY_CHECKS};
 use crate::model::ServiceId;
-use crate::model::service::{PortSpec, Program, ServiceSpec};
+use crate::model::service::{PortSpec, Program, RestartPolicy, ServiceSpec};
 
 /// Keys of the registry itself.
 const CORE: [&str; 5] = ["pid", "port", "started_at", "command_line", "status"];
@@ -37,7 +37,7 @@ pub(super) fn group(id: &ServiceId, mut keys: Map<String, Value>, file: &Path, n
     keys.insert("project".to_owned(), json!(file));
     keys.insert("program".to_owned(), json!(program));
 
-    let spec = match serde_json::from_value::<ServiceSpec>(Value::Object(keys)) {
+    let mut spec = match serde_json::from_value::<ServiceSpec>(Value::Object(keys)) {
         Ok(spec) => spec,
         Err(error) => {
             // The table of keys and the types differ: a mistake of ours, but no reason to panic.
@@ -45,6 +45,10 @@ pub(super) fn group(id: &ServiceId, mut keys: Map<String, Value>, file: &Path, n
             ServiceSpec::new(id.clone(), Vec::new(), folder.to_owned())
         }
     };
+    if spec.oneshot && spec.restart.policy == RestartPolicy::Always {
+        // Nobody means that of what runs once; the defaults may say it.
+        spec.restart.policy = RestartPolicy::Never;
+    }
     check(&spec, notes);
     Group { id: id.clone(), specs: numbered(spec, instances, notes), after }
 }
@@ -139,6 +143,12 @@ fn check(spec: &ServiceSpec, notes: &mut Notes<'_>) {
     }
     for key in CORE.iter().filter(|key| spec.meta.contains_key(**key)) {
         notes.warn(id, &format!("meta.{key}"), "the registry shows its own value under this name, not this one");
+    }
+    for (key, is) in [("ready", spec.ready.is_some()), ("health", spec.health.is_some())] {
+        if spec.oneshot && is {
+            let message = format!("it is ready when it has ended with 0, and runs no longer then: leave {key} out");
+            notes.wrong(id, "oneshot", message);
+        }
     }
     let Program::Command(words) = &spec.program else { return };
     if let Some(word) = words.iter().find(|word| SHELL.contains(&word.as_str())) {

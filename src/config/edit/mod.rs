@@ -48,6 +48,8 @@ pub(crate) struct Document {
     /// The file must be root's alone.
     system: bool,
     home: Option<PathBuf>,
+    /// There is no file yet.
+    new: bool,
 }
 
 impl Document {
@@ -56,11 +58,33 @@ impl Document {
     /// # Errors
     /// It cannot be read, or is wrong in its form; of the system's instance: it is not root's alone.
     pub(crate) fn read(path: &Path, options: &LoadOptions) -> Result<Self, EditError> {
-        let problem = |message: String| EditError::Invalid(errors::Problem::of_file(path, message).into());
+        let bytes = file::bytes(path, options.system).map_err(|why| wrong(path, why))?;
+        Self::of(path, bytes, options)
+    }
+
+    /// The same, or an empty one where there is no file: that will be made.
+    ///
+    /// # Errors
+    /// As of [`Self::read`], or there is no folder for it.
+    pub(crate) fn read_or_begin(path: &Path, options: &LoadOptions) -> Result<Self, EditError> {
+        let there = std::fs::symlink_metadata(path);
+        if !there.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
+            return Self::read(path, options);
+        }
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if !folder.is_dir() {
+            let folder = folder.display();
+            let why = format!("there is no folder {folder}: make it (mkdir -p {folder}), or name another file");
+            return Err(EditError::Refused(format!("{}: {why}", path.display())));
+        }
+        let empty: &[u8] = if Format::of(path) == Some(Format::Json) { b"{}\n" } else { b"" };
+        Ok(Self { new: true, ..Self::of(path, empty.to_vec(), options)? })
+    }
+
+    fn of(path: &Path, bytes: Vec<u8>, options: &LoadOptions) -> Result<Self, EditError> {
         let Some(format) = Format::of(path) else {
-            return Err(problem("its format is told by its name: .toml, .yaml, .yml or .json".to_owned()));
+            return Err(wrong(path, "its format is told by its name: .toml, .yaml, .yml or .json".to_owned()));
         };
-        let bytes = file::bytes(path, options.system).map_err(problem)?;
         let etag = ETag::of(&bytes);
         let text = file::text(path, bytes).map_err(EditError::Invalid)?;
         let value = parsed(path, format, &text)?;
@@ -72,7 +96,13 @@ impl Document {
             value,
             system: options.system,
             home: options.home.clone(),
+            new: false,
         })
+    }
+
+    /// Whether there is no file yet.
+    pub(crate) fn is_new(&self) -> bool {
+        self.new
     }
 
     /// The file, as it was named.
@@ -171,6 +201,9 @@ impl Document {
     /// # Errors
     /// Somebody else has changed the file or is doing so, or it cannot be written.
     pub(crate) fn stage(self, expected: Option<&ETag>) -> Result<Staged, EditError> {
+        if self.new {
+            return Staged::begin(&self.path, self.text.as_bytes());
+        }
         if let Some(expected) = expected.filter(|expected| **expected != self.etag) {
             let (path, expected) = (self.path.clone(), expected.clone());
             return Err(EditError::Conflict { path, expected, now: Some(self.etag) });
@@ -187,13 +220,33 @@ pub(crate) fn change(
     path: &Path,
     options: &LoadOptions,
     expected: Option<&ETag>,
+    how: impl FnMut(&mut Document) -> Result<(), EditError>,
+) -> Result<ETag, EditError> {
+    tried(|| Document::read(path, options), expected, how)
+}
+
+/// The same; a file that is not there is made.
+///
+/// # Errors
+/// As of [`Document::write`], or there is no folder for it.
+pub(crate) fn change_or_make(
+    path: &Path,
+    options: &LoadOptions,
+    how: impl FnMut(&mut Document) -> Result<(), EditError>,
+) -> Result<ETag, EditError> {
+    tried(|| Document::read_or_begin(path, options), None, how)
+}
+
+fn tried(
+    read: impl Fn() -> Result<Document, EditError>,
+    expected: Option<&ETag>,
     mut how: impl FnMut(&mut Document) -> Result<(), EditError>,
 ) -> Result<ETag, EditError> {
     /// Each waits as long as a slow disk takes.
     const TRIES: u32 = 100;
     let mut tries = 0;
     loop {
-        let mut document = Document::read(path, options)?;
+        let mut document = read()?;
         how(&mut document)?;
         match document.write(expected) {
             Err(EditError::Conflict { .. } | EditError::Busy(_)) if expected.is_none() && tries < TRIES => {
@@ -203,6 +256,10 @@ pub(crate) fn change(
             done => return done,
         }
     }
+}
+
+fn wrong(path: &Path, message: String) -> EditError {
+    EditError::Invalid(errors::Problem::of_file(path, message).into())
 }
 
 /// The path by which a config file is known: no link in its folder. `None`: that is not there.

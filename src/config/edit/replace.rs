@@ -24,6 +24,8 @@ pub(crate) struct Staged {
     file: File,
     etag: ETag,
     done: bool,
+    /// There is nothing to replace.
+    first: bool,
 }
 
 impl Staged {
@@ -38,7 +40,7 @@ impl Staged {
         // Its extension stays: some programs tell a format by it.
         let new = folder.join(format!(".new-{}", name.to_string_lossy()));
         let file = lock(&new).map_err(io)?.ok_or_else(|| EditError::Busy(path.to_owned()))?;
-        let mut staged = Self { real, new, file, etag: ETag::of(text), done: false };
+        let mut staged = Self { real, new, file, etag: ETag::of(text), done: false, first: false };
         // Under the lock: what is there is what was read.
         let bytes = file::bytes(path, system)
             .map_err(|message| EditError::Invalid(super::errors::Problem::of_file(path, message).into()))?;
@@ -47,6 +49,27 @@ impl Staged {
             return Err(EditError::Conflict { path: path.to_owned(), expected: old.clone(), now: Some(now) });
         }
         staged.fill(text).map_err(io)?;
+        Ok(staged)
+    }
+
+    /// A file that is not there yet; nobody but its owner may read it.
+    pub(super) fn begin(path: &Path, text: &[u8]) -> Result<Self, EditError> {
+        let io =
+            |source: io::Error| EditError::Io { path: path.to_owned(), source: crate::disk::explained(source, path) };
+        let real = file::absolute(path).map_err(EditError::Invalid)?;
+        let (Some(folder), Some(name)) = (real.parent(), real.file_name()) else {
+            return Err(io(io::Error::from(io::ErrorKind::IsADirectory)));
+        };
+        let new = folder.join(format!(".new-{}", name.to_string_lossy()));
+        let file = lock(&new).map_err(io)?.ok_or_else(|| EditError::Busy(path.to_owned()))?;
+        let mut staged = Self { real, new, file, etag: ETag::of(text), done: false, first: true };
+        let fill = |file: &mut File| {
+            file.set_len(0)?;
+            file.write_all(text)?;
+            file.set_permissions(fs::Permissions::from_mode(0o600))?;
+            file.sync_all()
+        };
+        fill(&mut staged.file).map_err(io)?;
         Ok(staged)
     }
 
@@ -94,7 +117,15 @@ impl Staged {
     /// The system's; the file is as it was then.
     pub(crate) fn commit(mut self) -> Result<ETag, EditError> {
         let io = |source| EditError::Io { path: self.real.clone(), source };
-        back_up(&self.real).map_err(io)?;
+        if self.first {
+            // Under the lock, so that of two of us one comes first; whoever else made it is not overwritten.
+            if fs::symlink_metadata(&self.real).is_ok() {
+                let (path, expected) = (self.real.clone(), self.etag.clone());
+                return Err(EditError::Conflict { path, expected, now: None });
+            }
+        } else {
+            back_up(&self.real).map_err(io)?;
+        }
         fs::rename(&self.new, &self.real).map_err(io)?;
         self.done = true;
         let folder = self.real.parent().unwrap_or(Path::new("/"));

@@ -264,3 +264,45 @@ fn the_old_file_is_kept_and_the_new_one_is_like_it() {
     let newest = fs::read_to_string(folder.path().join("provost.toml.~13~")).unwrap();
     assert!(newest.contains("port = 12") && fs::read_to_string(&path).unwrap().contains("port = 13"));
 }
+
+#[test]
+fn a_file_that_is_not_there_is_made_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("provost.toml");
+    let options = LoadOptions::default();
+    let set = |path: &Path, id: &str| {
+        change_or_make(path, &options, |document| document.set(&["service", id, "command"], json!("sleep 1")))
+    };
+    // What would be invalid makes none.
+    let wrong = change_or_make(&path, &options, |document| document.set(&["service", "a", "prot"], json!(1)));
+    assert!(matches!(wrong, Err(EditError::Invalid(_))), "{wrong:?}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    set(&path, "a").unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+    set(&path, "b").unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    assert_eq!(text, "[service.a]\ncommand = \"sleep 1\"\n\n[service.b]\ncommand = \"sleep 1\"\n");
+    let none = set(&folder.path().join("none/provost.toml"), "a").unwrap_err().to_string();
+    assert!(none.contains("/none: make it (mkdir -p "), "{none}");
+    // Somebody else was faster.
+    let (other, mut first) = (folder.path().join("other.yaml"), true);
+    change_or_make(&other, &options, |document| {
+        if std::mem::take(&mut first) {
+            fs::write(&other, "service: {c: {command: sleep 2}}\n").unwrap();
+        }
+        document.set(&["service", "a", "command"], json!("sleep 1"))
+    })
+    .unwrap();
+    let text = fs::read_to_string(&other).unwrap();
+    assert!(text.contains("sleep 2") && text.contains("sleep 1"), "{text}");
+    // Two at once.
+    let both = folder.path().join("both.json");
+    std::thread::scope(|scope| {
+        for id in ["a", "b", "c", "d"] {
+            let (set, both) = (&set, &both);
+            scope.spawn(move || set(both, id).unwrap());
+        }
+    });
+    let text = fs::read_to_string(&both).unwrap();
+    assert_eq!(["\"a\"", "\"b\"", "\"c\"", "\"d\""].map(|id| text.contains(id)), [true; 4], "{text}");
+}

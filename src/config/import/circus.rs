@@ -7,7 +7,7 @@ use super::ini::{Kind, Section, sections};
 use super::input::{Field, Notes, Table};
 use super::{Around, words};
 
-const REASONS: [(&str, &str); 14] = [
+const REASONS: [(&str, &str); 13] = [
     ("stdout_stream*", super::draft::LOGS),
     ("stderr_stream*", super::draft::LOGS),
     ("hooks.*", "it names a function of Python; on = { … } runs a command"),
@@ -15,7 +15,6 @@ const REASONS: [(&str, &str); 14] = [
     ("warmup_delay", "the next one starts as soon as the one before it runs"),
     ("max_age*", "nothing is restarted by its age"),
     ("singleton", "without instances there is one"),
-    ("send_hup", "write reload = { signal = \"HUP\" }"),
     ("virtualenv*", "write the path of its python as the command"),
     ("on_demand", "nothing starts by a connection; a systemd socket unit does that"),
     ("close_child_*", "output is always read"),
@@ -272,6 +271,11 @@ fn settings(table: &mut Table, service: &mut Service, around: &Around<'_>, notes
         let word = signal.as_ref().and_then(|field| field.text(notes)).unwrap_or_else(|| "TERM".to_owned());
         let time = wait.as_ref().and_then(|field| field.number(notes)).unwrap_or(30.0);
         service.stop(&word, &seconds(time), signal.as_ref().or(wait.as_ref()));
+    }
+    if let Some(field) = table.take("send_hup")
+        && field.flag(notes) == Some(true)
+    {
+        service.set("reload.signal", "HUP", &field);
     }
     if let Some(field) = table.take("uid") {
         service.user(&field, around.system, notes);

@@ -1,17 +1,18 @@
 //! `%(name)s` of supervisord, and its `A="b",C=d`.
 
 use super::input::{Notes, Spot};
-use super::{Around, words};
+use super::{Around, Files, words};
 
 /// What the names in an expression stand for.
-pub(super) struct Names {
+pub(super) struct Names<'a> {
     here: String,
     program: Option<(String, i64, i64)>,
+    files: &'a dyn Files,
 }
 
-impl Names {
-    pub(super) fn new(around: &Around<'_>) -> Self {
-        Self { here: around.folder.to_string_lossy().into_owned(), program: None }
+impl<'a> Names<'a> {
+    pub(super) fn new(around: &Around<'a>) -> Self {
+        Self { here: around.folder.to_string_lossy().into_owned(), program: None, files: around.files }
     }
 
     /// Of a program, its process of this number, of so many.
@@ -21,7 +22,7 @@ impl Names {
 }
 
 /// A text with its expressions replaced; as a text of our config where `ours` is set.
-pub(super) fn value(text: &str, names: &Names, spot: &Spot, notes: &mut Notes, ours: bool) -> String {
+pub(super) fn value(text: &str, names: &Names<'_>, spot: &Spot, notes: &mut Notes, ours: bool) -> String {
     let plain = |text: &str| if ours { words::literal(text) } else { text.to_owned() };
     let mut out = String::new();
     let mut rest = text;
@@ -43,7 +44,16 @@ pub(super) fn value(text: &str, names: &Names, spot: &Spot, notes: &mut Notes, o
         match one(name, form, names, ours) {
             Some(text) => out.push_str(&text),
             None => {
-                notes.say(spot, format!("not replaced: %({})s is nothing here", crate::text::clip(name)));
+                let shown = crate::text::clip(name);
+                notes.say(
+                    spot,
+                    match name.strip_prefix("ENV_") {
+                        Some(_) => format!(
+                            "not replaced: the variable of %({shown})s is not set here; set it and import again"
+                        ),
+                        None => format!("not replaced: %({shown})s is nothing here"),
+                    },
+                );
                 out.push_str(&plain(&rest[at..rest.len() - more.len()]));
             }
         }
@@ -53,10 +63,11 @@ pub(super) fn value(text: &str, names: &Names, spot: &Spot, notes: &mut Notes, o
     out
 }
 
-fn one(name: &str, form: &str, names: &Names, ours: bool) -> Option<String> {
+fn one(name: &str, form: &str, names: &Names<'_>, ours: bool) -> Option<String> {
     let plain = |text: &str| if ours { words::literal(text) } else { text.to_owned() };
     if let Some(variable) = name.strip_prefix("ENV_") {
-        return ours.then(|| format!("${{{variable}}}"));
+        // What is no text of ours must be known now.
+        return if ours { Some(format!("${{{variable}}}")) } else { names.files.variable(variable) };
     }
     let (program, number, count) = match &names.program {
         Some((program, number, count)) => (Some(program), Some(*number), Some(*count)),

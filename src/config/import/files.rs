@@ -19,6 +19,14 @@ impl Files for Host {
         };
         found(pattern).into_iter().filter(|path| path.is_file()).map(read).collect()
     }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        crate::observe::env(name)
+    }
+
+    fn processors(&self) -> usize {
+        std::thread::available_parallelism().map_or(1, Into::into)
+    }
 }
 
 /// The paths that fit a pattern, sorted; `*`, `?` and `[…]` in each part.

@@ -73,10 +73,16 @@ pub(crate) struct Imported {
     pub(crate) text: String,
 }
 
-/// Reads files beside the one that is imported.
+/// What an import may ask of the host: files beside the one that is imported, and what stands for a number.
 pub(crate) trait Files {
     /// The files that fit a pattern, sorted, each with its text or why that cannot be had.
     fn glob(&self, pattern: &Path) -> Vec<(PathBuf, Result<String, String>)>;
+
+    /// A variable of whoever imports.
+    fn variable(&self, name: &str) -> Option<String>;
+
+    /// How many processors there are.
+    fn processors(&self) -> usize;
 }
 
 /// An import, and what it depends on.
@@ -322,5 +328,13 @@ struct Nothing;
 impl Files for Nothing {
     fn glob(&self, _pattern: &Path) -> Vec<(PathBuf, Result<String, String>)> {
         Vec::new()
+    }
+
+    fn variable(&self, _: &str) -> Option<String> {
+        None
+    }
+
+    fn processors(&self) -> usize {
+        1
     }
 }

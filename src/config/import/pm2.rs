@@ -32,15 +32,19 @@ const REASONS: [(&str, &str); 22] = [
     ("treekill", "a stop always is one of the whole tree"),
 ];
 
+/// The keys under which apps stand.
+const LISTS: [&str; 3] = ["apps", "pm2", "static"];
+
 pub(super) fn import(root: Field, around: &Around<'_>, notes: &mut Notes) -> Draft {
     let mut draft = Draft::default();
     let apps = match &root.data {
-        Data::Table(entries) if !entries.iter().any(|(key, _)| key.name == "apps") => vec![root],
+        Data::Table(entries) if !entries.iter().any(|(key, _)| LISTS.contains(&key.name.as_str())) => vec![root],
         Data::List(_) => root.list(),
         _ => {
             let Some(mut table) = root.table(notes) else { return draft };
-            let apps = table.take("apps").map(Field::list).unwrap_or_default();
-            table.done(notes, &[("deploy", "provost deploys nothing")]);
+            let apps = table.take_any(&["apps", "pm2"]).map(Field::list).unwrap_or_default();
+            let own = "it is pm2's own server of files; name a program that does this";
+            table.done(notes, &[("deploy", "provost deploys nothing"), ("static", own)]);
             apps
         }
     };
@@ -147,7 +151,7 @@ fn app(table: &mut Table, service: &mut Service, around: &Around<'_>, notes: &mu
     {
         service.set("env_file", path(&words::literal_path(&text), around.folder, around.beside), &field);
     }
-    instances(table, service, notes);
+    instances(table, service, around, notes);
     again(table, service, notes);
     watched(table, service, notes);
     if let Some(field) = table.take("max_memory_restart")
@@ -188,7 +192,7 @@ fn app(table: &mut Table, service: &mut Service, around: &Around<'_>, notes: &mu
     }
 }
 
-fn instances(table: &mut Table, service: &mut Service, notes: &mut Notes) {
+fn instances(table: &mut Table, service: &mut Service, around: &Around<'_>, notes: &mut Notes) {
     let mode = table.take("exec_mode");
     let word = mode.as_ref().and_then(|field| field.text(notes)).unwrap_or_default();
     let number = table.take("instances");
@@ -201,10 +205,17 @@ fn instances(table: &mut Table, service: &mut Service, notes: &mut Notes) {
                 service.set("instances", n, &field);
                 several = true;
             }
-            _ => notes.say(
-                &field.spot,
-                "not carried over: there is no number for \"as many as processors\"; write instances = N",
-            ),
+            // As many as there are processors, or so many fewer.
+            found if found.is_ok() || text.trim() == "max" => {
+                let seen = i64::try_from(around.files.processors()).unwrap_or(1);
+                let n = seen.saturating_add(found.unwrap_or(0)).max(1);
+                notes.say(&field.spot, format!("as many as this host has processors ({seen}) at this import: {n}"));
+                if n > 1 {
+                    service.set("instances", n, &field);
+                    several = true;
+                }
+            }
+            _ => notes.say(&field.spot, "not carried over: it is no number of instances; write instances = N"),
         }
     }
     if let Some(mode) = mode.filter(|_| word.starts_with("cluster")) {
@@ -303,7 +314,10 @@ fn watched(table: &mut Table, service: &mut Service, notes: &mut Notes) {
 pub(super) fn recognised(tree: &Value) -> bool {
     let app = |app: &Value| app.get("script").is_some() && app.get("id").is_none();
     match tree {
-        Value::Object(table) => table.get("apps").is_some_and(|apps| apps.is_array() || apps.is_object()) || app(tree),
+        Value::Object(table) => {
+            let apps = ["apps", "pm2"].iter().find_map(|key| table.get(*key));
+            apps.is_some_and(|apps| apps.is_array() || apps.is_object()) || app(tree)
+        }
         Value::Array(items) => items.iter().any(app),
         _ => false,
     }

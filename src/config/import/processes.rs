@@ -8,8 +8,8 @@ use super::draft::{Draft, Service, path};
 use super::input::{Field, Notes, Table};
 use super::{Around, words};
 
-/// What the server's own address becomes: ours, unless the environment says another.
-const PORT: &str = "${PB_PORT:-8420}";
+/// What the server's own address becomes: ours, or what that usually is.
+const PORT: &str = "${PROVOST_HTTP_PORT:-8420}";
 
 pub(super) fn import(list: Field, around: &Around<'_>, notes: &mut Notes) -> Draft {
     let mut draft = Draft::default();

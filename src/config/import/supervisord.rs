@@ -9,6 +9,7 @@ use super::draft::{Draft, Service, path, seconds};
 use super::expand::{self, Names};
 use super::ini::{Kind, Section, sections};
 use super::input::{Field, Notes, Spot, Table};
+use crate::config::tree::Data;
 
 /// Keys of a program that have no like here.
 const REASONS: [(&str, &str); 12] = [
@@ -59,7 +60,7 @@ pub(super) fn import(text: &str, around: &Around<'_>, notes: &mut Notes) -> Draf
                 table.done(notes, &[]);
                 if let Some((text, field)) = members {
                     for member in text.split(',').map(str::trim).filter(|member| !member.is_empty()) {
-                        groups.push((name.clone(), Field { data: crate::config::tree::Data::Text(member.to_owned()), ..field.clone() }));
+                        groups.push((name.clone(), Field { data: Data::Text(member.to_owned()), ..field.clone() }));
                     }
                 }
             }
@@ -173,23 +174,23 @@ fn program(
     };
     let text = command.text(notes).unwrap_or_default();
     let count_field = table.take("numprocs");
-    let count = count_field.as_ref().and_then(|field| field.whole(notes)).unwrap_or(1);
+    let count = count_field.as_ref().and_then(|field| counted(field, around, notes)).unwrap_or(1);
     let start = table.take("numprocs_start");
-    let first = start.as_ref().and_then(|field| field.whole(notes)).unwrap_or(0);
+    let first = start.as_ref().and_then(|field| counted(field, around, notes)).unwrap_or(0);
     let priority = table.take("priority");
-    let number = priority.as_ref().and_then(|field| field.whole(notes)).unwrap_or(999);
+    let number = priority.as_ref().and_then(|field| counted(field, around, notes)).unwrap_or(999);
     let environment = table.take("environment");
     let directory = table.take("directory");
     let texts = [Some(&command), environment.as_ref(), directory.as_ref()];
-    let counted =
+    let is_counted =
         texts.into_iter().flatten().any(|field| field.text(notes).is_some_and(|text| text.contains("%(process_num)")));
     // Their number begins with 0: each is written out where it matters.
-    let unrolled = counted && (1..=MOST).contains(&count);
-    if counted && !unrolled {
+    let unrolled = is_counted && (1..=MOST).contains(&count);
+    if is_counted && !unrolled {
         notes.say(&spot, format!("not carried over: {count} processes, each written out, are more than {MOST}"));
         return;
     }
-    if let Some(field) = start.filter(|_| !counted) {
+    if let Some(field) = start.filter(|_| !is_counted) {
         notes.say(&field.spot, "not carried over: nothing but names of processes counts from it");
     }
     let mut rest = Some(table);
@@ -244,10 +245,23 @@ fn program(
     }
 }
 
+/// A number, which may be in a variable: what that is at this import.
+fn counted(field: &Field, around: &Around<'_>, notes: &mut Notes) -> Option<i64> {
+    let text = field.text(notes).filter(|text| text.contains("%("));
+    let Some(text) = text else { return field.whole(notes) };
+    let number = expand::value(&text, &Names::new(around), &field.spot, notes, false);
+    let found = Field { data: Data::Text(number.clone()), ..field.clone() };
+    if number.contains("%(") {
+        return None;
+    }
+    notes.say(&field.spot, format!("{text} is {} at this import, and written so", crate::text::clip(&number)));
+    found.whole(notes)
+}
+
 /// What is the same for each process of a program.
 fn common(
     mut table: Table,
-    names: &Names,
+    names: &Names<'_>,
     base: &Base,
     program: Option<&mut Program>,
     around: &Around<'_>,

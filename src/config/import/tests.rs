@@ -25,6 +25,14 @@ impl Files for Placed<'_> {
             })
             .collect()
     }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        (name == "WORKERS").then(|| "3".to_owned())
+    }
+
+    fn processors(&self) -> usize {
+        4
+    }
 }
 
 fn options(path: &Path) -> LoadOptions {

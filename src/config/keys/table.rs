@@ -102,6 +102,12 @@ pub(in crate::config) static SERVICE: &[Key] = &[
     key("watch", Kind::Table(WATCH), "", "files whose change restarts it, for development; {}: all below cwd"),
     key("on", Kind::Table(ON), "{}", "commands that are run when something happens to it, with the event as JSON"),
     key("ready", Kind::Table(READY), "", "when it counts as ready; exactly one check; without: as soon as it runs"),
+    key(
+        "oneshot",
+        Kind::Flag,
+        "false",
+        "it runs once: what comes after it starts when it has ended with 0; started again only by restart.policy on-failure",
+    ),
     key("restart", Kind::Table(RESTART), "", "when it is started again"),
     key("stop", Kind::Table(STOP), "", "how it is stopped"),
     key("reload", Kind::Table(RELOAD), "", "how it reads its configuration again: a signal, a command or a restart"),
@@ -209,6 +215,7 @@ pub(in crate::config) static ON: &[Key] = &[
     key("stopped", Kind::Command, "", "it is stopped"),
     key("restarting", Kind::Command, "", "it ended, and is to be started again"),
     key("failed", Kind::Command, "", "it failed, and is not started again"),
+    key("done", Kind::Command, "", "it ran once, and ended with 0"),
     key("exited", Kind::Command, "", "its main process ended"),
     key("healthy", Kind::Command, "", "it does its work again"),
     key("unhealthy", Kind::Command, "", "it does not do its work"),
@@ -271,8 +278,8 @@ mod tests {
         }
         check(FILE);
         use crate::model::service::{EventKind, ServiceState};
-        use ServiceState::{Failed, Restarting, Running, Starting, Stopped, Stopping};
-        let states = [Failed, Restarting, Running, Starting, Stopped, Stopping];
+        use ServiceState::{Done, Failed, Restarting, Running, Starting, Stopped, Stopping};
+        let states = [Done, Failed, Restarting, Running, Starting, Stopped, Stopping];
         let mut events: Vec<EventKind> = states.map(|to| EventKind::State { from: Stopped, to, pid: None }).into();
         events.extend([EventKind::Added, EventKind::Removed, EventKind::Changed, EventKind::Ready, EventKind::Healthy]);
         events.extend([EventKind::Unhealthy, EventKind::Port { port: 1 }, EventKind::Reloaded, EventKind::Adopted]);

@@ -65,6 +65,9 @@ pub struct ServiceSpec {
     /// When it counts as ready; `None`: as soon as it runs.
     #[serde(default)]
     pub ready: Option<Ready>,
+    /// It runs once: it is ready when it has ended with 0, and is done then.
+    #[serde(default)]
+    pub oneshot: bool,
     /// Whether it does its work while it runs; `None`: nothing is looked at.
     #[serde(default)]
     pub health: Option<HealthSpec>,
@@ -118,6 +121,11 @@ fn yes() -> bool {
 }
 
 impl ServiceSpec {
+    /// Of `instances`: the id in the config.
+    pub(crate) fn group(&self) -> Option<&ServiceId> {
+        self.instance_of.as_ref().map(|(group, _)| group)
+    }
+
     /// The program and its arguments as they are written: variables stand in it.
     pub fn command_as_written(&self) -> Vec<String> {
         let program = match &self.program {
@@ -148,6 +156,7 @@ impl ServiceSpec {
             watch: None,
             on: BTreeMap::new(),
             ready: None,
+            oneshot: false,
             health: None,
             restart: Restart::default(),
             stop: stop(),

@@ -22,6 +22,8 @@ pub enum ServiceState {
     Restarting,
     /// It ended, and is not started again.
     Failed,
+    /// It was to run once, and has: it ended with 0.
+    Done,
 }
 
 impl ServiceState {
@@ -34,6 +36,7 @@ impl ServiceState {
             Self::Stopping => "stopping",
             Self::Restarting => "restarting",
             Self::Failed => "failed",
+            Self::Done => "done",
         }
     }
 

@@ -4,7 +4,7 @@
 //! stopped ─> dependencies ─> preparing ─> launching ─> running ─> stopping ─> clearing ─┐
 //!    ^            ^                                       └── it ended by itself ──^    │
 //!    │            └───────────────── backoff <──────────────────────────────────────────┤
-//!    └──────────────────────────────────────────────────────────────────────── (failed)─┘
+//!    └───────────────────────────────────────────────────────────── (failed, or done)───┘
 //! ```
 //!
 //! A machine has at most one run at a time: it leaves `clearing` only when the main process has
@@ -44,6 +44,8 @@ pub(crate) struct Settings {
     pub(crate) stop: Ladder,
     /// How long it may take to get ready; `None`: it is ready as soon as it runs.
     pub(crate) ready: Option<Duration>,
+    /// Whether it runs once: it is ready when it has ended well.
+    pub(crate) oneshot: bool,
     /// Whether it is looked at while it runs: a run is a good one only if it was well.
     pub(crate) looked_at: bool,
 }
@@ -52,7 +54,8 @@ impl From<&ServiceSpec> for Settings {
     fn from(spec: &ServiceSpec) -> Self {
         let ready = spec.ready.as_ref().map(|ready| ready.timeout.0);
         let looked_at = spec.health.as_ref().is_some_and(|health| !health.is_empty());
-        Self { restart: spec.restart.clone(), stop: spec.stop.clone(), ready, looked_at }
+        let oneshot = spec.oneshot;
+        Self { restart: spec.restart.clone(), stop: spec.stop.clone(), ready, oneshot, looked_at }
     }
 }
 
@@ -129,6 +132,13 @@ impl Machine {
         }
     }
 
+    /// It had run once, and was done, before this daemon.
+    pub(crate) fn was_done(&mut self) {
+        if matches!(self.phase, Phase::Stopped) {
+            (self.phase, self.told) = (Phase::Done, ServiceState::Done);
+        }
+    }
+
     /// Whether something of its last run could not be killed.
     pub(crate) fn is_left_over(&self) -> bool {
         self.left_over
@@ -136,7 +146,7 @@ impl Machine {
 
     /// Whether it neither runs nor is about to.
     pub(crate) fn is_at_rest(&self) -> bool {
-        matches!(self.phase, Phase::Stopped | Phase::Failed)
+        matches!(self.phase, Phase::Stopped | Phase::Failed | Phase::Done)
     }
 
     /// What people are told that it does.
@@ -157,9 +167,13 @@ impl Machine {
         matches!(self.phase, Phase::Preparing { port: None } | Phase::Launching(_))
     }
 
-    /// Whether it runs and is ready.
+    /// Whether it runs and is ready, or has done what it was to do.
     pub(crate) fn is_ready(&self) -> bool {
-        matches!(&self.phase, Phase::Running(running) if running.ready.is_some())
+        match &self.phase {
+            Phase::Running(running) => running.ready.is_some(),
+            Phase::Done => true,
+            _ => false,
+        }
     }
 
     /// Whether a process of it may exist.
@@ -204,17 +218,19 @@ impl Machine {
             Phase::Failed | Phase::Backoff { .. } => last(),
             Phase::Clearing { why: Why::Ended { .. } | Why::NotReady, .. } => last(),
             Phase::Stopping { why: Why::NotReady, .. } => last(),
-            Phase::Running(running) if running.ready.is_none() => Some("not ready yet".to_owned()),
+            Phase::Running(running) if running.ready.is_none() && !self.settings.oneshot => {
+                Some("not ready yet".to_owned())
+            }
             _ => None,
         }
     }
 
     /// Whether an event that somebody asks for would change nothing.
     pub(crate) fn is_already_so(&self, event: &Event) -> bool {
-        use Phase::{Clearing, Dependencies, Launching, Preparing, Running, Stopped, Stopping};
+        use Phase::{Clearing, Dependencies, Done, Launching, Preparing, Running, Stopped, Stopping};
         let up = self.counts.desired == Desired::Up;
         match (event, &self.phase) {
-            (Event::Start, Dependencies | Preparing { .. } | Running(_)) => up,
+            (Event::Start, Dependencies | Preparing { .. } | Running(_) | Done) => up,
             (Event::Start, Launching(launching)) => up && launching.stop.is_none(),
             (Event::Start, Stopping { why, .. } | Clearing { why, .. }) => up && *why == Why::Asked,
             (Event::Stop { .. } | Event::StopLater, Stopped) => !up,

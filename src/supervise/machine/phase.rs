@@ -11,6 +11,8 @@ pub(super) enum Phase {
     Stopped,
     /// It ended for good, or could not be started.
     Failed,
+    /// It was to run once, and has ended well.
+    Done,
     /// It waits until what it comes after is ready.
     Dependencies,
     /// What is to be started is resolved; from `port` on somebody holds its port: until when that
@@ -66,6 +68,7 @@ pub(super) enum Why {
 pub(super) enum Kind {
     Stopped,
     Failed,
+    Done,
     Dependencies,
     Preparing,
     Launching,
@@ -76,19 +79,20 @@ pub(super) enum Kind {
 }
 
 /// Which phases may follow a phase.
-pub(super) const TABLE: [(Kind, &[Kind]); 9] = {
+pub(super) const TABLE: [(Kind, &[Kind]); 10] = {
     use Kind::*;
     [
         // A daemon that starts finds what runs, what ended and what waited; others start units.
         (Stopped, &[Dependencies, Running, Clearing, Backoff]),
         // What could not be killed is tried again before the next start.
         (Failed, &[Stopped, Dependencies, Running, Clearing, Backoff]),
+        (Done, &[Stopped, Dependencies, Running]),
         (Dependencies, &[Preparing, Stopped, Running]),
         (Preparing, &[Launching, Stopped, Failed, Backoff, Running]),
         (Launching, &[Running, Stopped, Failed, Backoff, Dependencies]),
         (Running, &[Stopping, Clearing, Running]),
         (Stopping, &[Clearing, Running]),
-        (Clearing, &[Stopped, Failed, Backoff, Dependencies]),
+        (Clearing, &[Stopped, Failed, Done, Backoff, Dependencies]),
         (Backoff, &[Dependencies, Clearing, Stopped, Running]),
     ]
 };
@@ -104,6 +108,7 @@ impl Phase {
         match self {
             Self::Stopped => Kind::Stopped,
             Self::Failed => Kind::Failed,
+            Self::Done => Kind::Done,
             Self::Dependencies => Kind::Dependencies,
             Self::Preparing { .. } => Kind::Preparing,
             Self::Launching(_) => Kind::Launching,
@@ -119,6 +124,7 @@ impl Phase {
         match self {
             Self::Stopped => ServiceState::Stopped,
             Self::Failed => ServiceState::Failed,
+            Self::Done => ServiceState::Done,
             Self::Dependencies | Self::Preparing { .. } | Self::Launching(_) => ServiceState::Starting,
             Self::Running(_) => ServiceState::Running,
             Self::Stopping { .. } | Self::Clearing { .. } => ServiceState::Stopping,
@@ -132,7 +138,7 @@ impl Phase {
             Self::Running(running) => running.until,
             Self::Stopping { until, .. } | Self::Backoff { until } => Some(*until),
             Self::Clearing { cleared, .. } => *cleared,
-            Self::Stopped | Self::Failed | Self::Dependencies | Self::Launching(_) => None,
+            Self::Stopped | Self::Failed | Self::Done | Self::Dependencies | Self::Launching(_) => None,
         }
     }
 }

@@ -36,11 +36,13 @@ struct Host {
     starts: BTreeMap<u64, u32>,
     ends: BTreeMap<u64, u32>,
     chance: u64,
+    once: bool,
 }
 
 impl Host {
     fn new(settings: Settings, chance: u64) -> Self {
         Self {
+            once: settings.oneshot,
             machine: Machine::new(settings, Counts::default(), false, chance),
             now: Duration::ZERO,
             coming: BTreeMap::new(),
@@ -83,6 +85,12 @@ impl Host {
             self.carry_out(effect);
         }
         assert_eq!(told, self.machine.state(), "after {event:?} in run {run}");
+        if self.machine.state() == ServiceState::Done {
+            let well = self.machine.counts().last_exit.is_some_and(|exit| exit.is_success());
+            assert!(self.once && well && self.machine.is_ready(), "done is what ran once, and well");
+        } else if self.once {
+            assert!(!self.machine.is_ready(), "not before it has ended");
+        }
     }
 
     fn end(&mut self, run: u64, exit: Exit, most: Duration) {
@@ -201,13 +209,13 @@ impl Host {
 
 fn settings() -> impl Strategy<Value = Settings> {
     let policies = prop_oneof![Just(RestartPolicy::Always), Just(RestartPolicy::OnFailure), Just(RestartPolicy::Never)];
-    let values = (policies, 0..3000_u64, -1..12_i32, any::<bool>(), 1..4_usize, any::<bool>());
-    values.prop_map(|(policy, base, tries, ready, rungs, looked_at)| {
+    let values = (policies, 0..3000_u64, -1..12_i32, any::<bool>(), 1..4_usize, any::<bool>(), any::<bool>());
+    values.prop_map(|(policy, base, tries, ready, rungs, looked_at, oneshot)| {
         let mut spec = ServiceSpec::new("x".parse().unwrap(), vec!["x".to_owned()], "/".into());
         spec.restart = Restart { policy, base: Span::millis(base), tries, jitter: 0.5, ..Restart::default() };
         spec.ready = ready.then(|| Ready { timeout: Span::secs(15), ..Ready::new(Check::Tcp("h:1".to_owned())) });
         spec.stop.0 = vec![Rung { signal: Signal::TERM, wait: Duration::from_secs(1) }; rungs];
-        Settings { looked_at, ..(&spec).into() }
+        Settings { looked_at, oneshot, ..(&spec).into() }
     })
 }
 

@@ -82,7 +82,9 @@ impl Machine {
                 self.started(now, early, out);
             }
             (Event::Ready { .. }, Phase::Launching(launching)) => launching.ready = true,
-            (Event::Ready { .. }, Phase::Running(running)) if running.ready.is_none() => self.ready(now, out),
+            (Event::Ready { .. }, Phase::Running(running)) if running.ready.is_none() && !self.settings.oneshot => {
+                self.ready(now, out);
+            }
             (Event::NotReady { why, .. }, Phase::Running(running)) if running.ready.is_none() => {
                 self.not_well(now, why, out);
             }
@@ -156,7 +158,7 @@ impl Machine {
                 self.counts.failures = 0;
                 self.again = false;
             }
-            Phase::Dependencies | Phase::Preparing { .. } | Phase::Running(_) => {}
+            Phase::Dependencies | Phase::Preparing { .. } | Phase::Running(_) | Phase::Done => {}
         }
     }
 
@@ -176,6 +178,7 @@ impl Machine {
                 *why = Why::Asked;
                 self.again = true;
             }
+            Phase::Done => self.begin_clean(out),
             _ => self.start(out),
         }
     }
@@ -188,7 +191,9 @@ impl Machine {
                 self.enter(Phase::Stopped, out);
             }
             Phase::Failed if self.left_over => self.clear_left_over(out),
-            Phase::Dependencies | Phase::Backoff { .. } | Phase::Failed => self.enter(Phase::Stopped, out),
+            Phase::Dependencies | Phase::Backoff { .. } | Phase::Failed | Phase::Done => {
+                self.enter(Phase::Stopped, out);
+            }
             _ => {}
         }
     }
@@ -249,7 +254,12 @@ impl Machine {
     /// It runs from now on.
     fn run_from(&mut self, now: Duration, ready: bool, out: &mut Effects) {
         let until = self.settings.ready.map(|timeout| now + timeout + CHECK_GRACE);
+        let until = until.filter(|_| !self.settings.oneshot);
         self.enter(Phase::Running(Running { started: now, ready: None, well: None, until }), out);
+        if self.settings.oneshot {
+            // It is when it has ended.
+            return;
+        }
         if ready || until.is_none() {
             self.ready(now, out);
         } else {
@@ -325,7 +335,7 @@ impl Machine {
                 self.again |= self.held_up == 0;
                 self.begin_clean(out);
             }
-            Phase::Stopped | Phase::Failed | Phase::Dependencies | Phase::Launching(_) => {}
+            Phase::Stopped | Phase::Failed | Phase::Done | Phase::Dependencies | Phase::Launching(_) => {}
         }
     }
 
@@ -369,6 +379,7 @@ impl Machine {
             Why::Ended { exit, healthy } => {
                 let failures = self.coming(exit, healthy);
                 match (self.starts_again(Some(exit)), exit.is_success()) {
+                    (_, true) if self.settings.oneshot => self.done(out),
                     (false, true) => {
                         // It did what it was there for.
                         self.counts.desired = Desired::Down;
@@ -379,6 +390,14 @@ impl Machine {
                 }
             }
         }
+    }
+
+    /// It has run once, and well: for who comes after it, it is ready.
+    fn done(&mut self, out: &mut Effects) {
+        self.counts.failures = 0;
+        self.counts.last_error = None;
+        self.enter(Phase::Done, out);
+        out.push(Effect::BecameReady);
     }
 
     /// Begins a start, but first kills what could not be killed before.
@@ -411,7 +430,7 @@ impl Machine {
             Phase::Clearing { exit, .. } => {
                 exit.get_or_insert(Exit::Unknown);
             }
-            Phase::Backoff { .. } | Phase::Dependencies => self.enter(Phase::Stopped, out),
+            Phase::Backoff { .. } | Phase::Dependencies | Phase::Done => self.enter(Phase::Stopped, out),
             Phase::Stopped | Phase::Failed | Phase::Preparing { .. } => {}
         }
     }
@@ -439,7 +458,7 @@ impl Machine {
     pub(super) fn enter(&mut self, phase: Phase, out: &mut Effects) {
         let (from, to) = (self.phase.kind(), phase.kind());
         debug_assert!(from.may_become(to), "{from:?} became {to:?}");
-        if matches!(to, Kind::Stopped | Kind::Failed | Kind::Running) {
+        if matches!(to, Kind::Stopped | Kind::Failed | Kind::Done | Kind::Running) {
             self.held_up = 0;
         }
         self.phase = phase;

@@ -358,3 +358,37 @@ fn a_daemon_that_starts_takes_over() {
     life.machine = Machine::new((&spec()).into(), counts(Desired::Up, 1), false, 1);
     life.tell(Event::Resume).is(ServiceState::Restarting).due_in(SECOND).launched();
 }
+
+#[test]
+fn what_runs_once_is_ready_when_it_has_ended_well() {
+    let mut spec = spec();
+    (spec.oneshot, spec.restart.policy) = (true, RestartPolicy::Never);
+    let mut life = Life::new(&spec);
+    life.tell(Event::Start).launched().is(ServiceState::Running);
+    assert!(!life.machine.is_ready() && life.machine.next_deadline().is_none());
+    let run = life.run();
+    life.tell(Event::Ready { run });
+    assert!(!life.machine.is_ready(), "it says so itself, and has not ended");
+    life.exits(0).cleared().is(ServiceState::Done).wants(&Effect::BecameReady);
+    assert!(life.machine.is_ready() && !life.machine.is_alive() && life.machine.is_at_rest());
+    assert_eq!((life.failures(), &life.machine.counts().last_error), (0, &None));
+    // It is not done once more for others, only for who asks for that.
+    assert!(life.machine.is_already_so(&Event::Start));
+    life.tell(Event::Start).is(ServiceState::Done);
+    assert_eq!(life.effects, []);
+    life.tell(Event::Restart).launched().exits(3).cleared().is(ServiceState::Failed);
+    assert!(!life.machine.is_ready());
+    life.tell(Event::Start).launched().exits(0).cleared().is(ServiceState::Done);
+    life.tell(Event::Stop { force: false }).is(ServiceState::Stopped);
+    assert!(!life.machine.is_ready());
+    // Until it has: its tries are as of any other.
+    spec.restart.policy = RestartPolicy::OnFailure;
+    let mut life = Life::new(&spec);
+    life.tell(Event::Start).launched().exits(1).cleared().is(ServiceState::Restarting);
+    life.due_in(SECOND).launched().exits(0).cleared().is(ServiceState::Done);
+    assert_eq!((life.failures(), life.machine.next_deadline()), (0, None));
+    // What had run before is not run again.
+    let mut machine = Machine::new((&spec).into(), Counts { desired: Desired::Up, ..Counts::default() }, false, 1);
+    machine.was_done();
+    assert!(machine.is_ready() && machine.is_already_so(&Event::Start));
+}

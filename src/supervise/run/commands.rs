@@ -8,6 +8,7 @@ use super::orphans::Wanted;
 use super::service::Held;
 use crate::model::service::Desired;
 use crate::model::{ServiceId, Signal, Whom};
+use crate::supervise::changes::Change;
 use crate::supervise::machine::Event;
 use crate::supervise::{Answer, Command, Refusal, Selection};
 
@@ -21,7 +22,9 @@ impl Supervisor {
         }
         match command {
             // The disk has the file that it was read from.
-            Command::Load { config, environment, answer } => reply(answer, self.load(&config, environment)),
+            Command::Load { config, environment, occasion, answer } => {
+                reply(answer, self.load(&config, environment, occasion));
+            }
             Command::Define { specs, environment, answer } => self.answer(answer, |all| all.define(specs, environment)),
             Command::Start { which, environment, answer } => self.answer(answer, |all| all.start(&which, environment)),
             Command::Stop { which, force, answer } => self.answer(answer, |all| all.stop(&which, force)),
@@ -61,7 +64,7 @@ impl Supervisor {
                 service.touch(true);
                 self.unsaved.insert(id.clone());
             }
-            let stale = named.contains(&id) && service.stale && service.machine.is_alive();
+            let stale = named.contains(&id) && service.record().stale && service.machine.is_alive();
             let event = if stale { Event::Restart } else { Event::Start };
             let held = service.held.take().is_some();
             let new = stale || !service.machine.is_already_so(&event) || held;
@@ -87,8 +90,14 @@ impl Supervisor {
 
     /// Stops these, and before each what comes after it; by force all at once.
     pub(super) fn stop_all(&mut self, named: &BTreeSet<ServiceId>, force: bool) -> Outcomes {
+        let all = self.order.with_later(named.iter().cloned());
+        self.stop_each(all, named, force)
+    }
+
+    /// Stops all of these, of which some were named.
+    pub(super) fn stop_each(&mut self, all: BTreeSet<ServiceId>, named: &BTreeSet<ServiceId>, force: bool) -> Outcomes {
         let mut outcomes = Outcomes::new();
-        for id in self.order.with_later(named.iter().cloned()) {
+        for id in all {
             let Some(service) = self.services.get_mut(&id) else { continue };
             let event = if force { Event::Stop { force } } else { Event::StopLater };
             let so =
@@ -115,6 +124,13 @@ impl Supervisor {
 
     /// Restarts these: what comes after others among them stops first, and starts last.
     pub(super) fn restart_all(&mut self, named: &BTreeSet<ServiceId>) {
+        self.restart_each(named);
+        // What they come after is to be up as well.
+        let earlier = self.order.with_earlier(named.iter().cloned());
+        self.start_each(earlier.difference(named));
+    }
+
+    fn restart_each(&mut self, named: &BTreeSet<ServiceId>) {
         for id in named {
             let Some(service) = self.services.get_mut(id) else { continue };
             if service.machine.is_alive() {
@@ -125,16 +141,32 @@ impl Supervisor {
                 self.handle(id.clone(), Event::Restart);
             }
         }
-        // What they come after is to be up as well.
-        let earlier = self.order.with_earlier(named.iter().cloned());
-        for id in earlier.into_iter().filter(|id| !named.contains(id)) {
-            let Some(service) = self.services.get_mut(&id) else { continue };
+    }
+
+    /// Starts those of these that do not run, and are not about to.
+    fn start_each<'a>(&mut self, ids: impl Iterator<Item = &'a ServiceId>) {
+        for id in ids {
+            let Some(service) = self.services.get_mut(id) else { continue };
             let held = service.held.take_if(|held| *held == Held::Stop).is_some();
             if held || !service.machine.is_already_so(&Event::Start) {
-                self.look_at_dependents(&id);
-                self.handle(id, Event::Start);
+                self.look_at_dependents(id);
+                self.handle(id.clone(), Event::Start);
             }
         }
+    }
+
+    /// Does what a change of descriptions comes to, and nothing else.
+    pub(super) fn carry_out_changes(&mut self, changes: &BTreeMap<ServiceId, Change>) {
+        let those = |what: fn(&Change) -> bool| -> BTreeSet<ServiceId> {
+            changes.iter().filter(|(_, change)| what(change)).map(|(id, _)| id.clone()).collect()
+        };
+        let removed = those(|change| *change == Change::Removed);
+        let stopped = those(|change| matches!(change, Change::Removed | Change::Stopped));
+        self.remove_each(&removed, stopped);
+        self.restart_each(&those(|change| matches!(change, Change::Restarted { .. })));
+        self.start_each(
+            those(|change| matches!(change, Change::Added { starts: true } | Change::Started { .. })).iter(),
+        );
     }
 
     fn kill(&mut self, which: &Selection, signal: Signal, whom: Whom, answer: Answer<Outcomes>) {

@@ -8,7 +8,7 @@ use super::service::Service;
 use crate::model::ServiceId;
 use crate::model::service::{EventKind, PortSpec, ServiceSpec};
 use crate::registry::Record;
-use crate::supervise::changes::needs_restart;
+use crate::supervise::changes::{enabled, needs_restart};
 use crate::supervise::machine::Settings;
 use crate::supervise::{Refusal, Selection};
 
@@ -61,7 +61,11 @@ impl Supervisor {
             };
             new.spec = spec;
             new.rebuilt = false;
-            keep_enabled(&mut new, old.as_ref());
+            if let Some(old) = &old {
+                keep_enabled(&mut new, old);
+                // Of one whose description was lost nobody knows that it runs by another.
+                new.stale |= !old.rebuilt && needs_restart(&old.spec, &new.spec);
+            }
             if !environment.is_empty() {
                 new.environment.clone_from(environment);
             }
@@ -84,7 +88,7 @@ impl Supervisor {
     /// One that is in the store already.
     pub(super) fn take(&mut self, record: Record) {
         let id = record.id.clone();
-        self.order.set(&id, &record.spec.after, record.spec.instance_of.as_ref().map(|(group, _)| group));
+        self.order.set(&id, &record.spec.after, record.spec.group());
         self.forget_ports(&id);
         if let Some(PortSpec::Fixed(port)) = record.spec.port {
             self.ports.insert(port, id.clone());
@@ -97,9 +101,7 @@ impl Supervisor {
             self.services.insert(id, Box::new(Service::new(record, self.seed)));
             return;
         };
-        // Of one whose description was lost nobody knows that it runs by another.
-        let differs = !service.record().rebuilt && needs_restart(&service.record().spec, &record.spec);
-        service.stale |= differs;
+        let differs = record.stale;
         service.removing = false;
         service.machine.configure(Settings::from(&record.spec));
         let same = service.record().spec == record.spec;
@@ -120,23 +122,24 @@ impl Supervisor {
             self.unwatch(&id);
         }
         self.note_watches(&id);
-        if other_health && self.services.get(&id).is_some_and(|service| service.machine.is_ready()) {
+        let runs =
+            self.services.get(&id).is_some_and(|service| service.machine.is_ready() && service.machine.is_alive());
+        if other_health && runs {
             self.look_after(&id);
         }
     }
 
     /// Whether what comes after what makes a circle with these.
     fn check_order(&mut self, records: &[Record]) -> Result<(), Refusal> {
-        let group = |spec: &ServiceSpec| spec.instance_of.as_ref().map(|(group, _)| group.clone());
         for record in records.iter().filter(|record| !record.spec.after.is_empty()) {
-            self.order.set(&record.id, &record.spec.after, group(&record.spec).as_ref());
+            self.order.set(&record.id, &record.spec.after, record.spec.group());
         }
         let circle = records.iter().find_map(|record| self.order.cycle(&record.id));
         if let Some(circle) = circle {
             // As it was.
             for record in records {
                 match self.services.get(&record.id).map(|service| service.record().spec.clone()) {
-                    Some(old) => self.order.set(&record.id, &old.after, group(&old).as_ref()),
+                    Some(old) => self.order.set(&record.id, &old.after, old.group()),
                     None => self.order.remove(&record.id),
                 }
             }
@@ -184,13 +187,19 @@ impl Supervisor {
     }
 
     /// Stops these and forgets each as soon as it has.
-    pub(super) fn remove_all(&mut self, named: &BTreeSet<ServiceId>) {
+    fn remove_all(&mut self, named: &BTreeSet<ServiceId>) {
+        let all = self.order.with_later(named.iter().cloned());
+        self.remove_each(named, all);
+    }
+
+    /// Forgets these as soon as all has stopped that is to.
+    pub(super) fn remove_each(&mut self, named: &BTreeSet<ServiceId>, stopped: BTreeSet<ServiceId>) {
         for id in named {
             if let Some(service) = self.services.get_mut(id) {
                 service.removing = true;
             }
         }
-        self.stop_all(named, false);
+        self.stop_each(stopped, named, false);
         for id in named {
             // One that never ran changes no state.
             if self.services.get(id).is_some_and(|service| service.machine.is_at_rest()) {
@@ -219,6 +228,9 @@ impl Supervisor {
         self.remove_record(id);
         self.unplaced(id);
         self.look_at_dependents(id);
+        // What waits for its end does not find it any more.
+        let earlier: Vec<ServiceId> = self.order.after(id).cloned().collect();
+        self.look.extend(earlier);
         self.say(id, EventKind::Removed, "it is forgotten".to_owned());
         self.unwatch(id);
         self.order.remove(id);
@@ -235,11 +247,7 @@ impl Supervisor {
 }
 
 /// What `enable` and `disable` said holds until the config says otherwise than it did.
-fn keep_enabled(new: &mut Record, old: Option<&Record>) {
-    let Some((old, in_config)) = old.and_then(|old| Some((old, old.enabled_in_config?))) else { return };
-    if in_config == new.spec.enabled {
-        new.spec.enabled = old.spec.enabled;
-    } else {
-        new.enabled_in_config = None;
-    }
+fn keep_enabled(new: &mut Record, old: &Record) {
+    new.enabled_in_config = old.enabled_in_config.filter(|in_config| *in_config == new.spec.enabled);
+    new.spec.enabled = enabled(old, &new.spec);
 }

@@ -45,7 +45,9 @@ impl Supervisor {
             Effect::State { from, to } => self.state(id, from, to),
             Effect::BecameReady => {
                 self.say(id, EventKind::Ready, self.ready_words(id));
-                self.look_after(id);
+                if self.services.get(id).is_some_and(|service| service.machine.is_alive()) {
+                    self.look_after(id);
+                }
                 self.look_at_dependents(id);
             }
             Effect::Exited { exit } => {
@@ -154,7 +156,7 @@ impl Supervisor {
     /// It went from one state to another.
     fn state(&mut self, id: &ServiceId, from: ServiceState, to: ServiceState) {
         let Some(service) = self.services.get_mut(id) else { return };
-        if matches!(to, ServiceState::Stopped | ServiceState::Failed) {
+        if matches!(to, ServiceState::Stopped | ServiceState::Failed | ServiceState::Done) {
             service.choose = true;
             service.checked = None;
         }
@@ -164,7 +166,7 @@ impl Supervisor {
         if to == ServiceState::Restarting {
             self.warn_of_restarts(id);
         }
-        if matches!(to, ServiceState::Stopped | ServiceState::Failed) {
+        if matches!(to, ServiceState::Stopped | ServiceState::Failed | ServiceState::Done) {
             self.rests(id);
             // Whoever waited for it need not any more, or learns why.
             self.look_at_dependents(id);

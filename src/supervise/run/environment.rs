@@ -45,6 +45,9 @@ const SENT: [&str; 2] = ["PATH", "VIRTUAL_ENV"];
 /// Where the daemon has none.
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
+/// What the config of a service may ask for: the port on which this daemon answers HTTP.
+const HTTP_PORT: &str = "PROVOST_HTTP_PORT";
+
 /// The clean environment of the daemon.
 pub(crate) fn clean() -> BTreeMap<String, String> {
     let mut all: BTreeMap<String, String> =
@@ -58,6 +61,9 @@ impl Supervisor {
     pub(super) fn lookup(&self, record: &Record) -> (BTreeMap<String, String>, &'static str) {
         let mut all = self.environment.clone();
         all.extend(record.environment.clone());
+        // Whoever sent the rest may have run by another daemon.
+        all.remove(HTTP_PORT);
+        all.extend(self.shared.http_port().map(|port| (HTTP_PORT.to_owned(), port.to_string())));
         (all, if record.environment.is_empty() { "of the daemon" } else { "of your shell" })
     }
 

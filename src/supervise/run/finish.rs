@@ -3,7 +3,7 @@
 use super::Supervisor;
 use super::commands::reply;
 use crate::model::ServiceId;
-use crate::model::service::BackendKind;
+use crate::model::service::{BackendKind, ServiceState};
 use crate::supervise::{Answer, Stop};
 
 /// How long the last small tasks may take: units are let go of, no more.
@@ -50,7 +50,9 @@ impl Supervisor {
             Stop::None => false,
             Stop::Direct => {
                 let kind = self.services.get(id).and_then(|service| service.record().backend);
-                kind.is_some_and(|kind| kind != BackendKind::Systemd)
+                // What is done stays so for the next daemon.
+                let done = self.services.get(id).is_some_and(|service| service.machine.state() == ServiceState::Done);
+                kind.is_some_and(|kind| kind != BackendKind::Systemd) && !done
             }
             Stop::All | Stop::Force => true,
         }

@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 
 use super::Supervisor;
 use crate::backend::Use;
+use crate::model::ServiceId;
 use crate::model::service::Event;
 use crate::supervise::readiness::{self, Commands};
 
@@ -22,14 +23,54 @@ const WAITING: usize = 256;
 /// Those of all services.
 pub(super) struct Hooks {
     turns: Rc<Semaphore>,
-    waiting: Rc<Cell<usize>>,
-    /// Of those that were left out since one was not.
-    left_out: usize,
+    queue: Rc<Queue>,
 }
 
 impl Default for Hooks {
     fn default() -> Self {
-        Self { turns: Rc::new(Semaphore::new(AT_ONCE)), waiting: Rc::default(), left_out: 0 }
+        Self { turns: Rc::new(Semaphore::new(AT_ONCE)), queue: Rc::default() }
+    }
+}
+
+/// Those that wait for their turn.
+#[derive(Default)]
+struct Queue {
+    waiting: Cell<usize>,
+    /// How many were left out since it was empty.
+    left_out: Cell<usize>,
+}
+
+impl Queue {
+    /// Whether one more may wait. One that may not is counted, and the first of them said.
+    fn enter(&self, id: &ServiceId) -> bool {
+        if self.waiting.get() < WAITING {
+            self.waiting.set(self.waiting.get() + 1);
+            return true;
+        }
+        if self.left_out.get() == 0 {
+            tracing::warn!("{id}: {WAITING} commands of events wait already: this one is left out, and more may be");
+        }
+        self.left_out.set(self.left_out.get() + 1);
+        false
+    }
+
+    /// One has its turn.
+    fn leave(&self) {
+        self.waiting.set(self.waiting.get() - 1);
+        if self.waiting.get() == 0
+            && let number @ 1.. = self.left_out.take()
+        {
+            tracing::warn!("commands of events that were left out: {number}; their events were told all the same");
+        }
+    }
+}
+
+/// The place of one in the queue.
+struct Place(Rc<Queue>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.leave();
     }
 }
 
@@ -46,14 +87,13 @@ impl Supervisor {
         if names.is_empty() {
             return;
         }
-        if self.hooks.waiting.get() >= WAITING {
-            self.hooks.left_out += 1;
-            if self.hooks.left_out == 1 {
-                tracing::warn!("{}: {WAITING} commands of events wait already: this one is left out", event.id);
-            }
+        let queue = Rc::clone(&self.hooks.queue);
+        // What is left out costs nothing more.
+        let names: Vec<&str> = names.into_iter().filter(|_| queue.enter(&event.id)).collect();
+        let mut places: Vec<Place> = names.iter().map(|_| Place(Rc::clone(&queue))).collect();
+        if names.is_empty() {
             return;
         }
-        self.hooks.left_out = 0;
         let mut resolved = match self.resolve(&record) {
             Ok(resolved) => resolved,
             Err(why) => return tracing::warn!("{}: on.{}: {why}", event.id, names[0]),
@@ -68,13 +108,11 @@ impl Supervisor {
                 Ok(commands) => commands,
                 Err(why) => return tracing::warn!("{}: on.{name}: {why}", event.id),
             };
-            let (turns, waiting) = (Rc::clone(&self.hooks.turns), Rc::clone(&self.hooks.waiting));
-            let (id, text) = (event.id.clone(), text.clone());
-            waiting.set(waiting.get() + 1);
-            let name = name.to_owned();
+            let (turns, place) = (Rc::clone(&self.hooks.turns), places.pop());
+            let (id, text, name) = (event.id.clone(), text.clone(), name.to_owned());
             crate::tasks::spawn_local(async move {
                 let turn = turns.acquire().await;
-                waiting.set(waiting.get() - 1);
+                drop(place);
                 let done = match &commands {
                     Commands::Children(env, cwd) => {
                         readiness::run_with(&argv, &shown, &text, LONGEST, (env, cwd.as_path())).await

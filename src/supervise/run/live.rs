@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::PoisonError;
 
 use tokio::time::Instant;
 
@@ -13,7 +12,7 @@ use crate::model::service::{EventKind, ServiceState};
 use crate::model::{Instance, ServiceId};
 use crate::services::DEV;
 use crate::supervise::Refusal;
-use crate::supervise::handle::places_of;
+use crate::supervise::changes::Occasion;
 use crate::supervise::watch::{Sources, Subject};
 
 impl Supervisor {
@@ -52,9 +51,7 @@ impl Supervisor {
     /// It changes nothing: that is logged, told of the services that it speaks of, and kept to be shown.
     fn config_is_wrong(&mut self, path: &Path, why: &str) {
         tracing::error!("{why}\n{} is not applied: services go on by what it was", path.display());
-        let system = self.places.instance == Instance::System;
-        let told = if system { places_of(path, why) } else { why.to_owned() };
-        self.troubles.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned(), told.clone());
+        let told = self.shared.note_trouble(path, why, self.places.instance == Instance::System);
         let of_project = |id: &&ServiceId| self.project_of(id).as_deref() == Some(path);
         let all: BTreeSet<ServiceId> = self.services.keys().filter(of_project).cloned().collect();
         for (line, told) in why.lines().zip(told.lines()).take(10) {
@@ -66,11 +63,6 @@ impl Supervisor {
                 self.say(&id.clone(), EventKind::Warning, format!("the config is not applied: {told}"));
             }
         }
-    }
-
-    /// A config file is as it should be.
-    pub(super) fn config_is_right(&mut self, path: &Path) {
-        self.troubles.lock().unwrap_or_else(PoisonError::into_inner).remove(path);
     }
 
     /// Watches a config file with the variables of its services; before it is read, so that no change
@@ -146,7 +138,8 @@ impl Supervisor {
         let dev = record.environment.contains_key(DEV);
         let spec = &record.spec;
         let any = spec.config_file.is_some() || !spec.reload_on.is_empty() || spec.watch.is_some() || dev;
-        let wanted = service.machine.is_alive() || service.machine.state() == ServiceState::Failed;
+        let wanted =
+            service.machine.is_alive() || matches!(service.machine.state(), ServiceState::Failed | ServiceState::Done);
         // What is about to be started again is watched on.
         if service.watched == (any && wanted) || service.machine.next_start().is_some() && service.watched {
             return;
@@ -223,16 +216,8 @@ impl Supervisor {
         if known(&path) || path.canonicalize().is_ok_and(|path| known(&path)) {
             return;
         }
-        let before: BTreeSet<ServiceId> = self.services.keys().cloned().collect();
-        match self.load(&path, BTreeMap::new()) {
-            Ok(ids) => {
-                tracing::info!("{} is the config from now on", path.display());
-                for id in ids.into_iter().filter(|id| !before.contains(id)) {
-                    if self.services.get(&id).is_some_and(|service| service.record().spec.enabled) {
-                        self.handle(id, crate::supervise::machine::Event::Start);
-                    }
-                }
-            }
+        match self.load(&path, BTreeMap::new(), Occasion::Came) {
+            Ok(_) => tracing::info!("{} is the config from now on", path.display()),
             Err(refusal) => self.config_is_wrong(&path, &refusal.to_string()),
         }
     }

@@ -99,6 +99,8 @@ pub(crate) struct Options {
     pub(crate) environment: BTreeMap<String, String>,
     /// For `ready = { log = … }`.
     pub(crate) log_match: Option<LogMatch>,
+    /// The port on which HTTP will be answered.
+    pub(crate) http_port: Option<u16>,
 }
 
 /// Owns all services; [`Supervisor::run`] drives them.
@@ -142,8 +144,7 @@ pub(crate) struct Supervisor {
     syncing: sync::Syncing,
     watcher: super::watch::Watcher,
     hooks: hooks::Hooks,
-    /// What is wrong with config files: shared with who shows it.
-    troubles: super::handle::Troubles,
+    shared: super::handle::Shared,
     /// The folder of the config of the instance, where that is followed.
     own_config: Option<PathBuf>,
     finishing: Option<finish::Finishing>,
@@ -192,7 +193,8 @@ impl Supervisor {
         let (tell, done) = mpsc::unbounded_channel();
         let handle = Handle::new(sender, events.clone());
         let line = |path| std::fs::read_to_string(path).map(|text: String| text.trim().to_owned()).unwrap_or_default();
-        let Options { places, instance_id, store, backends, happened, backend, environment, log_match } = options;
+        handle.shared().answers_http_on(options.http_port);
+        let Options { places, instance_id, store, backends, happened, backend, environment, log_match, .. } = options;
         let supervisor = Self {
             boot_id: line("/proc/sys/kernel/random/boot_id"),
             pid_namespace: pid_namespace(),
@@ -222,7 +224,7 @@ impl Supervisor {
             syncing: sync::Syncing::default(),
             watcher: super::watch::Watcher::new(),
             hooks: hooks::Hooks::default(),
-            troubles: handle.troubles(),
+            shared: handle.shared().clone(),
             own_config: None,
             finishing: None,
             epoch: Instant::now(),

@@ -4,10 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::Supervisor;
-use crate::config;
+use super::service::Held;
+use crate::config::{self, HttpOptions, OnStop};
 use crate::model::ServiceId;
 use crate::model::service::ServiceSpec;
 use crate::supervise::Refusal;
+use crate::supervise::changes::{Change, Known, Occasion, changes};
+use crate::supervise::machine::Event;
 use crate::supervise::watch::Subject;
 
 /// What is known of a config file besides its services.
@@ -26,13 +29,17 @@ struct Read {
     path: PathBuf,
     specs: Vec<ServiceSpec>,
     project: Project,
+    on_stop: Option<OnStop>,
+    http: HttpOptions,
 }
 
 impl Supervisor {
+    /// The services that the file describes.
     pub(super) fn load(
         &mut self,
         path: &Path,
         environment: BTreeMap<String, String>,
+        occasion: Occasion,
     ) -> Result<Vec<ServiceId>, Refusal> {
         let absolute = config::edit::place_of(path).unwrap_or_else(|| path.to_owned());
         // Before it is read: what changes while it is read is noticed. One that cannot be read is
@@ -48,8 +55,9 @@ impl Supervisor {
                 return Err(refusal);
             }
         };
-        let gone = self.gone(&read);
-        self.apply(read, &environment, &gone)
+        let ids = read.specs.iter().map(|spec| spec.id.clone()).collect();
+        self.apply(read, &environment, occasion)?;
+        Ok(ids)
     }
 
     /// All files that are known, again; what changed is applied at once.
@@ -69,7 +77,7 @@ impl Supervisor {
         }
         let mut touched = Vec::new();
         for read in all {
-            touched.extend(self.apply_all(read)?);
+            touched.extend(self.apply_again(read)?);
         }
         Ok(touched)
     }
@@ -77,49 +85,21 @@ impl Supervisor {
     /// One file that is known, again; what changed is applied at once.
     pub(super) fn reload_one(&mut self, path: &Path) -> Result<Vec<ServiceId>, Refusal> {
         let read = self.read_again(path)?;
-        self.apply_all(read)
+        self.apply_again(read)
+    }
+
+    fn apply_again(&mut self, read: Read) -> Result<Vec<ServiceId>, Refusal> {
+        let of_project = self.services.values().map(|service| service.record());
+        let mut of_project = of_project.filter(|record| record.spec.project.as_ref() == Some(&read.path));
+        let sent = of_project.find(|record| !record.environment.is_empty()).map(|record| record.environment.clone());
+        drop(of_project);
+        self.apply(read, &sent.unwrap_or_default(), Occasion::Changed)
     }
 
     fn read_again(&self, path: &Path) -> Result<Read, Refusal> {
         let mut all = self.services.values();
         let known = all.find(|service| service.record().spec.project.as_deref() == Some(path));
         self.read(path, known.and_then(|service| pid_dir(&service.record().environment)))
-    }
-
-    fn apply_all(&mut self, read: Read) -> Result<Vec<ServiceId>, Refusal> {
-        let before: BTreeMap<ServiceId, ServiceSpec> = read
-            .specs
-            .iter()
-            .filter_map(|spec| Some((spec.id.clone(), self.services.get(&spec.id)?.record().spec.clone())))
-            .collect();
-        let of_project = |id: &&ServiceId| self.project_of(id).as_ref() == Some(&read.path);
-        let known: Vec<ServiceId> = self.services.keys().filter(of_project).cloned().collect();
-        let runs = known.iter().any(|id| self.is_wanted(id));
-        let sent = known.iter().find_map(|id| {
-            let service = self.services.get(id)?;
-            let environment = service.record().environment.clone();
-            (!environment.is_empty()).then_some(environment)
-        });
-        let gone = self.gone(&read);
-        let ids = self.apply(read, &sent.unwrap_or_default(), &gone)?;
-        let new: BTreeSet<ServiceId> = ids.iter().filter(|id| !before.contains_key(*id)).cloned().collect();
-        let stale: BTreeSet<ServiceId> = ids
-            .iter()
-            .filter(|id| self.services.get(*id).is_some_and(|s| s.stale && s.machine.is_alive()))
-            .cloned()
-            .collect();
-        self.restart_all(&stale);
-        // A project that is up stays up as a whole.
-        for id in new.iter().filter(|_| runs) {
-            if self.services.get(id).is_some_and(|service| service.record().spec.enabled) {
-                self.handle(id.clone(), crate::supervise::machine::Event::Start);
-            }
-        }
-        let changed = |id: &ServiceId| {
-            let now = self.services.get(id).map(|service| service.record().spec.clone());
-            before.get(id) != now.as_ref()
-        };
-        Ok(ids.into_iter().filter(changed).chain(gone).collect())
     }
 
     /// `pid_dir` comes before that of the file: somebody gave it for now.
@@ -147,7 +127,7 @@ impl Supervisor {
         }
         let watch = found.daemon.watch;
         let project = Project { orphans: found.orphans.names, watch, env_files: BTreeSet::new() };
-        Ok(Read { path: found.path, specs, project })
+        Ok(Read { path: found.path, specs, project, on_stop: found.daemon.on_stop, http: found.http })
     }
 
     /// Files that are gone and describe nothing any more are forgotten.
@@ -156,7 +136,7 @@ impl Supervisor {
         let moved = self.projects.keys().filter(|path| !path.try_exists().unwrap_or(true) && !describes(path));
         for path in moved.cloned().collect::<Vec<_>>() {
             self.watch_env_files(&path, false, &self.projects[&path].env_files.clone());
-            self.config_is_right(&path);
+            self.shared.is_dropped(&path);
             self.projects.remove(&path);
         }
     }
@@ -165,30 +145,35 @@ impl Supervisor {
         self.services.get(id)?.record().spec.project.clone()
     }
 
-    /// The services of a project that are no longer in its file.
-    fn gone(&self, read: &Read) -> BTreeSet<ServiceId> {
-        let there: BTreeSet<&ServiceId> = read.specs.iter().map(|spec| &spec.id).collect();
-        let known = self.services.keys().filter(|id| !there.contains(id));
-        known.filter(|id| self.project_of(id).as_ref() == Some(&read.path)).cloned().collect()
-    }
-
+    /// Takes a file over, and does what that comes to: what `config diff` shows. The services that it
+    /// is another thing for.
     fn apply(
         &mut self,
         read: Read,
         environment: &BTreeMap<String, String>,
-        gone: &BTreeSet<ServiceId>,
+        occasion: Occasion,
     ) -> Result<Vec<ServiceId>, Refusal> {
-        let ids = self.put(read.specs, environment)?;
+        let changes = self.changes(&read, occasion);
+        self.put(read.specs, environment)?;
         let before = self.projects.get(&read.path).map(|project| project.env_files.clone()).unwrap_or_default();
         if read.project.watch {
             self.watch_config(&read.path);
         }
         let env_files = self.watch_env_files(&read.path, read.project.watch, &before);
-        self.config_is_right(&read.path);
+        self.shared.is_taken_over(&read.path, read.on_stop, read.http);
         self.projects.insert(read.path, Project { env_files, ..read.project });
-        self.remove_all(gone);
+        self.carry_out_changes(&changes);
         self.drop_moved();
-        Ok(ids)
+        Ok(changes.into_keys().collect())
+    }
+
+    fn changes(&self, read: &Read, occasion: Occasion) -> BTreeMap<ServiceId, Change> {
+        let records: Vec<_> = self.services.values().map(|service| (service, service.record())).collect();
+        let known = records.iter().map(|(service, record)| {
+            let up = service.machine.is_already_so(&Event::Start) && service.held != Some(Held::Stop);
+            (record.id.clone(), Known { record, alive: service.machine.is_alive(), up })
+        });
+        changes(&known.collect(), &read.path, &read.specs, occasion)
     }
 }
 

@@ -8,7 +8,7 @@ use super::backends::AnyBackend;
 use super::service::Checked;
 use crate::backend::{Adoption, Marked, Placed};
 use crate::model::ServiceId;
-use crate::model::service::{EventKind, Exit, RestartPolicy, ServiceSpec};
+use crate::model::service::{EventKind, Exit, RestartPolicy, ServiceSpec, ServiceState};
 use crate::registry::recovery::{self, Decision};
 use crate::registry::{Damaged, Record};
 use crate::supervise::machine::Event;
@@ -80,6 +80,12 @@ impl Supervisor {
                 // The daemon before may have died before the backend was told, and its output taken in.
                 self.rests(id);
                 let other_boot = record.boot_id != self.boot_id && !record.boot_id.is_empty();
+                if record.state == ServiceState::Done && !other_boot {
+                    if let Some(service) = self.services.get_mut(id) {
+                        service.machine.was_done();
+                    }
+                    return;
+                }
                 if other_boot || found == Some(Adoption::StoppedByOthers) {
                     // What it was in the last boot, or before it was stopped, is over.
                     Event::StopLater

@@ -27,7 +27,7 @@ impl Supervisor {
         });
         let mut warnings = service.warnings.clone();
         warnings.extend(service.unsaved_why.clone());
-        if service.stale && machine.is_alive() {
+        if record.stale && machine.is_alive() {
             warnings.push("its description changed since it was started: restart it".to_owned());
         }
         let (health, reason) = self.health(id, service);
@@ -109,9 +109,12 @@ impl Supervisor {
                 Some((true, _)) => Health::Bad,
                 _ => Health::Ok,
             },
+            // One that runs once does what it is to do.
+            ServiceState::Running if service.record().spec.oneshot => Health::Ok,
             ServiceState::Running | ServiceState::Stopping => Health::Pending,
             ServiceState::Starting if machine.awaits_port() => Health::Bad,
             ServiceState::Starting => Health::Pending,
+            ServiceState::Done => Health::Ok,
             ServiceState::Stopped if !up => Health::Ok,
             ServiceState::Stopped | ServiceState::Restarting | ServiceState::Failed => Health::Bad,
         };

@@ -50,8 +50,6 @@ pub(super) struct Service {
     pub(super) held: Option<Held>,
     /// It is forgotten as soon as it has stopped.
     pub(super) removing: bool,
-    /// It is described otherwise than what runs, or was last started.
-    pub(super) stale: bool,
     /// The next start chooses the backend anew.
     pub(super) choose: bool,
     /// The backend is forgetting it: the next start waits for that.
@@ -94,7 +92,6 @@ impl Service {
             wait: None,
             held: None,
             removing: false,
-            stale: false,
             choose: true,
             releasing: None,
             prepared: None,

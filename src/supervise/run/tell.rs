@@ -46,6 +46,7 @@ impl Supervisor {
             ServiceState::Starting => "it is being started".to_owned(),
             ServiceState::Stopping => format!("it is being stopped{because}"),
             ServiceState::Stopped => "it is stopped".to_owned(),
+            ServiceState::Done => "it is done".to_owned(),
         }
     }
 
@@ -60,7 +61,9 @@ impl Supervisor {
     }
 
     pub(super) fn ready_words(&self, id: &ServiceId) -> String {
+        let done = self.services.get(id).is_some_and(|service| service.machine.state() == ServiceState::Done);
         match self.services.get(id).and_then(|service| service.record().port) {
+            _ if done => "what comes after it may start".to_owned(),
             Some(port) => format!("it is ready on port {port}"),
             None => "it is ready".to_owned(),
         }

@@ -5,6 +5,7 @@ mod clients;
 mod config;
 mod crowd;
 mod guard;
+mod moves;
 mod streams;
 mod system;
 mod tls;
@@ -21,9 +22,17 @@ use crate::trial::Trials;
 type Body = fn(&Site<'_>) -> Result<()>;
 
 pub fn register(trials: &mut Trials) {
-    let bodies: Vec<(&'static str, Body)> =
-        [api::BODIES, clients::BODIES, config::BODIES, crowd::BODIES, guard::BODIES, streams::BODIES, tls::BODIES]
-            .concat();
+    let bodies: Vec<(&'static str, Body)> = [
+        api::BODIES,
+        clients::BODIES,
+        config::BODIES,
+        crowd::BODIES,
+        guard::BODIES,
+        streams::BODIES,
+        tls::BODIES,
+        moves::BODIES,
+    ]
+    .concat();
     for (number, (name, body)) in bodies.into_iter().enumerate() {
         let number = u16::try_from(number).unwrap_or_default();
         trials.rig(&format!("http::{name}"), move |rig| body(&Site::new(rig, number)?));
@@ -98,8 +107,13 @@ impl<'r> Site<'r> {
 
     /// The answer to these bytes.
     pub fn raw(&self, bytes: &[u8]) -> Result<Answer> {
+        self.raw_at(self.address, bytes)
+    }
+
+    /// The same of another address.
+    pub fn raw_at(&self, address: SocketAddr, bytes: &[u8]) -> Result<Answer> {
         self.rig.in_network(|| {
-            let mut stream = connect(self.address)?;
+            let mut stream = connect(address)?;
             stream.write_all(bytes)?;
             let mut answer = Vec::new();
             // What it has said before it closes counts.

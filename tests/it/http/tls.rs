@@ -62,5 +62,9 @@ fn tls(site: &Site<'_>) -> Result<()> {
     if let Ok(answer) = site.get(&token, "/healthz") {
         expect!(answer.status != 200, "{answer:?}");
     }
+    // The same port in plain words, for this host alone: no other daemon is needed for that.
+    site.configure(&format!("[http]\nlisten = \"{}\"\n[service.a]\ncommand = [\"sleep\", \"1000\"]\n", site.address))?;
+    eventually("it speaks plainly", || site.get("", "/healthz").is_ok_and(|answer| answer.status == 200))?;
+    expect!(!ask(&trusted, "/healthz")?.0, "and not otherwise");
     Ok(())
 }

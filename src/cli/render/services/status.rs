@@ -23,7 +23,7 @@ pub(in crate::cli) fn status_line(report: &ServiceReport) -> String {
     if let Some(pid) = report.pid.filter(|_| report.state.is_alive()) {
         text.push_str(&format!(" (PID {pid})"));
     }
-    if report.state == ServiceState::Running && !report.ready {
+    if report.state == ServiceState::Running && !report.ready && report.health != Health::Ok {
         text.push_str(", not ready yet");
     }
     if let Some(port) = report.port.filter(|_| report.state.is_alive()) {
@@ -56,7 +56,7 @@ pub(in crate::cli) fn health(reports: &[ServiceReport]) -> String {
 
 /// Whether all is well: what was named must run, and of all services at least one.
 pub(in crate::cli) fn is_good(reports: &[ServiceReport], named: bool) -> bool {
-    let runs = |report: &ServiceReport| report.state == ServiceState::Running;
+    let runs = |report: &ServiceReport| matches!(report.state, ServiceState::Running | ServiceState::Done);
     let well = reports.iter().all(|report| report.health == Health::Ok);
     well && if named { reports.iter().all(runs) } else { reports.iter().any(runs) }
 }

@@ -10,11 +10,10 @@ use super::super::Context;
 use crate::cli::exit::Exit;
 use crate::config::{self, LoadOptions};
 use crate::error::Error;
-use crate::model::service::Desired;
 use crate::model::{Instance, ServiceId};
 use crate::paths::Places;
 use crate::registry::Store;
-use crate::supervise::changes::{Known, changes};
+use crate::supervise::changes::{Known, Occasion, changes};
 use crate::supervise::run::{pid_dir, put_pid_file};
 
 pub(super) fn run(ctx: &Context<'_>, path: &Path, options: &LoadOptions) -> Result<ExitCode, Error> {
@@ -29,25 +28,20 @@ pub(super) fn run(ctx: &Context<'_>, path: &Path, options: &LoadOptions) -> Resu
             read.map_err(|source| Error::Io { what: what(), source })?.records
         }
     };
-    let ours = records.into_iter().filter(|record| record.instance.is_some());
-    let ours: Vec<_> = ours.filter(|record| record.spec.project.as_ref() == Some(&project.path)).collect();
-    let given = ours.first().and_then(|record| pid_dir(&record.environment));
+    let ours: Vec<_> = records.into_iter().filter(|record| record.instance.is_some()).collect();
+    let mut of_project = ours.iter().filter(|record| record.spec.project.as_ref() == Some(&project.path)).peekable();
+    let any = of_project.peek().is_some();
+    let given = of_project.find_map(|record| pid_dir(&record.environment));
     let mut new = project.services;
     if let Some(dir) = given.as_ref().or(project.paths.pid_dir.as_ref()) {
         new.iter_mut().for_each(|spec| put_pid_file(spec, dir));
     }
-    let known: BTreeMap<ServiceId, Known> = ours
-        .into_iter()
-        .map(|record| {
-            let (enabled_in_config, alive) = (record.enabled_in_config, record.state.is_alive());
-            let wanted = record.desired == Desired::Up;
-            (record.id, Known { spec: record.spec, enabled_in_config, alive, wanted })
-        })
-        .collect();
-    let all = changes(&known, &new);
+    let known: BTreeMap<ServiceId, Known<'_>> =
+        ours.iter().map(|record| (record.id.clone(), Known::from(record))).collect();
+    let all = changes(&known, &project.path, &new, Occasion::Changed);
     if ctx.say.json {
         ctx.say.json(&json!({"path": project.path, "changes": all}));
-    } else if known.is_empty() {
+    } else if !any {
         let path = crate::text::escape(&project.path.to_string_lossy());
         ctx.say.text(&format!("nothing of {path} is known to the daemon yet: provost up starts it\n"));
     } else if all.is_empty() {

@@ -1,5 +1,6 @@
 //! A daemon in this very process: `up` in the foreground where none runs.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use super::super::Context;
@@ -12,12 +13,13 @@ use crate::error::Error;
 /// Runs `work` beside a daemon that is hosted here, and stops all of its services at the end.
 pub(super) async fn run(
     ctx: &Context<'_>,
-    http: &HttpOptions,
+    (path, http): (&Path, &HttpOptions),
     work: impl AsyncFnOnce(&Control, Interrupt) -> Result<ExitCode, Error>,
 ) -> Result<ExitCode, Error> {
     let mut options = Options::new(ctx.instance())?;
     options.foreground = true;
-    options.http = http.clone();
+    // Its [http] counts, also when that changes.
+    (options.config, options.http) = (Some(path.to_owned()), http.clone());
     tokio::task::LocalSet::new()
         .run_until(async {
             let socket = options.places.socket();

@@ -55,7 +55,7 @@ async fn up(ctx: &Context<'_>, args: &Up) -> Result<ExitCode, Error> {
         let control = ctx.daemon(args.linger).await?;
         return detached(ctx, args, &wanted, &control).await;
     }
-    hosted::run(ctx, &wanted.project.http, async |control, mut interrupt| {
+    hosted::run(ctx, (&wanted.path, &wanted.project.http), async |control, mut interrupt| {
         let follow = tokio::select! {
             follow = start(ctx, args, &wanted, control) => follow?,
             () = interrupt.next() => return Ok(Exit::Done.into()),

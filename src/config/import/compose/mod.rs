@@ -96,7 +96,7 @@ fn conditions(field: Field, notes: &mut Notes) -> Vec<Wait> {
                 condition
             }),
         };
-        all.push((name, condition.unwrap_or_else(|| "process_completed_successfully".to_owned()), own));
+        all.push((name, condition.unwrap_or_else(|| "process_completed".to_owned()), own));
     }
     all
 }
@@ -111,22 +111,41 @@ fn ordered(draft: &mut Draft, waits: Vec<(usize, Vec<Wait>)>, notes: &mut Notes)
             match condition.as_str() {
                 "process_started" => {
                     if ids.iter().any(checked) {
-                        notes.say(&field.spot, format!("it starts when {name} is ready, not as soon as it was started"));
+                        notes
+                            .say(&field.spot, format!("it starts when {name} is ready, not as soon as it was started"));
                     }
                 }
                 "process_healthy" | "process_log_ready" => {
                     if !ids.iter().all(checked) {
-                        notes.say(&field.spot, format!("{name} has no check by which it is ready: it counts as soon as it runs"));
+                        notes.say(
+                            &field.spot,
+                            format!("{name} has no check by which it is ready: it counts as soon as it runs"),
+                        );
                     }
                 }
-                _ => notes.say(
-                    &field.spot,
-                    format!("it starts when {name} was started, not when that has ended ({condition}): run that first, by provost run --wait"),
-                ),
+                _ => once(draft, &ids, &condition, &field, notes),
             }
             if !ids.is_empty() {
                 draft.services[at].after(ids, &field);
             }
+        }
+    }
+}
+
+/// These are waited for until they have ended.
+fn once(draft: &mut Draft, ids: &[String], condition: &str, field: &Field, notes: &mut Notes) {
+    for service in draft.services.iter_mut().filter(|service| ids.contains(&service.id)) {
+        let id = service.id.clone();
+        let lasts = ["ready", "health"].iter().any(|key| service.keys.contains_key(*key));
+        let always = service.keys.get("restart").and_then(|restart| restart.get("policy")) == Some(&json!("always"));
+        if lasts || always {
+            let why = if always { "is always started again" } else { "has a check of whether it runs well" };
+            notes.say(&field.spot, format!("it starts when {id} is ready, and not when that has ended: {id} {why}"));
+            continue;
+        }
+        service.put("oneshot", true);
+        if condition != "process_completed_successfully" {
+            notes.say(&field.spot, format!("it starts when {id} has ended with 0, and not if that failed"));
         }
     }
 }

@@ -123,11 +123,9 @@ fn kind(table: &mut Table, service: &mut Service, notes: &mut Notes) {
             table.take("NotifyAccess");
         }
         ("oneshot", Some(field)) => {
-            service.set("restart.policy", "never", &field);
-            notes.say(
-                &field.spot,
-                "it is not started again when it ends; what comes after it starts when it runs, not when it has ended",
-            );
+            service.set("oneshot", true, &field);
+            // Which is so anyway.
+            table.take("RemainAfterExit");
         }
         ("forking", Some(field)) => {
             notes.say(&field.spot, "not carried over: its command must stay in the foreground; look for its option (-F, --nodaemon, --foreground)");

@@ -64,7 +64,7 @@ fn a_reload_applies_what_changed() {
         rig.ready("b").await;
         files.write("one.toml", "[service.a]\ncommand = 'sh -x'\n[service.c]\ncommand = 'sh'");
         let reload = async || rig.handle.ask(|answer| Command::ReloadConfig { answer }).await;
-        assert_eq!(reload().await.unwrap(), [id("a"), id("c"), id("b")]);
+        assert_eq!(reload().await.unwrap(), [id("a"), id("b"), id("c")]);
         rig.event("b", |kind| *kind == EventKind::Removed).await;
         rig.up("a c").await;
         assert_eq!(rig.report("a").await.command_line, ["sh", "-x"]);

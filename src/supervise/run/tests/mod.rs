@@ -1,7 +1,9 @@
 //! The driver with the sim backend, mostly in time that is simulated too.
 
+mod changes;
 mod config;
 mod health;
+mod hooks;
 mod life;
 mod order;
 mod own_config;
@@ -19,6 +21,7 @@ use super::*;
 use crate::backend::Reports;
 use crate::backend::sim::{Sim, VARIABLE, World};
 use crate::model::service::{Check, EventKind, Ready, ServiceReport, ServiceSpec, ServiceState};
+use crate::supervise::changes::Occasion;
 use crate::supervise::{Refusal, Selection, Stop};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -53,6 +56,7 @@ impl Rig {
             backend: None,
             environment: BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]),
             log_match: None,
+            http_port: None,
         };
         let (supervisor, handle) = Supervisor::new(options);
         let events = handle.events();
@@ -75,7 +79,9 @@ impl Rig {
 
     async fn load(&self, config: &Path) -> Result<Vec<ServiceId>, Refusal> {
         let config = config.to_owned();
-        self.handle.ask(|answer| Command::Load { config, environment: BTreeMap::new(), answer }).await
+        self.handle
+            .ask(|answer| Command::Load { config, environment: BTreeMap::new(), occasion: Occasion::Asked, answer })
+            .await
     }
 
     async fn start(&self, ids: &str) -> Result<Vec<(ServiceId, bool)>, Refusal> {

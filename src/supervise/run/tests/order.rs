@@ -146,3 +146,56 @@ fn words_mean_services() {
         assert_eq!(started.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>(), ["agent-1", "agent-2", "web"]);
     });
 }
+
+#[test]
+fn what_runs_once_is_waited_for_until_it_has_ended_well() {
+    simulated(async |dir| {
+        let mut rig = Rig::new(dir);
+        let once = |script: &str| {
+            let mut spec = spec("migrate", script);
+            spec.oneshot = true;
+            spec.restart.policy = crate::model::service::RestartPolicy::Never;
+            spec.project = Some("/one.toml".into());
+            spec
+        };
+        let mut web = after(spec("web", ""), &["migrate"]);
+        web.project = Some("/one.toml".into());
+        rig.define([once("exit 0 after 5s"), web.clone()]).await.unwrap();
+        rig.start("web").await.unwrap();
+        rig.becomes("migrate", ServiceState::Running).await;
+        tokio::time::sleep(4 * SECOND).await;
+        assert_eq!(rig.state("web").await, ServiceState::Starting);
+        rig.becomes("migrate", ServiceState::Done).await;
+        rig.ready("web").await;
+        let report = rig.report("migrate").await;
+        assert_eq!((report.ready, report.health, report.pid), (true, crate::model::service::Health::Ok, None));
+        assert_eq!(rig.world.starts(), [id("migrate"), id("web")]);
+
+        // A daemon that starts again takes it for what it is, and nothing is done twice.
+        let mut rig = rig.again(dir).await;
+        rig.up("web").await;
+        assert_eq!(rig.state("migrate").await, ServiceState::Done);
+        assert_eq!(rig.start("").await.unwrap(), [(id("migrate"), false), (id("web"), false)]);
+        rig.restart("web").await.unwrap();
+        rig.ready("web").await;
+        assert_eq!(rig.world.starts(), [id("migrate"), id("web"), id("web")]);
+        rig.finish(Stop::Direct).await;
+        let mut rig = rig.again(dir).await;
+        rig.up("web").await;
+        assert_eq!(rig.state("migrate").await, ServiceState::Done);
+
+        // Where it fails, what comes after it waits, until it was done.
+        rig.stop("").await.unwrap();
+        tokio::time::sleep(60 * SECOND).await;
+        assert_eq!(rig.state("migrate").await, ServiceState::Stopped);
+        rig.world.script(&id("migrate"), "exit 1 after 1s");
+        rig.start("").await.unwrap();
+        rig.becomes("migrate", ServiceState::Failed).await;
+        tokio::time::sleep(60 * SECOND).await;
+        let report = rig.report("web").await;
+        assert_eq!(report.reason.as_deref(), Some("waits for migrate, which failed"));
+        rig.restart("migrate").await.unwrap();
+        rig.ready("web").await;
+        assert_eq!(rig.state("migrate").await, ServiceState::Done);
+    });
+}

@@ -5,8 +5,13 @@ use serde_json::Value;
 use super::{Body, Stage, sleeper};
 use crate::rig::{Result, eventually, words};
 
-pub const BODIES: &[(&str, Body)] =
-    &[("live_config", live_config), ("own_files", own_files), ("development", development), ("hooks", hooks)];
+pub const BODIES: &[(&str, Body)] = &[
+    ("first_config", first_config),
+    ("live_config", live_config),
+    ("own_files", own_files),
+    ("development", development),
+    ("hooks", hooks),
+];
 
 /// Four services, and nothing that is applied by itself.
 fn four(watch: bool) -> String {
@@ -16,6 +21,23 @@ fn four(watch: bool) -> String {
         + &sleeper("b", "")
         + &sleeper("c", "")
         + &sleeper("d", env_file)
+}
+
+/// Where there is no config, the first key makes it.
+fn first_config(stage: &Stage<'_>) -> Result<()> {
+    let said = stage.provost(&["config", "unset", "service.a"])?;
+    expect!(said.code() == 6 && said.stderr.contains("there is no config"), "{said:?}");
+    let said = stage.provost(&["config", "set", "-c", "none/provost.toml", "service.a.command=sleep 1000"])?;
+    expect!(said.code() == 6 && said.stderr.contains("mkdir -p none"), "{said:?}");
+    let said = stage.ok(&["config", "set", "service.a.command=sleep 1000", "service.b.command=sleep 1000"])?;
+    let file = format!("{}/.config/provost/provost.toml", stage.home);
+    expect!(said == format!("{file} was made: there was no config"), "{said}");
+    stage.ok(&["up", "-d"])?;
+    let before = stage.pid("a")?;
+    stage.ok(&["config", "set", "service.new.command=sleep 1000"])?;
+    eventually("the new one runs", || stage.pid("new").is_ok())?;
+    expect!(stage.pid("a")? == before, "a was touched");
+    Ok(())
 }
 
 fn live_config(stage: &Stage<'_>) -> Result<()> {

@@ -8,6 +8,7 @@ mod imports;
 mod life;
 mod live;
 mod logs;
+mod once;
 mod project;
 mod targets;
 
@@ -41,6 +42,7 @@ pub fn register(trials: &mut Trials) {
         health::BODIES,
         live::BODIES,
         imports::BODIES,
+        once::BODIES,
     ]
     .concat();
     for (number, (name, body)) in bodies.into_iter().enumerate() {
