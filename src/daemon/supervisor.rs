@@ -17,13 +17,16 @@ pub(crate) struct Running {
     pub(crate) task: JoinHandle<()>,
     pub(crate) instance_id: String,
     pub(crate) backend: String,
+    /// All events, those of the recovery too.
+    pub(crate) heard: tokio::sync::broadcast::Receiver<crate::model::service::Event>,
 }
 
-/// Starts it: what earlier daemons have left is taken over before this returns.
+/// Starts it: what earlier daemons have left is taken over before this returns. Its events have numbers
+/// after `seq`.
 ///
 /// # Errors
 /// The state folder cannot be used, or the one backend that was asked for.
-pub(crate) async fn start(places: &Places, choice: BackendChoice) -> Result<Running, Error> {
+pub(crate) async fn start(places: &Places, choice: BackendChoice, seq: u64) -> Result<Running, Error> {
     let state = |source| {
         let what = format!("the state folder {} cannot be used", places.state.display());
         Error::Io { what, source: crate::disk::explained(source, &places.state) }
@@ -53,11 +56,13 @@ pub(crate) async fn start(places: &Places, choice: BackendChoice) -> Result<Runn
         backend,
         environment: clean_environment(),
         log_match,
+        seq,
     });
+    let heard = handle.events();
     let task = tokio::task::spawn_local(supervisor.run());
     // Commands wait for the recovery.
     let which = Selection::default();
     let recovered = handle.ask(|answer| Command::Report { which, resources: false, answer }).await?;
     tracing::info!("instance {instance_id}, services known: {}, backend {usual}", recovered.len());
-    Ok(Running { handle, task, instance_id, backend: usual })
+    Ok(Running { handle, task, instance_id, backend: usual, heard })
 }

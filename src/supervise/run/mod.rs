@@ -99,6 +99,8 @@ pub(crate) struct Options {
     pub(crate) environment: BTreeMap<String, String>,
     /// For `ready = { log = … }`.
     pub(crate) log_match: Option<LogMatch>,
+    /// The number of the last event before its first.
+    pub(crate) seq: u64,
 }
 
 /// Owns all services; [`Supervisor::run`] drives them.
@@ -192,7 +194,7 @@ impl Supervisor {
         let (tell, done) = mpsc::unbounded_channel();
         let handle = Handle::new(sender, events.clone());
         let line = |path| std::fs::read_to_string(path).map(|text: String| text.trim().to_owned()).unwrap_or_default();
-        let Options { places, instance_id, store, backends, happened, backend, environment, log_match } = options;
+        let Options { places, instance_id, store, backends, happened, backend, environment, log_match, seq } = options;
         let supervisor = Self {
             boot_id: line("/proc/sys/kernel/random/boot_id"),
             pid_namespace: pid_namespace(),
@@ -226,7 +228,7 @@ impl Supervisor {
             own_config: None,
             finishing: None,
             epoch: Instant::now(),
-            seq: 0,
+            seq,
             events,
             commands,
             happened,
