@@ -72,7 +72,7 @@ pub(super) async fn ask(
             Ok(Done { outcome, state })
         }
         Ended::Failed(report) => Err(ActError::Failed(why(&report))),
-        Ended::TimedOut(report) => Err(ActError::TimedOut(late(&report, action.verb(), timeout.unwrap_or_default()))),
+        Ended::TimedOut(report) => Err(ActError::TimedOut(late(&report, timeout.unwrap_or_default()))),
     }
 }
 
@@ -158,14 +158,14 @@ pub(crate) fn why(report: &ServiceReport) -> String {
 }
 
 /// What was waited for in vain.
-pub(crate) fn late(report: &ServiceReport, verb: &str, limit: Duration) -> String {
+fn late(report: &ServiceReport, limit: Duration) -> String {
     let (id, limit) = (&report.id, humantime::format_duration(limit));
     let why = report.reason.as_ref().map(|reason| format!(", {reason}")).unwrap_or_default();
     let goes_on = match report.state {
         crate::model::service::ServiceState::Stopping => format!("; provost stop --force {id} kills it"),
         _ => format!("; it goes on; its output: provost logs {id}"),
     };
-    format!("{verb} of {id} was not done after {limit}: it is {}{why}{goes_on}", report.state)
+    format!("after {limit} it is {}{why}{goes_on}", report.state)
 }
 
 /// An error of the way to the daemon as one of the action.

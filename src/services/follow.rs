@@ -1,7 +1,7 @@
 //! Waits until services are as they are wanted: woken by events, never by a clock.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
@@ -54,7 +54,8 @@ pub(crate) struct Follow {
     /// Services that went down, and those that went up, since.
     down: BTreeSet<ServiceId>,
     up: BTreeSet<ServiceId>,
-    /// Since when those run that were seen to begin.
+    /// When this began, and since when those are known to run that were started later.
+    begun: SystemTime,
     since: BTreeMap<ServiceId, Instant>,
     /// Events came too fast: not all of them were seen.
     missed: bool,
@@ -63,9 +64,9 @@ pub(crate) struct Follow {
 impl Follow {
     /// From now on: before a command is given, so that nothing is missed.
     pub(crate) async fn begin(control: &Control) -> Result<Self, Error> {
-        let events = control.events().await?;
+        let (begun, events) = (crate::clock::now(), control.events().await?);
         let (down, up, since) = (BTreeSet::new(), BTreeSet::new(), BTreeMap::new());
-        Ok(Self { control: control.clone(), events, down, up, since, missed: false })
+        Ok(Self { control: control.clone(), events, down, up, begun, since, missed: false })
     }
 
     /// Waits for all of these. Every event, of others too, is shown to `see`.
@@ -115,6 +116,10 @@ impl Follow {
                     };
                     if let Some(report) = earlier.iter().find(blocks).or(lost) {
                         return Ok(Ended::Failed(Box::new((*report).clone())));
+                    }
+                    // Their events may be on their way still.
+                    for report in wanted.iter().filter(|report| is_younger(report, self.begun)) {
+                        self.since.entry(report.id.clone()).or_insert_with(Instant::now);
                     }
                     if wanted.iter().all(|report| self.judge(report, goal) == Some(true)) {
                         settled = self.settled(&wanted, goal);
@@ -207,6 +212,12 @@ impl Follow {
         let unseen = goal == Goal::Ended && up && !down && !self.missed;
         judge(report, goal, down, up).filter(|_| !unseen)
     }
+}
+
+/// Whether what runs was started after this time; times of reports are in whole milliseconds.
+fn is_younger(report: &ServiceReport, than: SystemTime) -> bool {
+    let started = report.started_at.as_deref().and_then(|at| humantime::parse_rfc3339(at).ok());
+    report.state == ServiceState::Running && started.is_some_and(|at| at + Duration::from_millis(1) > than)
 }
 
 /// Whether a service is as wanted; `None`: it may still become so. `down`, `up`: it was seen to go

@@ -53,6 +53,7 @@ impl Rig {
             backend: None,
             environment: BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]),
             log_match: None,
+            seq: 0,
         };
         let (supervisor, handle) = Supervisor::new(options);
         let events = handle.events();

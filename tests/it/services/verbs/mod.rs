@@ -9,6 +9,7 @@ mod life;
 mod live;
 mod logs;
 mod project;
+mod starts;
 mod targets;
 
 use serde_json::Value;
@@ -41,6 +42,7 @@ pub fn register(trials: &mut Trials) {
         health::BODIES,
         live::BODIES,
         imports::BODIES,
+        starts::BODIES,
     ]
     .concat();
     for (number, (name, body)) in bodies.into_iter().enumerate() {
