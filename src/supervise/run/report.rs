@@ -46,8 +46,8 @@ impl Supervisor {
             containment: record.containment.filter(|_| machine.is_alive()),
             unit: record.unit.clone(),
             pid: service.main,
-            port: record.port.or(fixed(spec)),
-            socket: record.socket.clone().or(spec.socket.clone().filter(|path| !path.contains("${"))),
+            port: record.port.or(spec.fixed_port()),
+            socket: record.socket.clone().or(spec.fixed_socket()),
             command_line: match record.command_line.as_slice() {
                 [] => spec.command_as_written(),
                 started => started.to_vec(),
@@ -150,11 +150,4 @@ pub(super) fn started_at(record: &Record, alive: bool) -> Option<String> {
         apart > CLOCK_SET
     });
     started.filter(|_| off).map(|at| humantime::format_rfc3339_millis(at).to_string()).or(Some(written.clone()))
-}
-
-fn fixed(spec: &crate::model::service::ServiceSpec) -> Option<u16> {
-    match spec.port {
-        Some(crate::model::service::PortSpec::Fixed(port)) => Some(port),
-        _ => None,
-    }
 }

@@ -13,6 +13,7 @@ pub(super) const BODIES: &[(&str, Body)] = &[
     ("waits_end_with_the_failure", waits_end_with_the_failure),
     ("events_go_on", events_go_on),
     ("known_without_a_daemon", known_without_a_daemon),
+    ("known_before_its_start", known_before_its_start),
 ];
 
 /// A program that was executed and ends a moment later is not up, however its end and the question
@@ -94,6 +95,22 @@ fn events_go_on(stage: &Stage<'_>) -> Result<()> {
     expect!(numbers == expected, "{numbers:?}");
     let said = stage.rig.read(&format!("{}/said", stage.home))?;
     expect!(!said.contains("missed") && !said.contains("another daemon"), "{said}");
+    Ok(())
+}
+
+/// A port and a socket that are written down are known to others before they are served; and who errs in
+/// an id is told the one that was meant.
+fn known_before_its_start(stage: &Stage<'_>) -> Result<()> {
+    let told = "[service.web]\ncommand = [\"sh\", \"-c\", \"echo $AT; sleep 1000\"]\n\
+                env = { AT = \"${service.gateway.port} ${service.gateway.socket}\" }\n";
+    stage.config(&(told.to_owned() + &sleeper("gateway", "port = 8123\nsocket = \"g.sock\"\nenabled = false")))?;
+    stage.ok(&["up", "-d", "web"])?;
+    let at = format!("8123 {}/g.sock", stage.home);
+    eventually("it was told", || stage.ok(&["logs", "web"]).is_ok_and(|lines| lines.contains(&at)))?;
+    for verb in ["start", "stop", "status", "logs"] {
+        let said = stage.provost(&[verb, "gatewy"])?;
+        expect!(said.code() == 5 && said.stderr.contains("near it: gateway"), "{verb}: {said:?}");
+    }
     Ok(())
 }
 
