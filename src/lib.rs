@@ -29,6 +29,7 @@
 //! * `tokens`: who may use the HTTP API.
 //! * [`cli`]: the command line.
 //! * `systemd`, `polkit`, `sys`: the D-Bus client, the terminal agent, the only unsafe code.
+//! * `tasks`: what runs beside in the daemon's loop.
 //!
 //! [`Client`] ties them together, and [`inspect`] is the shortest way in:
 //!
@@ -76,6 +77,7 @@ pub(crate) mod supervise;
 mod supervisor;
 pub(crate) mod sys;
 pub(crate) mod systemd;
+mod tasks;
 pub mod text;
 mod tokens;
 pub mod wait;

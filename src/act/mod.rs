@@ -22,7 +22,8 @@ use crate::observe::{Observer, ProcFs};
 use crate::registry::Store;
 
 /// How an action ended well.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// The wanted state was there already.

@@ -134,7 +134,7 @@ impl Heard {
         let stream = MessageStream::for_match_rule(rule.build().map_err(failed)?, connection, None);
         let mut stream = stream.await.map_err(failed)?;
         let (send, received) = mpsc::unbounded_channel();
-        let reader = tokio::spawn(async move {
+        let reader = crate::tasks::spawn(async move {
             let gone = async {
                 match &mut owner {
                     Some(owner) => owner.gone().await,

@@ -208,7 +208,7 @@ mod tests {
         let served = Builder::unix_stream(theirs).server(guid).p2p().build_message_stream();
         let (served, ours) = tokio::join!(served, Builder::unix_stream(ours).p2p().build());
         let mut served = served.unwrap();
-        tokio::spawn(async move {
+        crate::tasks::spawn(async move {
             let connection = Connection::from(&served);
             while let Some(Ok(call)) = crate::systemd::next(&mut served).await {
                 if call.message_type() == Type::MethodCall {

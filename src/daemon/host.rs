@@ -190,7 +190,7 @@ impl Daemon {
             notify,
             signals,
             servers,
-            told: tokio::task::spawn_local(told),
+            told: crate::tasks::spawn_local(told),
             leaving,
             on_the_bus,
             on_stop: None,

@@ -59,7 +59,7 @@ pub(crate) async fn start(places: &Places, choice: BackendChoice, seq: u64) -> R
         seq,
     });
     let heard = handle.events();
-    let task = tokio::task::spawn_local(supervisor.run());
+    let task = crate::tasks::spawn_local(supervisor.run());
     // Commands wait for the recovery.
     let which = Selection::default();
     let recovered = handle.ask(|answer| Command::Report { which, resources: false, answer }).await?;

@@ -5,7 +5,8 @@ use serde::Serialize;
 use super::{Means, Verdict};
 
 /// The GPUs of a host.
-#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct GpuReport {
     /// Each of them, by its number.
     pub gpus: Vec<Gpu>,
@@ -14,7 +15,8 @@ pub struct GpuReport {
 }
 
 /// One GPU.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Gpu {
     /// Its number, as `gpus = ["0"]` has it.
     pub id: String,
@@ -35,7 +37,8 @@ pub struct Gpu {
 }
 
 /// A process that holds a GPU.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct GpuHolder {
     /// Its number.
     pub pid: u32,

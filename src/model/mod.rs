@@ -15,6 +15,7 @@ mod owner;
 mod plan;
 mod process;
 mod report;
+#[cfg(test)]
 mod schema;
 pub mod service;
 mod signal;

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::{Action, Aim, Ladder, Manager, ServiceId, Signal, UnitName, Whom};
 
 /// The means of control.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Means {
     /// Our own service.
@@ -48,7 +49,8 @@ impl fmt::Display for Means {
 }
 
 /// What is known of a means before it is used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// It will work.
@@ -73,7 +75,8 @@ impl fmt::Display for Verdict {
 }
 
 /// Why a plan ends without a step: each has its own exit code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Stopper {
     /// Authorisation is missing (4).
@@ -89,7 +92,8 @@ pub enum Stopper {
 }
 
 /// One effect.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "step", rename_all = "kebab-case")]
 pub enum Step {
     /// A job of a unit.
@@ -194,7 +198,8 @@ pub enum Step {
 }
 
 /// The steps that carry out an action, with the means, the verdict and the reason.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[must_use = "a plan does nothing by itself"]
 pub struct Plan {
     /// What was asked for.

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 /// What makes a process itself. A pid alone is used again; together with the start time (in
 /// clock ticks after boot) and, where the kernel gives unique ones (6.9 and later), the inode of
 /// its pidfd, it is not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Identity {
     /// The process id, in the pid namespace of the caller.
     pub pid: u32,
@@ -37,7 +38,8 @@ pub struct Uids {
 }
 
 /// The state letter of /proc/PID/stat, as far as it matters here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum ProcState {
     /// Running, sleeping, idle or stopped by a signal.
@@ -94,7 +96,8 @@ pub struct Process {
 }
 
 /// A process that is to be signalled: who it must still be, right before the signal.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Aim {
     /// What makes it itself.
     pub identity: Identity,

@@ -7,7 +7,8 @@ use serde::Serialize;
 use super::{Availability, Caller, Container, Facts, Manager, Means, Owner, OwnerFacts, Plan, Process, Verdict};
 
 /// The answer of `inspect`, made from facts and plans.
-#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct InspectReport {
     /// The target as it was written.
     pub target: String,
@@ -18,7 +19,8 @@ pub struct InspectReport {
 }
 
 /// The caller, in the JSON of `inspect`.
-#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CallerReport {
     /// The effective user id.
     pub uid: u32,
@@ -31,7 +33,8 @@ pub struct CallerReport {
 }
 
 /// One owner, in the JSON of `inspect`.
-#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct OwnerReport {
     /// own-service, system-unit, user-unit, session, container, bare, kernel.
     pub kind: &'static str,
@@ -71,7 +74,8 @@ pub struct OwnerReport {
 }
 
 /// One process, in the JSON of `inspect`.
-#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "as in model::Process")]
 pub struct ProcessReport {
     pub pid: u32,
@@ -89,7 +93,8 @@ pub struct ProcessReport {
 }
 
 /// One action, in the JSON of `inspect`.
-#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "as in model::Plan")]
 pub struct ActionReport {
     pub means: Means,

@@ -49,6 +49,7 @@ impl Signal {
 
 impl Signal {
     /// All names, with SIG and without, and all numbers, as a regular expression.
+    #[cfg(test)]
     pub(crate) fn pattern() -> String {
         let all: Vec<Self> = (1..=RTMAX).filter_map(Self::from_number).collect();
         let names: Vec<String> =
@@ -119,7 +120,8 @@ impl TryFrom<String> for Signal {
 }
 
 /// One signal and how long to wait for the end before the next one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Rung {
     /// What is sent.
     pub signal: Signal,
@@ -131,7 +133,8 @@ pub struct Rung {
 ///
 /// The default is SIGTERM, 5 s, SIGKILL. A rung without a wait has 5 s; after the last one,
 /// whoever carries the ladder out looks once more and reports what is left.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Ladder(pub Vec<Rung>);
 
 impl Ladder {

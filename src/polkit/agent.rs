@@ -82,7 +82,7 @@ impl Agent {
     fn outlive_on_interrupt(&self) {
         let Some(pidfd) = self.child.id().and_then(|pid| PidFd::open(pid).ok()) else { return };
         let Ok(mut interrupts) = signal(SignalKind::interrupt()) else { return };
-        tokio::spawn(async move {
+        crate::tasks::spawn(async move {
             // For as long as we run: the signal has no other effect from now on.
             interrupts.recv().await;
             let _ = tokio::time::timeout(Duration::from_secs(1), pidfd.ended()).await;

@@ -25,7 +25,7 @@ async fn authority(says: Says) -> (Authority, UnboundedReceiver<String>) {
     let client = Builder::unix_stream(ours).p2p();
     let (server, client) = tokio::join!(server.build_message_stream(), client.build());
     let (tell, asked) = unbounded_channel();
-    tokio::spawn(serve(server.unwrap(), says, tell));
+    crate::tasks::spawn(serve(server.unwrap(), says, tell));
     (Authority::new(client.unwrap()), asked)
 }
 

@@ -198,7 +198,8 @@ pub(crate) struct Orphan {
 }
 
 /// What became of orphans; the words are those of the API of process registries.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct OrphansCleaned {
     /// Whether none is left.
     pub(crate) success: bool,

@@ -41,7 +41,7 @@ impl Jobs {
         manager.subscribe().await?;
         let ended = Arc::new(Ended::default());
         let sink = Arc::clone(&ended);
-        let reader = tokio::spawn(async move {
+        let reader = crate::tasks::spawn(async move {
             while let Some(message) = next(&mut stream).await {
                 let body = message.body();
                 let Ok((_, path, _, result)) = body.deserialize::<(u32, OwnedObjectPath, String, String)>() else {

@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::call::{Answered, Call, json};
-use super::endpoint::{Endpoint, Gives, of};
+use super::describe::of;
+use super::endpoint::{Endpoint, Gives};
 use super::inspect::{TARGET, target};
 use super::problem::Problem;
 use crate::act::{Options, Outcome};
@@ -23,18 +23,19 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[Endpoint {
     system: false,
     about: "Plans an action on a target, and carries it out.",
     params: &[],
-    body: Some(of::<Wanted>),
-    gives: Gives::Json(200, of::<Vec<Acted>>),
+    body: Some(of::<Wanted>()),
+    gives: Gives::Json(200, of::<Vec<Acted>>()),
     fails: &[403, 404, 409, 422, 503, 504],
     handler: |call| Box::pin(act(call)),
 }];
 
 /// What is wanted.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct Wanted {
     /// As on the command line.
-    #[schemars(length(min = 1, max = 1024))]
+    #[cfg_attr(test, schemars(length(min = 1, max = 1024)))]
     target: String,
     action: Action,
     /// Only say how it would be done.
@@ -54,12 +55,13 @@ struct Wanted {
     /// Of kill: main without it.
     whom: Option<Whom>,
     /// For how many seconds to wait; 60 without it.
-    #[schemars(with = "Option<u64>", range(min = 1, max = 3600))]
+    #[cfg_attr(test, schemars(with = "Option<u64>", range(min = 1, max = 3600)))]
     timeout: Option<f64>,
 }
 
 /// What became of it, for one owner.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Acted {
     /// The exact target.
     target: String,

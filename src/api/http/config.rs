@@ -4,12 +4,12 @@
 use std::path::{Path, PathBuf};
 
 use axum::http::{HeaderValue, Method, StatusCode, header};
-use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::call::{Answered, Call, Reply, json};
-use super::endpoint::{Describe, Endpoint, Gives, of};
+use super::describe::{Describe, of};
+use super::endpoint::{Endpoint, Gives};
 use super::problem::Problem;
 use crate::config::LoadOptions;
 use crate::config::edit::{Document, ETag, EditError};
@@ -31,13 +31,13 @@ const fn endpoint(
         about,
         params: &[],
         body,
-        gives: Gives::Json(200, of::<Config>),
+        gives: Gives::Json(200, of::<Config>()),
         fails: &[404, 409, 412, 422],
         handler,
     }
 }
 
-const PATCH: Option<Describe> = Some(of::<Map<String, Value>>);
+const PATCH: Option<Describe> = Some(of::<Map<String, Value>>());
 
 pub(super) static ENDPOINTS: &[Endpoint] = &[
     endpoint(Method::GET, None, "/api/v1/config", "The daemon's own config file, as it is written.", |call| {
@@ -69,7 +69,8 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
 ];
 
 /// A config, or a part of it.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Config {
     /// The file.
     path: PathBuf,

@@ -30,11 +30,11 @@ impl Desk {
     /// Opens it, within a `LocalSet`; it is closed when nobody can come any more.
     pub(super) fn open() -> Self {
         let (desk, mut waiting) = mpsc::channel::<Work>(TURNS.1);
-        tokio::task::spawn_local(async move {
+        crate::tasks::spawn_local(async move {
             let turns = Arc::new(Semaphore::new(TURNS.0));
             while let Some(work) = waiting.recv().await {
                 let Ok(turn) = Arc::clone(&turns).acquire_owned().await else { return };
-                tokio::task::spawn_local(async move {
+                crate::tasks::spawn_local(async move {
                     work().await;
                     drop(turn);
                 });

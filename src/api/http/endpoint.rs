@@ -11,9 +11,9 @@ use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodFilter, on};
 use http_body_util::{BodyExt as _, Limited};
-use schemars::{Schema, SchemaGenerator};
 
 use super::call::{Answered, Asker, Call, Front, Reply};
+use super::describe::Describe;
 use super::problem::Problem;
 use super::query::{Param, Query};
 use super::{actions, config, events, gpus, guard, healthz, inspect, logs, metrics, openapi, pm, registry, services};
@@ -22,10 +22,8 @@ use crate::tokens::Scope;
 /// The longest body.
 const BODY: usize = 1 << 20;
 
-/// How a type is told in JSON Schema.
-pub(super) type Describe = fn(&mut SchemaGenerator) -> Schema;
-
-/// One endpoint.
+/// One endpoint. What only tells of it is read by the test that writes the OpenAPI document.
+#[cfg_attr(not(test), expect(dead_code))]
 pub(super) struct Endpoint {
     pub(super) method: Method,
     pub(super) path: &'static str,
@@ -46,6 +44,7 @@ pub(super) struct Endpoint {
 
 /// What is answered.
 #[derive(Clone, Copy)]
+#[cfg_attr(not(test), expect(dead_code))]
 pub(super) enum Gives {
     /// A document, with this status.
     Json(u16, Describe),
@@ -62,11 +61,6 @@ impl Gives {
             Self::Text(..) => 200,
         }
     }
-}
-
-/// The schema of a type, by reference.
-pub(super) fn of<T: schemars::JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
-    generator.subschema_for::<T>()
 }
 
 /// All of them; of the system's instance those that it has.

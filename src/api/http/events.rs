@@ -36,7 +36,7 @@ async fn events(call: Call) -> Answered {
     let from = last.map(|id| since(id, &call.front.run));
     let (writer, body) = call.front.streams.open()?;
     let (run, recent) = (call.front.run.clone(), api.recent.clone());
-    tokio::spawn(async move {
+    crate::tasks::spawn(async move {
         tokio::select! {
             () = writer.closed() => {}
             () = tell(&writer, &run, &recent, heard, from) => {}

@@ -3,7 +3,8 @@
 use axum::http::Method;
 
 use super::call::json;
-use super::endpoint::{Endpoint, Gives, of};
+use super::describe::of;
+use super::endpoint::{Endpoint, Gives};
 use crate::model::GpuReport;
 use crate::tokens::Scope;
 
@@ -15,7 +16,7 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[Endpoint {
     about: "Each GPU's memory, used and free, and who holds it; else, what is missing.",
     params: &[],
     body: None,
-    gives: Gives::Json(200, of::<GpuReport>),
+    gives: Gives::Json(200, of::<GpuReport>()),
     fails: &[],
     handler: |call| {
         Box::pin(async move { json(&call.front.ask(async |client| crate::gpus::gpus(&client, None).await).await?) })

@@ -4,7 +4,8 @@
 use axum::http::Method;
 
 use super::call::{Answered, Call, json};
-use super::endpoint::{Endpoint, Gives, of};
+use super::describe::of;
+use super::endpoint::{Endpoint, Gives};
 use super::problem::Problem;
 use super::query::{Kind, Param, param, required};
 use crate::model::{Availability, InspectReport, Target};
@@ -23,7 +24,7 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         about: "Who owns a target, what it serves, and what may be done with it.",
         params: &[NAMED],
         body: None,
-        gives: Gives::Json(200, of::<InspectReport>),
+        gives: Gives::Json(200, of::<InspectReport>()),
         fails: &[404, 409],
         handler: |call| Box::pin(inspect(call)),
     },
@@ -35,7 +36,7 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         about: "Whether a target answers.",
         params: &[NAMED, param("timeout", Kind::Whole(1, 60), "for how many seconds to wait; 5 without it")],
         body: None,
-        gives: Gives::Json(200, of::<Availability>),
+        gives: Gives::Json(200, of::<Availability>()),
         fails: &[404, 409],
         handler: |call| Box::pin(probe(call)),
     },

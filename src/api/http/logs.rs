@@ -81,7 +81,7 @@ async fn logs(call: Call) -> Answered {
     }
     let output = Output::follow(&observer, std::slice::from_ref(&shown.source), &query).await?;
     let (writer, body) = call.front.streams.open()?;
-    tokio::spawn(async move {
+    crate::tasks::spawn(async move {
         tokio::select! {
             () = writer.closed() => {}
             () = follow(&writer, &shown, output) => {}

@@ -35,6 +35,7 @@
 mod actions;
 mod call;
 mod config;
+mod describe;
 mod desk;
 mod endpoint;
 mod events;

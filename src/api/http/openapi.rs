@@ -1,18 +1,26 @@
-//! `/api/v1/openapi.json`: the API as an OpenAPI 3.1 document, made from the table of endpoints and from
-//! the types that are read and written.
+//! `/api/v1/openapi.json`: the API as an OpenAPI 3.1 document. It is made from the table of endpoints and
+//! from the types by a test, which fails when they have changed, and only kept here: the program need not
+//! know how to make it.
 
+use std::io::Read as _;
 use std::sync::OnceLock;
 
 use axum::body::Bytes;
 use axum::http::Method;
-use schemars::generate::SchemaSettings;
-use serde_json::{Map, Value, json};
+use flate2::read::GzDecoder;
+use serde_json::{Map, Value};
 
 use super::call::Answered;
-use super::endpoint::{Endpoint, Gives, all, of};
-use super::problem::Problem;
+use super::describe::of;
+use super::endpoint::{Endpoint, Gives, all};
 use super::stream::answer;
 use crate::tokens::Scope;
+
+#[cfg(test)]
+mod tests;
+
+/// `openapi/document.json`, with all that a user's instance has, as `build.rs` compressed it.
+const DOCUMENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/openapi.json.gz"));
 
 pub(super) static ENDPOINTS: &[Endpoint] = &[Endpoint {
     method: Method::GET,
@@ -22,188 +30,33 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[Endpoint {
     about: "This document.",
     params: &[],
     body: None,
-    gives: Gives::Json(200, |_| schemars::json_schema!({"type": "object"})),
+    gives: Gives::Json(200, of::<Map<String, Value>>()),
     fails: &[],
     handler: |call| Box::pin(async move { told(call.front.is_system()) }),
 }];
 
 /// The document, made for the first who asks.
 fn told(system: bool) -> Answered {
-    static DOCUMENT: OnceLock<Bytes> = OnceLock::new();
-    let document = DOCUMENT.get_or_init(|| Bytes::from(document(system).to_string()));
-    Ok(answer(document.clone(), "application/json"))
+    static TOLD: OnceLock<Bytes> = OnceLock::new();
+    let told = TOLD.get_or_init(|| Bytes::from(document(system).to_string()));
+    Ok(answer(told.clone(), "application/json"))
 }
 
-/// What any endpoint may answer.
-const ALWAYS: [(u16, &str); 8] = [
-    (400, "the request is not what it must be"),
-    (401, "no token, or one that is not good"),
-    (403, "the token is not for this, or a web page asks"),
-    (405, "the path takes other methods"),
-    (421, "the name of the host is not known"),
-    (429, "too many requests"),
-    (500, "the host could not be read"),
-    (503, "the daemon is ending, or a manager cannot be reached"),
-];
-/// What those with a body may answer too.
-const BODY: [(u16, &str); 4] = [
-    (408, "the body did not come in time"),
-    (413, "the body is too long"),
-    (415, "the body is not said to be JSON"),
-    (422, "the body is JSON, and not what it must be"),
-];
-
-/// The document of an instance.
-pub(super) fn document(system: bool) -> Value {
-    // Answers are described as they are written, and bodies as they are read.
-    let mut written = SchemaSettings::openapi3().for_serialize().into_generator();
-    let mut read = SchemaSettings::openapi3().for_deserialize().into_generator();
-    let problem = of::<Problem>(&mut written).to_value();
-    let mut paths: Map<String, Value> = Map::new();
-    for endpoint in all(system) {
-        let mut responses = Map::new();
-        let (status, answer) = match endpoint.gives {
-            Gives::Json(status, schema) => {
-                let content = json!({"application/json": {"schema": schema(&mut written).to_value()}});
-                (status, json!({"description": "done", "content": content}))
-            }
-            Gives::Text(types, about) => {
-                let one = |content: &&str| ((*content).to_owned(), json!({"schema": {"type": "string"}}));
-                let content: Map<String, Value> = types.iter().map(one).collect();
-                (200, json!({"description": about, "content": content}))
-            }
-        };
-        responses.insert(status.to_string(), answer);
-        let body = BODY.iter().filter(|_| endpoint.body.is_some());
-        let own = endpoint.fails.iter().map(|status| (*status, words(*status)));
-        let failures = ALWAYS.iter().chain(body).copied().chain(own);
-        for (status, description) in failures {
-            let content = json!({"application/problem+json": {"schema": problem}});
-            responses.entry(status.to_string()).or_insert(json!({"description": description, "content": content}));
+/// The document of an instance: what the system's has not is not told of.
+fn document(system: bool) -> Value {
+    let mut text = Vec::new();
+    // What stands in the program can be read: a test does.
+    let _ = GzDecoder::new(DOCUMENT).read_to_end(&mut text);
+    let mut document: Value = serde_json::from_slice(&text).unwrap_or_default();
+    if let Some(paths) = document.get_mut("paths").and_then(Value::as_object_mut) {
+        for (path, operations) in paths.iter_mut() {
+            let Some(operations) = operations.as_object_mut() else { continue };
+            let has = |method: &str| {
+                all(system).any(|one| one.path == path && one.method.as_str().eq_ignore_ascii_case(method))
+            };
+            operations.retain(|method, _| has(method));
         }
-        let mut operation = json!({
-            "summary": endpoint.about,
-            "operationId": name(endpoint),
-            "parameters": parameters(endpoint),
-            "responses": responses,
-        });
-        operation["security"] = match endpoint.scope {
-            None => json!([]),
-            Some(scope) => {
-                operation["description"] = json!(format!("A token of scope {}, or the socket.", scope.as_str()));
-                json!([{"token": []}])
-            }
-        };
-        if let Some(body) = endpoint.body {
-            let schema = body(&mut read).to_value();
-            operation["requestBody"] = json!({"required": true, "content": {"application/json": {"schema": schema}}});
-        }
-        paths.entry(endpoint.path).or_insert(json!({}))[endpoint.method.as_str().to_lowercase()] = operation;
+        paths.retain(|_, operations| operations.as_object().is_some_and(|all| !all.is_empty()));
     }
-    let mut schemas = read.take_definitions(true);
-    schemas.extend(written.take_definitions(true));
-    json!({
-        "openapi": "3.1.0",
-        "info": {
-            "title": "provost",
-            "version": env!("CARGO_PKG_VERSION"),
-            "description": "Process control and supervision. Errors are problem documents (RFC 9457).",
-        },
-        "paths": paths,
-        "components": {
-            "schemas": schemas,
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
-        },
-    })
-}
-
-fn words(status: u16) -> &'static str {
-    match status {
-        404 => "there is no such thing",
-        409 => "it cannot be done as things are",
-        412 => "it was changed meanwhile",
-        504 => "it takes too long",
-        _ => "it was not done",
-    }
-}
-
-/// `get_api_v1_services_id`.
-fn name(endpoint: &Endpoint) -> String {
-    let words = endpoint.path.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
-    let words: Vec<&str> = words.collect();
-    format!("{}_{}", endpoint.method.as_str().to_lowercase(), words.join("_"))
-}
-
-fn parameters(endpoint: &Endpoint) -> Vec<Value> {
-    let mut all = Vec::new();
-    if endpoint.path.contains("{id}") {
-        all.push(json!({
-            "name": "id", "in": "path", "required": true, "description": "the id of a service",
-            "schema": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$"},
-        }));
-    }
-    for param in endpoint.params {
-        all.push(json!({
-            "name": param.name, "in": "query", "required": param.required, "description": param.about,
-            "schema": param.kind.schema(),
-        }));
-    }
-    all
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// All that the document refers to is in it.
-    fn refers(document: &Value, value: &Value) {
-        match value {
-            Value::Object(entries) => {
-                if let Some(place) = entries.get("$ref").and_then(Value::as_str) {
-                    let found = place.strip_prefix('#').and_then(|path| document.pointer(path));
-                    assert!(found.is_some(), "{place}");
-                }
-                entries.values().for_each(|inner| refers(document, inner));
-            }
-            Value::Array(items) => items.iter().for_each(|inner| refers(document, inner)),
-            _ => {}
-        }
-    }
-
-    #[test]
-    fn the_document_is_whole() {
-        for system in [false, true] {
-            let document = document(system);
-            refers(&document, &document);
-            for endpoint in all(system) {
-                let operation = &document["paths"][endpoint.path][endpoint.method.as_str().to_lowercase()];
-                assert_eq!(operation["summary"], endpoint.about);
-                assert!(operation["responses"][endpoint.gives.status().to_string()].is_object(), "{operation}");
-                assert_eq!(operation["security"] == json!([]), endpoint.scope.is_none(), "{}", endpoint.path);
-            }
-        }
-    }
-
-    #[test]
-    fn the_system_serves_nothing_that_equals_root() {
-        let document = document(true);
-        let paths: Vec<&String> = document["paths"].as_object().unwrap().keys().collect();
-        let expected = |path: &&&String| {
-            path.starts_with("/api/v1/services")
-                || ["/api/v1/events", "/api/v1/openapi.json", "/healthz", "/metrics"].contains(&path.as_str())
-        };
-        assert_eq!(paths.iter().filter(expected).count(), paths.len(), "{paths:?}");
-        assert!(document["paths"]["/api/v1/services"].get("post").is_none());
-        assert!(document["paths"]["/api/v1/services/{id}"].get("delete").is_none());
-    }
-
-    #[test]
-    fn what_changes_anything_takes_manage() {
-        for endpoint in all(false).filter(|endpoint| endpoint.method != Method::GET) {
-            assert_eq!(endpoint.scope, Some(Scope::Manage), "{}", endpoint.path);
-        }
-        let open: Vec<&str> =
-            all(false).filter(|endpoint| endpoint.scope.is_none()).map(|endpoint| endpoint.path).collect();
-        assert_eq!(open, ["/healthz"]);
-    }
+    document
 }

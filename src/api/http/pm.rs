@@ -3,11 +3,11 @@
 use std::time::{Duration, SystemTime};
 
 use axum::http::Method;
-use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::call::{Answered, Call, json};
-use super::endpoint::{Endpoint, Gives, of};
+use super::describe::of;
+use super::endpoint::{Endpoint, Gives};
 use super::settle::{Goal, settle};
 use crate::model::ServiceId;
 use crate::model::service::{ServiceReport, ServiceState};
@@ -26,7 +26,7 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         about: "All services, as sidecar managers list processes.",
         params: &[],
         body: None,
-        gives: Gives::Json(200, of::<Vec<Process>>),
+        gives: Gives::Json(200, of::<Vec<Process>>()),
         fails: &[],
         handler: |call| Box::pin(list(call)),
     },
@@ -38,7 +38,7 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         about: "Restarts a service; answers when that has begun.",
         params: &[],
         body: None,
-        gives: Gives::Json(200, of::<Said>),
+        gives: Gives::Json(200, of::<Said>()),
         fails: &[404, 409],
         handler: |call| Box::pin(restart(call)),
     },
@@ -50,14 +50,15 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         about: "Stops a service; answers when it has ended.",
         params: &[],
         body: None,
-        gives: Gives::Json(200, of::<Said>),
+        gives: Gives::Json(200, of::<Said>()),
         fails: &[404, 409, 504],
         handler: |call| Box::pin(stop(call)),
     },
 ];
 
 /// One service.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct Process {
     id: ServiceId,
@@ -74,7 +75,8 @@ struct Process {
 }
 
 /// The four states.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 enum Status {
     Running,
@@ -84,7 +86,8 @@ enum Status {
 }
 
 /// What was done.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Said {
     message: &'static str,
     id: ServiceId,

@@ -3,7 +3,6 @@
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::act::ActError;
@@ -12,7 +11,8 @@ use crate::model::Stopper;
 use crate::supervise::Refusal;
 
 /// Why a request was not done.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct Problem {
     /// `about:blank`: the status says what kind it is.
     #[serde(rename = "type")]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
+#[cfg(test)]
 use serde_json::{Value, json};
 
 use super::problem::Problem;
@@ -69,6 +70,7 @@ impl Kind {
     }
 
     /// As JSON Schema.
+    #[cfg(test)]
     pub(super) fn schema(self) -> Value {
         match self {
             // What is meant; 1, 0 and any case are taken too.

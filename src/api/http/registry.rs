@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 
 use axum::http::{Method, StatusCode};
-use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::call::{Answered, Call, json};
-use super::endpoint::{Endpoint, Gives, of};
+use super::describe::of;
+use super::endpoint::{Endpoint, Gives};
 use super::problem::Problem;
 use super::query::{Kind, param};
 use crate::model::ServiceId;
@@ -26,7 +26,7 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         about: "The processes of services that are not stopped: by GPU where one service alone has it, else by id.",
         params: &[],
         body: None,
-        gives: Gives::Json(200, of::<Registry>),
+        gives: Gives::Json(200, of::<Registry>()),
         fails: &[],
         handler: |call| Box::pin(registry(call)),
     },
@@ -45,20 +45,22 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
             ),
         ],
         body: None,
-        gives: Gives::Json(200, of::<OrphansCleaned>),
+        gives: Gives::Json(200, of::<OrphansCleaned>()),
         fails: &[409],
         handler: |call| Box::pin(clean(call)),
     },
 ];
 
 /// The processes.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Registry {
     processes: BTreeMap<String, Process>,
 }
 
 /// One of them. All keys are always there.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Process {
     /// Its main process; null while there is none.
     pid: Option<u32>,

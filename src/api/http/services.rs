@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use axum::http::{HeaderValue, Method, StatusCode, header};
-use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::call::{Answered, Call, Reply, json};
-use super::endpoint::{Endpoint, Gives, of};
+use super::describe::{Describe, of};
+use super::endpoint::{Endpoint, Gives};
 use super::problem::Problem;
 use super::query::{Kind, Param, param};
 use super::settle::{Goal, settle};
@@ -39,7 +39,7 @@ const fn change(
         about,
         params,
         body: None,
-        gives: Gives::Json(200, of::<Touched>),
+        gives: Gives::Json(200, of::<Touched>()),
         fails: &[404, 409, 504],
         handler,
     }
@@ -54,7 +54,7 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         about: "All services.",
         params: &[param("resources", Kind::Flag, "measure what they use")],
         body: None,
-        gives: Gives::Json(200, of::<Services>),
+        gives: Gives::Json(200, of::<Services>()),
         fails: &[],
         handler: |call| Box::pin(list(call)),
     },
@@ -65,8 +65,8 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         system: false,
         about: "Makes a service that is in no config, and starts it: `id`, and the keys of a service in a config.",
         params: &[],
-        body: Some(described),
-        gives: Gives::Json(201, of::<ServiceReport>),
+        body: Some(DESCRIBED),
+        gives: Gives::Json(201, of::<ServiceReport>()),
         fails: &[409, 422],
         handler: |call| Box::pin(create(call)),
     },
@@ -78,7 +78,7 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         about: "One service, with what it uses.",
         params: &[],
         body: None,
-        gives: Gives::Json(200, of::<ServiceReport>),
+        gives: Gives::Json(200, of::<ServiceReport>()),
         fails: &[404],
         handler: |call| Box::pin(async move { json(&call.report(true).await?) }),
     },
@@ -90,7 +90,7 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         about: "Stops a service and forgets it.",
         params: &[],
         body: None,
-        gives: Gives::Json(200, of::<Touched>),
+        gives: Gives::Json(200, of::<Touched>()),
         fails: &[404, 409],
         handler: |call| Box::pin(remove(call)),
     },
@@ -122,14 +122,16 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
 ];
 
 /// The services.
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Services {
     /// In the order of their ids.
     services: Vec<ServiceReport>,
 }
 
 /// What was done.
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Touched {
     /// The service.
     id: ServiceId,
@@ -221,7 +223,13 @@ async fn touched(call: &Call, done: &[(ServiceId, bool)]) -> Answered {
 }
 
 /// The keys of a service in a config, with its id.
-fn described(_: &mut SchemaGenerator) -> Schema {
+const DESCRIBED: Describe = Describe {
+    #[cfg(test)]
+    schema: described,
+};
+
+#[cfg(test)]
+fn described(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     let mut service = crate::config::schema()["$defs"]["service"].take();
     service["properties"]["id"] = json!({
         "type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$", "description": "its id",
@@ -235,7 +243,7 @@ fn described(_: &mut SchemaGenerator) -> Schema {
     }
     service["required"] = json!(["id", "cwd"]);
     service["oneOf"] = json!([{"required": ["command"]}, {"required": ["script"]}]);
-    Schema::try_from(service).unwrap_or_default()
+    schemars::Schema::try_from(service).unwrap_or_default()
 }
 
 async fn create(call: Call) -> Answered {

@@ -115,7 +115,7 @@ impl Inner {
     /// The table of a host is not kept when nobody looks at it any more.
     fn forget_soon(self: &Rc<Self>) {
         let weak = Rc::downgrade(self);
-        tokio::task::spawn_local(async move {
+        crate::tasks::spawn_local(async move {
             tokio::time::sleep(2 * AGE).await;
             if let Some(inner) = weak.upgrade() {
                 inner.last_look.take();

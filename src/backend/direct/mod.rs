@@ -117,8 +117,8 @@ impl Direct {
             settled: Cell::new(false),
             last_look: RefCell::default(),
         });
-        let reaper = Some(tokio::task::spawn_local(strays::reap(Rc::downgrade(&inner))?));
-        let listener = inner.notify.is_some().then(|| tokio::task::spawn_local(notify::listen(Rc::downgrade(&inner))));
+        let reaper = Some(crate::tasks::spawn_local(strays::reap(Rc::downgrade(&inner))?));
+        let listener = inner.notify.is_some().then(|| crate::tasks::spawn_local(notify::listen(Rc::downgrade(&inner))));
         Ok(Self { inner, reaper, listener })
     }
 }
@@ -142,7 +142,7 @@ impl Inner {
         let (pidfd, inner, key) = (Rc::clone(&run.pidfd), Rc::downgrade(self), id.clone());
         let (number, identity, adopted) = (run.number, run.identity, run.adopted);
         let pid = identity.pid;
-        run.watch = Some(tokio::task::spawn_local(async move {
+        run.watch = Some(crate::tasks::spawn_local(async move {
             if let Err(error) = pidfd.ended().await {
                 tracing::error!(%key, pid, "its end cannot be waited for: {error}");
             }

@@ -43,7 +43,7 @@ impl Sim {
         if after.is_zero() {
             act();
         } else {
-            tokio::task::spawn_local(async move {
+            crate::tasks::spawn_local(async move {
                 tokio::time::sleep(after).await;
                 act();
             });

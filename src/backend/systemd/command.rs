@@ -131,7 +131,7 @@ impl Shared {
     ) -> Result<(), String> {
         let (mut tell, told) = oneshot::channel();
         let (shared, launch) = (Rc::clone(self), launch.clone());
-        tokio::task::spawn_local(async move {
+        crate::tasks::spawn_local(async move {
             let result = shared.command(&launch, what, limit, tell.closed()).await;
             let _nobody_waits = tell.send(result);
         });

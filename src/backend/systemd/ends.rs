@@ -50,7 +50,8 @@ impl Shared {
         // Its number may have become that of another process since the manager named it.
         let own = self.processes(&unit.id).contains(&pid);
         let (shared, of) = (Rc::clone(self), Rc::clone(unit));
-        let waits = tokio::task::spawn_local(async move { shared.wait_for(&of, pid, pidfd, own).await }).abort_handle();
+        let waits =
+            crate::tasks::spawn_local(async move { shared.wait_for(&of, pid, pidfd, own).await }).abort_handle();
         unit.main.replace(Some(Main { pid, identity: identity.filter(|_| own), waits }));
     }
 

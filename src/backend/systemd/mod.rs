@@ -172,7 +172,7 @@ impl Systemd {
             link,
             root,
         });
-        let watch = tokio::task::spawn_local(watch::watch(Rc::clone(&shared), signals));
+        let watch = crate::tasks::spawn_local(watch::watch(Rc::clone(&shared), signals));
         Ok(Self { shared, watch })
     }
 }

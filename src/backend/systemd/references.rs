@@ -56,7 +56,7 @@ impl Shared {
     /// A run has ended. If it is not started again at once, somebody may start its unit.
     pub(super) fn rests(self: &Rc<Self>, unit: &Rc<Unit>, run: u64) {
         let (shared, unit) = (Rc::clone(self), Rc::clone(unit));
-        tokio::task::spawn_local(async move {
+        crate::tasks::spawn_local(async move {
             tokio::time::sleep(RESTING).await;
             let rests = || {
                 let life = unit.life.borrow();

@@ -89,7 +89,7 @@ impl Shared {
                 Told::Started(_) => self.report(unit, run, What::StartedByOthers(Self::placed(unit))),
                 Told::Stopped => {
                     let (shared, unit) = (Rc::clone(self), Rc::clone(unit));
-                    tokio::task::spawn_local(async move {
+                    crate::tasks::spawn_local(async move {
                         // At a shutdown every unit is stopped, and none by somebody's wish.
                         if !shared.manager_is_ending().await {
                             shared.report(&unit, run, What::StoppedByOthers);
@@ -122,7 +122,7 @@ impl Shared {
 
     fn read_soon(self: &Rc<Self>, unit: &Rc<Unit>) {
         let (shared, unit) = (Rc::clone(self), Rc::clone(unit));
-        tokio::task::spawn_local(async move {
+        crate::tasks::spawn_local(async move {
             if let Err(error) = shared.read_again(&unit).await {
                 tracing::warn!(unit = %unit.name, %error, "cannot be read again");
             }

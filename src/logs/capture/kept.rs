@@ -99,7 +99,7 @@ impl Shared {
         let link = Rc::new(link);
         *self.kept.state.borrow_mut() = State::There(Rc::clone(&link));
         let (shared, heard) = (Rc::downgrade(self), Rc::clone(&link));
-        let hears = tokio::task::spawn_local(async move {
+        let hears = crate::tasks::spawn_local(async move {
             heard.ended().await;
             if let Some(shared) = shared.upgrade() {
                 shared.lost(&io::Error::other("it has ended"));
@@ -124,7 +124,7 @@ impl Shared {
         }
         self.kept.pause.set((pause * 2).min(LONGEST));
         let shared = Rc::downgrade(self);
-        tokio::task::spawn_local(async move {
+        crate::tasks::spawn_local(async move {
             tokio::time::sleep(pause).await;
             let Some(shared) = shared.upgrade() else { return };
             *shared.kept.state.borrow_mut() = State::Unneeded;

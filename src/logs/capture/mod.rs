@@ -111,8 +111,8 @@ impl Capture {
         let (services, tidier) = (RefCell::default(), Tidier::new(places));
         let shared = Rc::new(Shared { places: places.clone(), epoll, services, kept, tidier });
         shared.find_keeper();
-        let task = tokio::task::spawn_local(move_all(Rc::clone(&shared)));
-        let tidies = tokio::task::spawn_local(tidy_all(Rc::clone(&shared)));
+        let task = crate::tasks::spawn_local(move_all(Rc::clone(&shared)));
+        let tidies = crate::tasks::spawn_local(tidy_all(Rc::clone(&shared)));
         Ok(Self { shared, task, tidies })
     }
 
@@ -293,7 +293,7 @@ impl Shared {
         let Some(service) = services.running.get(&number) else { return };
         let _gone = epoll::delete(self.epoll.get(), &service.pipes[side as usize]);
         let shared = Rc::downgrade(self);
-        tokio::task::spawn_local(async move {
+        crate::tasks::spawn_local(async move {
             tokio::time::sleep(AGAIN).await;
             let Some(shared) = shared.upgrade() else { return };
             if let Some(service) = shared.services.borrow().running.get(&number) {

@@ -19,6 +19,9 @@ const CLIENTS: usize = 4;
 /// How often it is looked, while no daemon is there, whether somebody has removed the pipes.
 const LOOK: Timespec = Timespec { tv_sec: 600, tv_nsec: 0 };
 
+/// When nothing has come for so long, its own code need not be in memory.
+const QUIET: Timespec = Timespec { tv_sec: 0, tv_nsec: 300_000_000 };
+
 /// As many files as may be, and a name for lists of processes.
 pub(super) fn prepare() {
     let limit = getrlimit(Resource::Nofile);
@@ -35,7 +38,7 @@ struct Held {
 /// Serves until nothing is held and nobody is connected, and then removes the socket's file.
 pub(super) fn serve(listener: BorrowedFd<'_>, path: &Path) {
     let (mut clients, mut held) = (Vec::with_capacity(CLIENTS), Vec::new());
-    let mut removed = false;
+    let (mut removed, mut small) = (false, false);
     loop {
         accept(listener, &mut clients);
         if clients.is_empty() && held.is_empty() {
@@ -47,7 +50,12 @@ pub(super) fn serve(listener: BorrowedFd<'_>, path: &Path) {
             removed = true;
             continue;
         }
-        wait(listener, &clients);
+        if !wait(listener, &clients, !small) && !small {
+            crate::sys::memory::unmap_code();
+            small = true;
+            continue;
+        }
+        small = false;
         let before = clients.len();
         clients.retain(|client| hear(client, &mut held));
         if clients.is_empty() || clients.len() < before {
@@ -68,7 +76,8 @@ fn accept(listener: BorrowedFd<'_>, clients: &mut Vec<OwnedFd>) {
     }
 }
 
-fn wait(listener: BorrowedFd<'_>, clients: &[OwnedFd]) {
+/// Whether somebody has come or said something, and not only time gone by.
+fn wait(listener: BorrowedFd<'_>, clients: &[OwnedFd], soon: bool) -> bool {
     let mut all = [const { None }; CLIENTS];
     for (place, client) in all.iter_mut().zip(clients) {
         *place = Some(PollFd::new(client, PollFlags::IN));
@@ -76,8 +85,8 @@ fn wait(listener: BorrowedFd<'_>, clients: &[OwnedFd]) {
     // One that cannot be taken in would be ready for ever.
     let listener = (clients.len() < CLIENTS).then(|| PollFd::from_borrowed_fd(listener, PollFlags::IN));
     let mut fds: Vec<PollFd<'_>> = all.into_iter().flatten().chain(listener).collect();
-    let timeout = clients.is_empty().then_some(&LOOK);
-    let _again = poll(&mut fds, timeout);
+    let timeout = if soon { Some(&QUIET) } else { clients.is_empty().then_some(&LOOK) };
+    poll(&mut fds, timeout).is_ok_and(|ready| ready > 0)
 }
 
 /// Takes what a daemon has sent; whether it is still there.

@@ -9,7 +9,8 @@ use super::{BackendKind, Desired, Exit, ServiceState};
 use crate::model::ServiceId;
 
 /// One service as it is now. Times are RFC 3339, in UTC. What is unknown is null.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ServiceReport {
     /// Its id.
     pub id: ServiceId,
@@ -137,7 +138,8 @@ impl ServiceReport {
 }
 
 /// Whether a service does what it should.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Health {
     /// It runs and is ready, or is stopped as it should be.
@@ -149,7 +151,8 @@ pub enum Health {
 }
 
 /// How it was measured what a service uses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Measured {
     /// By the kernel, of its control group: page cache that can be given back at once is left out.
@@ -160,7 +163,8 @@ pub enum Measured {
 }
 
 /// How the processes of a service are held together, so that none is left behind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Containment {
     /// In a control group of their own: none can leave.

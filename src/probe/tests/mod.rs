@@ -30,7 +30,7 @@ fn reply(status: u16, body: &str) -> Option<Vec<u8>> {
 async fn serve(host: &str, reply: Reply) -> SocketAddr {
     let listener = TcpListener::bind((host, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
+    crate::tasks::spawn(async move {
         let mut held = Vec::new();
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut request = Vec::new();

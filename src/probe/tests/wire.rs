@@ -66,7 +66,7 @@ fn a_reset_is_told_from_a_close() {
     run(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at = listener.local_addr().unwrap();
-        tokio::spawn(async move {
+        crate::tasks::spawn(async move {
             // Closing with bytes unread makes the kernel send a reset.
             let (stream, _) = listener.accept().await.unwrap();
             stream.readable().await.unwrap();

@@ -148,7 +148,7 @@ impl Supervisor {
             Err(refusal) => return reply(answer, Err(refusal)),
         };
         let work: Vec<_> = named.into_iter().map(|id| (self.living_backend(&id), id)).collect();
-        tokio::task::spawn_local(async move {
+        crate::tasks::spawn_local(async move {
             let mut outcomes = Outcomes::new();
             for (backend, id) in work {
                 if let Some(backend) = &backend

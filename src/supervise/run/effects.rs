@@ -76,7 +76,7 @@ impl Supervisor {
             return;
         };
         let (tell, id) = (self.tell.clone(), id.clone());
-        tokio::task::spawn_local(async move {
+        crate::tasks::spawn_local(async move {
             if let Some(done) = work(backend, id).await {
                 let _ = tell.send(done);
             }
@@ -108,7 +108,7 @@ impl Supervisor {
             Ok(commands) => commands,
             Err(why) => return self.queue.push_back((id.clone(), Event::NotReady { run, why })),
         };
-        let wait = tokio::task::spawn_local(async move {
+        let wait = crate::tasks::spawn_local(async move {
             let asked = readiness::wait_ready(&ready.check, &shown, ready.timeout.0, ready.interval.0, &commands);
             let result = match &ready.check {
                 Check::Log(pattern) => {
@@ -140,7 +140,7 @@ impl Supervisor {
         let Some(backend) = kind.and_then(|kind| self.backends.get(kind)) else { return };
         service.cancel();
         let (tell, own) = (self.tell.clone(), id.clone());
-        let wait = tokio::task::spawn_local(async move {
+        let wait = crate::tasks::spawn_local(async move {
             let (mut pause, most) = LOOK;
             while !backend.processes(&own).is_empty() {
                 tokio::time::sleep(pause).await;
@@ -177,7 +177,7 @@ impl Supervisor {
         let kind = service.record().backend;
         if let Some(backend) = kind.and_then(|kind| self.backends.get(kind)) {
             let (before, own) = (service.releasing.take(), id.clone());
-            service.releasing = Some(tokio::task::spawn_local(async move {
+            service.releasing = Some(crate::tasks::spawn_local(async move {
                 if let Some(before) = before {
                     let _ = before.await;
                 }

@@ -126,7 +126,7 @@ impl Supervisor {
         let turns = Rc::clone(&self.checking);
         let patient = Patient { spec, shown, cwd, age, signs, commands, turns };
         let (tell, own) = (self.tell.clone(), id.clone());
-        let task = tokio::task::spawn_local(watch(patient, move |verdict| {
+        let task = crate::tasks::spawn_local(watch(patient, move |verdict| {
             let _ = tell.send(Done::Health { id: own.clone(), run, verdict });
         }));
         let watch = Watch { task: task.abort_handle(), beat, took, found: None };

@@ -72,7 +72,7 @@ impl Supervisor {
             let (id, text) = (event.id.clone(), text.clone());
             waiting.set(waiting.get() + 1);
             let name = name.to_owned();
-            tokio::task::spawn_local(async move {
+            crate::tasks::spawn_local(async move {
                 let turn = turns.acquire().await;
                 waiting.set(waiting.get() - 1);
                 let done = match &commands {

@@ -31,7 +31,7 @@ impl Supervisor {
         let (record, store, tell) = (service.record.clone(), self.store.clone(), self.tell.clone());
         let (instance, boot_id, pid_namespace) = (self.instance_id.clone(), self.boot_id.clone(), self.pid_namespace);
         let id = id.clone();
-        tokio::task::spawn_local(async move {
+        crate::tasks::spawn_local(async move {
             if let Some(releasing) = releasing {
                 let _ = releasing.await;
             }

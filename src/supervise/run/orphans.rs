@@ -45,7 +45,7 @@ impl Supervisor {
     pub(super) fn orphans(&self, wanted: Wanted) {
         let (backends, tell, searches) = (self.backends.clone(), self.tell.clone(), Rc::clone(&self.searches));
         let (names, instance) = (self.names(&wanted), self.instance_id.clone());
-        tokio::task::spawn_local(async move {
+        crate::tasks::spawn_local(async move {
             let _turn = searches.acquire().await;
             if wanted.is_over() {
                 return;
@@ -100,7 +100,7 @@ impl Supervisor {
             Wanted::Find(_, answer) => reply(answer, Ok(found)),
             Wanted::Clean(query, force, answer) => {
                 let ends = orphans::to_clean(found, !query.names.is_empty());
-                tokio::task::spawn_local(async move {
+                crate::tasks::spawn_local(async move {
                     reply(answer, Ok(orphans::clean(observer.proc(), &ends, force).await));
                 });
             }

@@ -38,7 +38,7 @@ impl Supervisor {
             Ok(check) => check,
             Err(why) => return reply(answer, Err(Refusal::Failed(format!("{id}: {why}")))),
         };
-        tokio::task::spawn_local(async move {
+        crate::tasks::spawn_local(async move {
             if let Some(check) = check
                 && let Err(why) = check.run().await
             {

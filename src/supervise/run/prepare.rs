@@ -83,7 +83,7 @@ impl Supervisor {
         let Some(service) = self.services.get_mut(&id) else { return };
         service.cancel();
         let own = id.clone();
-        let wait = tokio::task::spawn_local(async move {
+        let wait = crate::tasks::spawn_local(async move {
             // It is waited for from now on; who holds it takes longer to find out.
             let said = |holder: String| Done::Event(own.clone(), Event::PortTaken { run, holder });
             let _ = tell.send(said(format!("{port} is taken")));

@@ -46,7 +46,7 @@ impl Supervisor {
             Err(refusal) => return reply(answer, Err(refusal)),
         };
         let tell = self.tell.clone();
-        tokio::task::spawn_local(async move {
+        crate::tasks::spawn_local(async move {
             let mut outcomes = Outcomes::new();
             for (id, work) in work {
                 let runs = work.is_some();
@@ -68,7 +68,7 @@ impl Supervisor {
             Ok(None) => {}
             Ok(Some(work)) => {
                 let (tell, id) = (self.tell.clone(), id.clone());
-                tokio::task::spawn_local(async move {
+                crate::tasks::spawn_local(async move {
                     if let Err(why) = work.carry_out(&tell).await {
                         let words = format!("its configuration changed, and was not read again: {why}");
                         let _ = tell.send(Done::Say(id, EventKind::Warning, words));

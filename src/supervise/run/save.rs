@@ -133,7 +133,7 @@ impl Supervisor {
 
     pub(super) fn later(&self, wait: Duration, what: Done) {
         let tell = self.tell.clone();
-        tokio::task::spawn_local(async move {
+        crate::tasks::spawn_local(async move {
             tokio::time::sleep(wait).await;
             let _ = tell.send(what);
         });

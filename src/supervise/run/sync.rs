@@ -64,7 +64,7 @@ impl Supervisor {
         self.syncing.under_way = Some(ids.clone());
         self.syncing.then = std::mem::take(&mut self.syncing.answers);
         let (store, tell) = (self.store.clone(), self.tell.clone());
-        tokio::task::spawn_local(async move {
+        crate::tasks::spawn_local(async move {
             let synced = tokio::task::spawn_blocking(move || store.sync(&ids)).await;
             let _ = tell.send(Done::Synced(synced.unwrap_or_default()));
         });

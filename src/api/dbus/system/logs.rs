@@ -82,7 +82,7 @@ pub(crate) async fn logs(
     let reader: OwnedFd = receiver.into_blocking_fd().map_err(|error| failed(error.to_string()))?;
     let answer = reply(call, &Fd::from(reader))?;
     let mut client = asking.client.clone();
-    tokio::spawn(async move {
+    crate::tasks::spawn(async move {
         let work = write(&observer, &sources, &query, follow, sender);
         tokio::select! {
             written = work => if let Err(error) = written {

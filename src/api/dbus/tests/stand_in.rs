@@ -45,7 +45,7 @@ impl StandIn {
         let (ask, requests) = mpsc::unbounded_channel();
         let mut all: BTreeMap<ServiceId, ServiceReport> = services.iter().map(|s| (id(s), report(&id(s)))).collect();
         let told = events.clone();
-        tokio::spawn(async move {
+        crate::tasks::spawn(async move {
             while let Some(command) = received.recv().await {
                 answer(&mut all, &told, command);
             }
@@ -56,7 +56,7 @@ impl StandIn {
         let (clients, _) = tokio::sync::watch::channel(0);
         let (instance_id, backend) = ("abc".to_owned(), "sim".to_owned());
         let recent = super::super::Recent::default();
-        tokio::spawn(recent.clone().keep(events.subscribe()));
+        crate::tasks::spawn(recent.clone().keep(events.subscribe()));
         let (calls, named) = (tokio::sync::watch::channel(0).0, tokio::sync::watch::channel(false).0);
         let restarts = super::super::Restarts::default();
         let foreground = false;
@@ -65,7 +65,7 @@ impl StandIn {
         let api = Arc::new(api);
         let served = ControlSocket::bind(&socket).unwrap();
         let served_api = Arc::clone(&api);
-        tokio::spawn(async move { served.serve(served_api).await });
+        crate::tasks::spawn(async move { served.serve(served_api).await });
         Self { socket, events, requests, api, _dir: dir }
     }
 }

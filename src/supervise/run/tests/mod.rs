@@ -58,7 +58,7 @@ impl Rig {
         let (supervisor, handle) = Supervisor::new(options);
         let events = handle.events();
         // Of its own, so that all of its small tasks die with it.
-        let task = tokio::task::spawn_local(async move { LocalSet::new().run_until(supervisor.run()).await });
+        let task = crate::tasks::spawn_local(async move { LocalSet::new().run_until(supervisor.run()).await });
         Self { world, places, handle, events, reports, task }
     }
 

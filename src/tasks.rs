@@ -1,0 +1,18 @@
+//! Tasks that give no answer, all of one type: for each type of task that there is, tokio becomes some
+//! KiB of the program.
+
+use std::pin::Pin;
+
+use tokio::task::JoinHandle;
+
+/// Runs it beside the others, on whatever thread the runtime has.
+pub(crate) fn spawn(task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+    let task: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(task);
+    tokio::spawn(task)
+}
+
+/// Runs it beside the others, on this thread.
+pub(crate) fn spawn_local(task: impl Future<Output = ()> + 'static) -> JoinHandle<()> {
+    let task: Pin<Box<dyn Future<Output = ()>>> = Box::pin(task);
+    tokio::task::spawn_local(task)
+}
