@@ -96,6 +96,7 @@ impl Follow {
                         other => other?,
                     };
                     stale.clear();
+                    settled = None;
                     known.extend(fresh.into_iter().map(|report| (report.id.clone(), report)));
                     // What they wait for decides, too.
                     if matches!(goal, Goal::Ready | Goal::Again) {
@@ -129,11 +130,13 @@ impl Follow {
                     }
                 }
                 // All that is there already is taken at once: one question answers them all.
-                let mut next = match settled.take() {
+                // What happens to others does not change when that is.
+                let mut next = match settled {
                     None => self.events.next().await,
                     Some(at) => match tokio::time::timeout_at(at, self.events.next()).await {
                         Ok(next) => next,
                         Err(_) => {
+                            settled = None;
                             stale.extend(ids.iter().cloned());
                             continue;
                         }
