@@ -10,21 +10,35 @@ use crate::model::service::Event;
 
 /// Work is over when nothing has happened for so long.
 const QUIET: Duration = Duration::from_millis(300);
+/// And its last traces, after so long.
+const SETTLED: Duration = Duration::from_millis(700);
 /// Fewer events than this are no burst.
 const MANY: u32 = 64;
 
 /// Looks on as long as there are events. What is known of the start of the daemon itself is the
 /// first burst.
 pub(super) async fn give_back(mut events: broadcast::Receiver<Event>, mut clients: watch::Receiver<usize>) {
-    let mut much = MANY;
+    let (mut much, mut settled) = (MANY, false);
     loop {
         if much >= MANY {
             while let Ok(true) = timeout(QUIET, one(&mut events, &mut clients)).await.map(|one| one.is_some()) {}
             crate::sys::memory::give_back();
             crate::sys::memory::unmap_code();
-            much = 0;
+            (much, settled) = (0, false);
         }
-        match one(&mut events, &mut clients).await {
+        let next = match settled {
+            true => one(&mut events, &mut clients).await,
+            // What a burst leaves behind, such as files that are synced, takes a moment more.
+            false => match timeout(SETTLED, one(&mut events, &mut clients)).await {
+                Ok(next) => next,
+                Err(_) => {
+                    crate::sys::memory::unmap_code();
+                    settled = true;
+                    continue;
+                }
+            },
+        };
+        match next {
             Some(more) => much = much.saturating_add(more),
             None => return,
         }

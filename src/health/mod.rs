@@ -111,9 +111,9 @@ impl<S: Signs> Look<'_, S> {
         let Patient { spec, commands, turns, .. } = self.patient;
         let new = || Streak::new(spec.failures, spec.start_period.0, spec.load_timeout.0);
         let (mut streak, mut sleep) = (new(), Sleep::new());
-        let mut next = Instant::now();
+        let mut due = Instant::now();
         loop {
-            sleep_until(on_grid(next)).await;
+            sleep_until(on_grid(due)).await;
             let asked = Instant::now();
             let answer = question.ask(spec.timeout.0, commands, turns).await;
             self.patient.signs.answered(asked.elapsed());
@@ -121,7 +121,7 @@ impl<S: Signs> Look<'_, S> {
                 streak = new();
             }
             (self.heard)(thing, streak.answered(self.age(), answer));
-            next = (asked + spec.interval.0).max(Instant::now());
+            due = following(due, spec.interval.0, Instant::now());
         }
     }
 
@@ -153,6 +153,7 @@ impl<S: Signs> Look<'_, S> {
         let new = |span: Option<Duration>| Bound::new(span.unwrap_or_default());
         let bounds = || (new(spec.memory.map(|most| most.span.0)), new(spec.cpu.map(|most| most.span.0)));
         let ((mut memory, mut cpu), mut sleep, mut meter) = (bounds(), Sleep::new(), Meter::new());
+        let mut due = Instant::now();
         loop {
             let usage = meter.read(signs.cgroup().as_deref(), || signs.processes());
             if sleep.was() {
@@ -162,7 +163,8 @@ impl<S: Signs> Look<'_, S> {
             let verdicts = [memory.measured(self.age(), over.memory), cpu.measured(self.age(), over.cpu)];
             let worst = verdicts.into_iter().max_by_key(Verdict::rank);
             (self.heard)(thing, worst.unwrap_or(Verdict::Well));
-            sleep_until(on_grid(Instant::now() + pause)).await;
+            due = following(due, pause, Instant::now());
+            sleep_until(on_grid(due)).await;
         }
     }
 }
@@ -173,6 +175,14 @@ fn written(file: &Path, looked: Instant) -> Option<Instant> {
     let modified = std::fs::metadata(file).and_then(|found| found.modified()).ok()?;
     let age = crate::clock::now().duration_since(modified).unwrap_or_default();
     Instant::now().checked_sub(age).filter(|at| *at >= looked)
+}
+
+/// The next moment of a rhythm that is to come. It follows from the one before, not from when somebody
+/// came to it, so that the rhythm holds; moments that were missed are left out.
+fn following(due: Instant, every: Duration, now: Instant) -> Instant {
+    let every = every.max(Duration::from_millis(1));
+    let missed = now.saturating_duration_since(due).as_nanos() / every.as_nanos();
+    due + every * u32::try_from(missed + 1).unwrap_or(u32::MAX)
 }
 
 /// The first moment of the grid from then on.

@@ -110,6 +110,63 @@ async fn too_much_memory_for_too_long_is_unhealthy() {
     assert!(matches!(&found[1], (30..38, Verdict::Unhealthy(why)) if *why == format!("{over} for 30s")), "{found:?}");
 }
 
+/// Counts its checks.
+struct Counted(Rc<Cell<u32>>);
+
+impl Signs for Counted {
+    fn processes(&self) -> Vec<u32> {
+        Vec::new()
+    }
+
+    fn cgroup(&self) -> Option<PathBuf> {
+        None
+    }
+
+    async fn beat(&self) -> Option<Instant> {
+        None
+    }
+
+    fn answered(&self, _took: Duration) {
+        self.0.set(self.0.get() + 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_checks_take_a_thousand_seconds() {
+    // What cannot be asked is answered at once, so that nothing but the clock is waited for.
+    let spec: HealthSpec = serde_json::from_str(r#"{"http":"no address","interval":"1s"}"#).unwrap();
+    let count = Rc::new(Cell::new(0));
+    let patient = Patient {
+        shown: spec.clone(),
+        spec,
+        cwd: "/".into(),
+        age: Duration::ZERO,
+        signs: Counted(Rc::clone(&count)),
+        commands: Commands::Children(BTreeMap::new(), "/".into()),
+        turns: Rc::new(Semaphore::new(1)),
+    };
+    // The first one is at once.
+    let _over = tokio::time::timeout(Duration::from_millis(999_500), watch(patient, |_| {})).await;
+    assert_eq!(count.get(), 1000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rhythm_holds_however_late_its_answers_are() {
+    let (start, every) = (Instant::now(), Duration::from_secs(1));
+    let (mut due, mut now, mut count) = (start, start, 0);
+    while now < start + Duration::from_secs(1000) {
+        // It is come to a little late, each time, and each hundredth answer takes longer than a beat.
+        now = now.max(on_grid(due)) + Duration::from_micros(300);
+        count += 1;
+        now += Duration::from_millis(if count % 100 == 0 { 2500 } else { count % 700 });
+        due = following(due, every, now);
+        assert!(due > now && due - now <= every);
+        assert_eq!((due - start).as_nanos() % every.as_nanos(), 0);
+    }
+    // Two are left out each of nine times.
+    assert!((982..=983).contains(&count), "{count}");
+}
+
 #[test]
 fn looks_fall_on_a_grid() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();

@@ -4,11 +4,13 @@
 //!
 //! * [`capture`]: in the daemon, from named pipes into files; how a backend uses it stands there.
 //! * [`keeper`]: the process that keeps what is in the pipes while no daemon runs.
+//! * `form`: long lines, and colours; `spool`: how captured bytes get there.
 //! * `layout`: how those files lie; `tidy`: what becomes of older ones; `settings`: how much is kept.
 //! * [`read`]: lines from them, by any process: [`read::read`] what there is, [`read::Follow`] what
 //!   comes.
 
 pub(crate) mod capture;
+mod form;
 pub(crate) mod journal;
 pub(crate) mod keeper;
 mod layout;
@@ -16,6 +18,7 @@ mod line;
 pub(crate) mod pattern;
 pub(crate) mod read;
 mod settings;
+mod spool;
 mod stream;
 mod tidy;
 
@@ -33,6 +36,17 @@ use crate::paths::Places;
 /// The folder of a service's captured output.
 pub(crate) fn folder(places: &Places, id: &ServiceId) -> PathBuf {
     settings::load(places, id).path.unwrap_or_else(|| places.logs.join(id.as_str()))
+}
+
+/// Bytes of the files with its output; `None`: there are none, it may be in the journal.
+pub(crate) fn size(places: &Places, id: &ServiceId) -> Option<u64> {
+    let files = std::fs::read_dir(folder(places, id)).ok()?.flatten();
+    let of_output = files.filter(|file| file.file_name().to_str().and_then(layout::segment_of).is_some());
+    of_output
+        .filter_map(|file| file.metadata().ok())
+        .filter(|file| file.is_file())
+        .map(|file| file.len())
+        .reduce(u64::saturating_add)
 }
 
 /// Whether colours are left out of what a service writes.

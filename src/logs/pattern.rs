@@ -1,8 +1,8 @@
 //! Which lines are meant, by what stands in them.
 
-use std::borrow::Cow;
-
 use regex_lite::{Regex, RegexBuilder};
+
+use super::form::plain;
 
 /// A regular expression that somebody looks for.
 #[derive(Debug, Clone)]
@@ -35,19 +35,6 @@ impl PartialEq for Pattern {
 
 impl Eq for Pattern {}
 
-/// A line without colours and the like.
-pub(crate) fn plain(line: &[u8]) -> Cow<'_, [u8]> {
-    if !line.contains(&0x1b) {
-        return line.into();
-    }
-    let mut plain = Vec::with_capacity(line.len());
-    for piece in line.utf8_chunks() {
-        anstream::adapter::strip_str(piece.valid()).for_each(|text| plain.extend_from_slice(text.as_bytes()));
-        plain.extend_from_slice(piece.invalid());
-    }
-    plain.into()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,6 +45,5 @@ mod tests {
         assert!(any("err(or)?:", false, "an err: x") && !any("err", false, "ERR") && any("err", true, "ERR"));
         assert!(any("error", false, "\x1b[31mer\x1b[0mror") && !any("31", false, "\x1b[31mred\x1b[0m"));
         assert!(Pattern::new("(", false).unwrap_err().starts_with("'(' is no regular expression: "));
-        assert_eq!(plain(b"\x1b[1;31mred\x1b[0m \xff\ttab"), &b"red \xff\ttab"[..]);
     }
 }

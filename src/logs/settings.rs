@@ -7,19 +7,25 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::layout::{named, write_new};
 use crate::model::ServiceId;
 use crate::model::service::LogSpec;
 use crate::paths::{Places, make_own};
 
-const NAME: &str = "settings.json";
+pub(super) const NAME: &str = "settings.json";
 /// Nothing of ours is longer.
 const MOST: u64 = 1 << 16;
 
 /// Where it is.
 pub(super) fn path(places: &Places, id: &ServiceId) -> PathBuf {
     places.logs.join(id.as_str()).join(NAME)
+}
+
+/// When it was written.
+pub(super) fn changed(places: &Places, id: &ServiceId) -> Option<SystemTime> {
+    fs::symlink_metadata(path(places, id)).ok()?.modified().ok()
 }
 
 /// What stands there; the defaults where nothing does, or rubbish.

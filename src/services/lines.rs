@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use super::output::{Piece, Query, Source, journal, of_journal, places, unreadable};
-use super::remote::{MOST, Remote};
+use super::remote::Remote;
 use crate::error::Error;
 use crate::logs::journal::Journal;
 use crate::logs::{Line, read};
@@ -28,6 +28,7 @@ pub(crate) struct Lines<'a> {
     query: &'a Query,
     files: Option<read::Reader>,
     journal: Option<Journal>,
+    remote: Option<Remote>,
     /// Whether it was looked where there are any.
     begun: bool,
     /// The next one of the files, and of the journal.
@@ -44,7 +45,7 @@ impl<'a> Lines<'a> {
             Source::Unit(..) | Source::System(..) => None,
         };
         let (heads, last) = (Default::default(), VecDeque::new());
-        Ok(Self { observer, source, query, files, journal: None, begun: false, heads, last })
+        Ok(Self { observer, source, query, files, journal: None, remote: None, begun: false, heads, last })
     }
 
     /// The next one; `None`: that was all.
@@ -56,21 +57,30 @@ impl<'a> Lines<'a> {
         if let Some(line) = self.last.pop_front() {
             return Ok(Some(line));
         }
-        self.merged().await
+        match self.remote {
+            Some(_) => self.next_of_daemon().await,
+            None => self.merged().await,
+        }
+    }
+
+    /// Of what the daemon gives, those that are meant.
+    async fn next_of_daemon(&mut self) -> Result<Option<Line>, Error> {
+        while let Some(remote) = &mut self.remote {
+            match remote.next().await.map_err(|error| unreadable(self.source, error))? {
+                Some(piece) if self.query.means(&piece.line) => return Ok(Some(piece.line)),
+                Some(_) => {}
+                None => self.remote = None,
+            }
+        }
+        Ok(None)
     }
 
     async fn begin(&mut self) -> Result<(), Error> {
         if let Source::System(id, ask) = self.source {
-            // The daemon does not search for others: of what it gives, the last that are meant.
-            let query = match self.query.searches() {
-                true => &Query { lines: Some(MOST), ..self.query.clone() },
-                false => self.query,
-            };
-            let ids = std::slice::from_ref(id);
-            let mut remote = Remote::open(self.observer, ids, *ask, query, false).await?;
-            while let Some(piece) = remote.next().await.map_err(|error| unreadable(self.source, error))? {
-                if self.query.means(&piece.line) {
-                    self.keep(piece.line);
+            self.remote = Some(Remote::open(self.observer, std::slice::from_ref(id), *ask, self.query, false).await?);
+            if self.query.lines.is_some() {
+                while let Some(line) = self.next_of_daemon().await? {
+                    self.keep(line);
                 }
             }
             return Ok(());
@@ -91,7 +101,7 @@ impl<'a> Lines<'a> {
         while let Some(line) = self.next().await? {
             all.push_back(line);
         }
-        (self.last, self.files, self.journal) = (all, None, None);
+        (self.last, self.files, self.journal, self.remote) = (all, None, None, None);
         Ok(())
     }
 
@@ -139,7 +149,9 @@ impl<'a> Merged<'a> {
         for source in sources {
             let mut lines = Lines::of(observer, source, query)?;
             let head = lines.next().await?;
-            if sources.len() > OPEN {
+            // The daemon has not many of them open for one user.
+            let held = sources.len() > 1 && matches!(source, Source::System(..));
+            if held || sources.len() > OPEN {
                 lines.hold().await?;
             }
             all.push((lines, head));

@@ -1,13 +1,15 @@
 //! What services write: from the files or the journal, whichever holds it, merged for who looks at
 //! several.
 
+use std::collections::VecDeque;
 use std::io;
 use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
-use super::remote::Remote;
+use super::lines::Lines;
+use super::remote::{MOST, Remote};
 use crate::act::ActError;
 use crate::error::Error;
 use crate::logs::journal::{self, Journal, JournalError};
@@ -87,6 +89,8 @@ const QUIET: Duration = Duration::from_millis(600);
 /// Lines as they are written.
 #[derive(Debug)]
 pub(crate) struct Output {
+    /// What was looked for before the rest began.
+    past: VecDeque<Piece>,
     files: Option<Follow>,
     journals: Vec<(String, Journal)>,
     remote: Option<Remote>,
@@ -101,8 +105,15 @@ impl Output {
         let mut journals = Vec::new();
         let of_system: Vec<ServiceId> = sources.iter().filter_map(Source::of_system).collect();
         let ask = sources.iter().any(|source| matches!(source, Source::System(_, true)));
+        let mut past = VecDeque::new();
         let remote = match of_system.is_empty() {
             true => None,
+            false if query.grep.is_some() || query.lines.is_none_or(|lines| lines > MOST) => {
+                let began = crate::clock::now();
+                past = of_daemon_until(began, observer, sources, query).await?;
+                let new = Query { since: query.since.max(Some(began)), lines: None, ..query.clone() };
+                Some(Remote::open(observer, &of_system, ask, &new, true).await?)
+            }
             false => Some(Remote::open(observer, &of_system, ask, query, true).await?),
         };
         for source in sources {
@@ -123,11 +134,14 @@ impl Output {
                     .map(|journal| (source.whose().to_owned(), journal)),
             );
         }
-        Ok(Self { files, journals, remote, query: query.clone() })
+        Ok(Self { past, files, journals, remote, query: query.clone() })
     }
 
     /// The next one; it may never come. It can be dropped and called again.
     pub(crate) async fn next(&mut self) -> Piece {
+        if let Some(piece) = self.past.pop_front() {
+            return piece;
+        }
         loop {
             // A source that fails is left out from then on: the others go on.
             match self.news().await {
@@ -181,6 +195,25 @@ impl Output {
             (at, next) = first(&mut self.journals) => News::Journal(at, next),
         }
     }
+}
+
+/// What the system's daemon gives that was written before this moment.
+async fn of_daemon_until(
+    end: SystemTime,
+    observer: &Observer,
+    sources: &[Source],
+    query: &Query,
+) -> Result<VecDeque<Piece>, Error> {
+    let query = Query { until: Some(end - Duration::from_micros(1)), ..query.clone() };
+    let mut all = Vec::new();
+    for source in sources.iter().filter(|source| matches!(source, Source::System(..))) {
+        let mut lines = Lines::of(observer, source, &query)?;
+        while let Some(line) = lines.next().await? {
+            all.push(Piece { whose: source.whose().to_owned(), line });
+        }
+    }
+    all.sort_by_key(|piece| piece.line.at);
+    Ok(all.into())
 }
 
 /// What came from where.

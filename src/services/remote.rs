@@ -14,7 +14,7 @@ use crate::logs::{Line, Stream};
 use crate::model::{Instance, ServiceId};
 use crate::observe::Observer;
 
-/// So many lines of one service are had, the last ones.
+/// So many of the last lines of one service are had at once, and of who follows.
 pub(crate) const MOST: usize = 1000;
 
 /// The lines that come from the daemon.
@@ -48,7 +48,13 @@ impl Remote {
         let none = || Error::Unreachable("the system's provost does not run".to_owned());
         let control = Control::connect(Instance::System).await?.ok_or_else(none)?.asking(ask.then_some(asks));
         let mut wire = vec![("stderr", Variant::from(query.stderr)), ("follow", Variant::from(follow))];
-        wire.extend(query.lines.map(|lines| ("lines", Variant::from(lines as u64))));
+        match query.lines.filter(|lines| *lines <= MOST && !query.searches()) {
+            Some(lines) => wire.push(("lines", Variant::from(lines as u64))),
+            // The daemon does not search for others: it gives them all, and of those some are taken here.
+            None if !follow => wire.push(("all", Variant::from(true))),
+            None => {}
+        }
+        wire.extend(query.until.map(|until| ("until", Variant::from(micros(until)))));
         wire.extend(query.since.map(|since| ("since", Variant::from(micros(since)))));
         let owned = wire.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value.try_into_owned().ok()?)));
         let pipe = control.logs(ids, &owned.collect()).await?;

@@ -44,7 +44,7 @@ const STATES: [ServiceState; 6] = [
 
 async fn metrics(call: Call) -> Answered {
     let reports = call.reports(Default::default(), true).await?;
-    let logs = reports.iter().map(|report| kept(&crate::logs::folder(&call.front.places, &report.id))).collect();
+    let logs = reports.iter().map(|report| crate::logs::size(&call.front.places, &report.id)).collect();
     let text = text(Services { reports, logs, now: crate::clock::now() });
     let text = text.map_err(|error| Problem::new(axum::http::StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
     Ok(match call.accepts("application/openmetrics-text") {
@@ -76,12 +76,6 @@ fn text(services: Services) -> Result<String, std::fmt::Error> {
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &registry)?;
     Ok(text)
-}
-
-/// Bytes of the files in a folder; `None`: there is no such folder.
-fn kept(folder: &std::path::Path) -> Option<u64> {
-    let files = std::fs::read_dir(folder).ok()?.flatten();
-    Some(files.filter_map(|file| file.metadata().ok()).filter(|file| file.is_file()).map(|file| file.len()).sum())
 }
 
 #[derive(Debug)]
@@ -183,7 +177,7 @@ impl Collector for Services {
         })?;
         let sizes: std::collections::HashMap<_, _> =
             self.reports.iter().map(|report| &report.id).zip(&self.logs).collect();
-        let log = "Bytes of the files with the output of a service";
+        let log = "Bytes of the files with the output of a service; none of one whose output the journal holds";
         self.gauge(all, ("service_log", log, bytes), |report| sizes[&report.id].map(|bytes| bytes as f64))
     }
 }

@@ -236,8 +236,18 @@ static LOG: &[Key] = &[
     key("keep_for", DELAY, "\"7days\"", "how long older files are kept; 0s: for ever"),
     key("keep_size", Kind::Size, "\"1G\"", "all its files have at most this size together; the oldest go first"),
     key("compress", Kind::Choice(&["gzip", "none"]), "\"gzip\"", "how older files are kept"),
-    key("max_line", Kind::Size, "\"1M\"", "longer lines are given in parts"),
-    key("ansi", Kind::Choice(&["keep", "strip"]), "\"keep\"", "whether `logs` gives colours that it writes"),
+    key(
+        "max_line",
+        Kind::Size,
+        "\"1M\"",
+        "longer lines are in parts: with another value than this one in the files, too",
+    ),
+    key(
+        "ansi",
+        Kind::Choice(&["keep", "strip"]),
+        "\"keep\"",
+        "whether colours that it writes are left out, of its files too",
+    ),
 ];
 
 #[cfg(test)]

@@ -76,6 +76,12 @@ impl Loss {
         Ok(lost)
     }
 
+    /// Drops these. `offset` is where they would have gone.
+    pub(super) fn drop_bytes(&mut self, bytes: &[u8], offset: u64) {
+        self.torn = bytes.last().is_some_and(|byte| *byte != b'\n');
+        self.count(offset, bytes.len());
+    }
+
     /// Drops the rest of a line, and nothing of the next one; how much it was. `offset` is where it
     /// would have gone.
     ///

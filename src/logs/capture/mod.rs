@@ -24,6 +24,7 @@ mod fifo;
 mod full;
 mod kept;
 mod lines;
+mod refine;
 mod service;
 mod sink;
 #[cfg(test)]

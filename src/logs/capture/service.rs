@@ -31,7 +31,7 @@ pub(super) struct Service {
 impl Service {
     pub(super) fn new(places: &Places, id: &ServiceId, pipes: [OwnedFd; 2]) -> Self {
         let sink = Sink::new(folder(places, id), places.uid, &settings::load(places, id));
-        let settings = (Instant::now(), settings_changed(places, id));
+        let settings = (Instant::now(), settings::changed(places, id));
         Self { id: id.clone(), pipes, sink, settings, news: Weak::new() }
     }
 
@@ -40,11 +40,15 @@ impl Service {
         let settings = settings::load(places, &self.id);
         let dir = folder(places, &self.id);
         if dir == self.sink.dir {
-            self.sink.turnover.set(&settings);
+            self.sink.set(&settings);
         } else {
+            // Nothing more comes where it was; a last line without an end is one.
+            if let Err(error) = self.sink.leave() {
+                tracing::warn!("the output of the run before is left as it is: {error}");
+            }
             self.sink = Sink::new(dir, places.uid, &settings);
         }
-        self.settings = (Instant::now(), settings_changed(places, &self.id));
+        self.settings = (Instant::now(), settings::changed(places, &self.id));
     }
 
     /// The same of one that runs: its files stay where they are.
@@ -52,9 +56,9 @@ impl Service {
         if self.settings.0.elapsed() < LOOK {
             return;
         }
-        let now = (Instant::now(), settings_changed(places, &self.id));
+        let now = (Instant::now(), settings::changed(places, &self.id));
         if std::mem::replace(&mut self.settings, now).1 != now.1 {
-            self.sink.turnover.set(&settings::load(places, &self.id));
+            self.sink.set(&settings::load(places, &self.id));
         }
     }
 
@@ -87,8 +91,4 @@ impl Service {
             news.notify_waiters();
         }
     }
-}
-
-fn settings_changed(places: &Places, id: &ServiceId) -> Option<SystemTime> {
-    std::fs::symlink_metadata(settings::path(places, id)).ok()?.modified().ok()
 }

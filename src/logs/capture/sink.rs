@@ -2,7 +2,8 @@
 //!
 //! splice(2) moves bytes within one system call, and the pipe gives up exactly those that the file
 //! took: who is killed at any moment has moved them or has not. The place in the file is its end,
-//! which is found again by looking at its length.
+//! which is found again by looking at its length. Lines that somebody wants in another form than they
+//! are written go another way (`refine`).
 
 use std::fs::File;
 use std::io;
@@ -13,8 +14,10 @@ use std::path::PathBuf;
 use rustix::io::Errno;
 use rustix::pipe::{SpliceFlags, splice};
 
+use super::super::form::Form;
 use super::super::layout::{ENTRY, Entries, Entry, Files, HEADER, Side, What, micros};
 use super::super::read::{Place, start_of_run};
+use super::super::spool::Spool;
 use super::full::{self, Loss};
 use super::turnover::Turnover;
 use crate::clock;
@@ -22,7 +25,7 @@ use crate::model::service::LogSpec;
 use crate::paths::make_own;
 
 /// At most so much is moved at once, so that every service has its turn.
-const TURN: usize = 1 << 20;
+pub(super) const TURN: usize = 1 << 20;
 
 /// The files of one service, and where they stand.
 #[derive(Debug)]
@@ -39,6 +42,10 @@ pub(super) struct Sink {
     start: Option<Place>,
     /// When the next segment is due.
     pub(super) turnover: Turnover,
+    /// How lines are to be kept.
+    pub(super) form: Form,
+    /// What is on its way into that form; of who did not ask for one there is none.
+    pub(super) spools: [Option<Spool>; 2],
 }
 
 /// How far a stream is.
@@ -55,8 +62,15 @@ pub(super) struct Progress {
 impl Sink {
     /// Makes nothing yet.
     pub(super) fn new(dir: PathBuf, uid: u32, settings: &LogSpec) -> Self {
-        let (sides, turnover) = (Default::default(), Turnover::new(settings));
-        Self { dir, uid, files: None, known: None, sides, entries: 0, start: None, turnover }
+        let (sides, turnover, form) = (Default::default(), Turnover::new(settings), Form::of(settings));
+        let spools = Default::default();
+        Self { dir, uid, files: None, known: None, sides, entries: 0, start: None, turnover, form, spools }
+    }
+
+    /// From now on it is kept as these say.
+    pub(super) fn set(&mut self, settings: &LogSpec) {
+        self.turnover.set(settings);
+        self.form = Form::of(settings);
     }
 
     /// Whether files are open.
@@ -67,6 +81,7 @@ impl Sink {
     /// Closes the files until they are needed again.
     pub(super) fn rest(&mut self) {
         self.files = None;
+        self.spools = Default::default();
     }
 
     /// Opens the files and finds out where they stand; what nobody wrote into the index, because
@@ -84,7 +99,7 @@ impl Sink {
         if self.known == Some(files.number) && self.entries == entries {
             // As we left it; nobody else writes.
             self.files = Some(files);
-            return Ok(());
+            return self.find_spools();
         }
         self.entries = entries;
         let mut read = Entries::default();
@@ -101,12 +116,17 @@ impl Sink {
         }
         self.known = Some(files.number);
         self.files = Some(files);
+        self.find_spools()?;
         for side in Side::BOTH {
-            if let Some(changed) = left[side as usize] {
-                self.tell(side, micros(changed))?;
-            }
+            self.refine(side, false)?;
+            let changed = left[side as usize].unwrap_or_else(clock::now);
+            self.tell(side, micros(changed))?;
         }
         Ok(())
+    }
+
+    fn find_spools(&mut self) -> io::Result<()> {
+        Side::BOTH.iter().try_for_each(|side| self.find_spool(*side))
     }
 
     /// Notes that a run begins; what comes now is no part of an earlier line.
@@ -114,6 +134,10 @@ impl Sink {
         // Somebody may have removed them.
         self.rest();
         self.ready()?;
+        for side in Side::BOTH {
+            self.finish(side)?;
+            self.tell(side, micros(clock::now()))?;
+        }
         self.start = self.known.map(|segment| Place { segment, entry: self.entries });
         for side in Side::BOTH {
             self.mark(What::Start, side)?;
@@ -125,6 +149,7 @@ impl Sink {
     pub(super) fn end_run(&mut self) -> io::Result<()> {
         self.ready()?;
         for side in Side::BOTH {
+            self.finish_run(side)?;
             self.tell(side, micros(clock::now()))?;
             let offset = self.sides[side as usize].end;
             let mut last = [b'\n'];
@@ -136,6 +161,11 @@ impl Sink {
             }
         }
         Ok(())
+    }
+
+    /// The same, if anything was written here.
+    pub(super) fn leave(&mut self) -> io::Result<()> {
+        if self.known.is_some() { self.end_run() } else { Ok(()) }
     }
 
     fn mark(&mut self, what: What, side: Side) -> io::Result<()> {
@@ -170,6 +200,12 @@ impl Sink {
                 return Ok(skipped);
             }
         }
+        if self.has_form(side) {
+            if self.form.is_asked_for() {
+                return self.take_in_form(side, fifo);
+            }
+            self.finish(side)?;
+        }
         if self.is_due() {
             return self.turn_over(side, fifo);
         }
@@ -178,45 +214,44 @@ impl Sink {
 
     /// Moves so many bytes of what is in the pipe.
     pub(super) fn move_up_to(&mut self, side: Side, fifo: &OwnedFd, most: usize) -> io::Result<usize> {
-        let moved = match self.splice(side, fifo, most) {
+        let (file, base) = self.data(side)?;
+        let moved = match move_bytes(fifo, file, self.sides[side as usize].end - base, most) {
             Err(error) if full::is_full(&error) => return self.lose(side, fifo),
             other => other?,
         };
         self.sides[side as usize].end += moved as u64;
-        if self.sides[side as usize].loss.ends() {
-            tracing::warn!("{}: there is room again for {}", self.dir.display(), side.words());
-        }
+        self.has_room(side);
         self.tell(side, micros(clock::now()))?;
         Ok(moved)
     }
 
-    fn splice(&self, side: Side, fifo: &OwnedFd, most: usize) -> io::Result<usize> {
-        let (file, base) = self.data(side)?;
-        let mut place = self.sides[side as usize].end - base;
-        loop {
-            match splice(fifo, None, file, Some(&mut place), most, SpliceFlags::NONBLOCK | SpliceFlags::MOVE) {
-                Err(Errno::INTR) => {}
-                Ok(0) => return Err(io::ErrorKind::WouldBlock.into()),
-                other => return Ok(other?),
-            }
+    /// Something found room.
+    pub(super) fn has_room(&mut self, side: Side) {
+        if self.sides[side as usize].loss.ends() {
+            tracing::warn!("{}: there is room again for {}", self.dir.display(), side.words());
         }
     }
 
-    fn data(&self, side: Side) -> io::Result<(&File, u64)> {
+    pub(super) fn data(&self, side: Side) -> io::Result<(&File, u64)> {
         let files = self.files.as_ref().ok_or(io::ErrorKind::NotFound)?;
         Ok((files.file(side)?, files.base[side as usize]))
     }
 
     /// There is no room: the service must not wait for it, so that its output is dropped.
-    fn lose(&mut self, side: Side, fifo: &OwnedFd) -> io::Result<usize> {
+    pub(super) fn lose(&mut self, side: Side, fifo: &OwnedFd) -> io::Result<usize> {
         let progress = &mut self.sides[side as usize];
         let lost = progress.loss.drop_from(fifo, progress.end)?;
-        if progress.loss.begins() {
+        self.is_lost(side)?;
+        Ok(lost)
+    }
+
+    pub(super) fn is_lost(&mut self, side: Side) -> io::Result<()> {
+        if self.sides[side as usize].loss.begins() {
             let dir = self.dir.display();
             tracing::warn!("{dir}: the disk is full: {} is dropped until there is room", side.words());
             self.tell(side, micros(clock::now()))?;
         }
-        Ok(lost)
+        Ok(())
     }
 
     /// Writes into the index what it does not know of a stream. A full disk is no error: it is
@@ -261,5 +296,19 @@ impl Sink {
         self.known = Some(files.number);
         self.files = Some(files);
         self.entries = 0;
+    }
+}
+
+/// Moves at most so many bytes of what is in a pipe to a place of a file.
+///
+/// # Errors
+/// `WouldBlock`: the pipe is empty.
+pub(super) fn move_bytes(fifo: &OwnedFd, file: &File, mut place: u64, most: usize) -> io::Result<usize> {
+    loop {
+        match splice(fifo, None, file, Some(&mut place), most, SpliceFlags::NONBLOCK | SpliceFlags::MOVE) {
+            Err(Errno::INTR) => {}
+            Ok(0) => return Err(io::ErrorKind::WouldBlock.into()),
+            other => return Ok(other?),
+        }
     }
 }

@@ -118,17 +118,19 @@ impl Sink {
                 return Ok(moved);
             }
         }
-        match self.take_new_files() {
-            Ok(()) => {}
-            Err(error) => {
-                // The present ones are as good.
-                self.turnover.again = self.size().unwrap_or(0) + AGAIN;
-                if !full::is_full(&error) {
-                    tracing::warn!("{}: no new files can be made: {error}", self.dir.display());
-                }
+        self.turn();
+        Ok(moved)
+    }
+
+    /// Takes new files.
+    pub(super) fn turn(&mut self) {
+        if let Err(error) = self.take_new_files() {
+            // The present ones are as good.
+            self.turnover.again = self.size().unwrap_or(0) + AGAIN;
+            if !full::is_full(&error) {
+                tracing::warn!("{}: no new files can be made: {error}", self.dir.display());
             }
         }
-        Ok(moved)
     }
 
     fn is_between_lines(&self, side: Side) -> io::Result<bool> {

@@ -18,7 +18,8 @@ use tokio::process::{Child, ChildStdout, Command};
 pub(crate) use access::access;
 pub(crate) use wait::matching;
 
-use super::{Line, Pattern, pattern};
+use super::form::plain;
+use super::{Line, Pattern};
 use entry::Entry;
 
 use crate::model::{Manager, ServiceId, UnitName};
@@ -143,7 +144,7 @@ impl Query {
             return None;
         }
         if self.strip {
-            line.text = pattern::plain(&line.text).into_owned();
+            line.text = plain(&line.text).into_owned();
         }
         Some(line)
     }

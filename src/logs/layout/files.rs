@@ -151,18 +151,20 @@ impl Files {
         Ok((base.saturating_add(len), changed))
     }
 
-    /// Has what is on its way into the file of a stream read with it. `look` may be asked again: if
-    /// some of it arrives meanwhile, nobody can tell where the rest belongs.
+    /// Has what is on its way into the file of a stream read with it. Where it belongs is said, or is
+    /// at the end of the file. `look` may be asked again: if some of it arrives meanwhile, nobody can
+    /// tell where the rest belongs.
     pub(in crate::logs) fn with_more(
         &mut self,
         side: Side,
-        look: impl Fn() -> io::Result<(Vec<u8>, SystemTime)>,
+        look: impl Fn() -> io::Result<(Option<u64>, Vec<u8>, SystemTime)>,
     ) -> io::Result<()> {
         for _ in 0..8 {
             let (offset, _) = self.end_of_file(side)?;
             // Nothing, or not for us to see: what is in the files is there in any case.
-            let Ok((bytes, written)) = look() else { return Ok(()) };
-            if self.end_of_file(side)?.0 == offset {
+            let Ok((place, bytes, written)) = look() else { return Ok(()) };
+            let offset = place.unwrap_or(offset);
+            if place.is_some() || self.end_of_file(side)?.0 == offset {
                 self.more[side as usize] = More { offset, bytes, written: Some(written) };
                 return Ok(());
             }

@@ -2,7 +2,8 @@
 //! but what makes new files.
 //!
 //! A service has a folder, `LOGS/ID/` (or `PATH/ID/` of its `log.path`), and in it segments: `1.out`
-//! and `1.err` hold the bytes of the two streams as they were written, and nothing else; `1.index`
+//! and `1.err` hold the bytes of the two streams as they were written (or in the form that was asked
+//! for), and nothing else; `1.index`
 //! says when they came. One file for each stream, because a line of one that is not finished yet
 //! must not be torn by a line of the other, and so that any tool can read them; one index for both,
 //! because its order is the order in which the bytes were read, whatever the clock did meanwhile.
@@ -29,7 +30,7 @@ use std::time::{Duration, SystemTime};
 
 pub(super) use entries::Entries;
 pub(super) use files::{Files, write_new};
-pub(super) use names::{begun, numbers, path};
+pub(super) use names::{begun, numbers, path, segment_of};
 
 use super::Stream;
 

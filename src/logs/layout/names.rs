@@ -20,14 +20,19 @@ pub(in crate::logs) fn numbers(dir: &Path) -> io::Result<Vec<u64>> {
     let mut numbers = Vec::new();
     for entry in entries {
         let name = entry?.file_name();
-        numbers.extend(name.to_str().and_then(|name| match name.split_once('.')? {
-            (number, "out" | "err" | "index" | "out.gz" | "err.gz" | "index.gz") => number.parse::<u64>().ok(),
-            _ => None,
-        }));
+        numbers.extend(name.to_str().and_then(segment_of));
     }
     numbers.sort_unstable();
     numbers.dedup();
     Ok(numbers)
+}
+
+/// Of which segment the file of this name is one.
+pub(in crate::logs) fn segment_of(name: &str) -> Option<u64> {
+    match name.split_once('.')? {
+        (number, "out" | "err" | "index" | "out.gz" | "err.gz" | "index.gz") => number.parse().ok(),
+        _ => None,
+    }
 }
 
 /// Whether a segment has begun: its index is made last, and from then on it is written.

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::Path;
 
+use super::super::form::{Form, MARK};
 use super::super::layout::{Entry, Side, What};
 use super::source::{Place, Source};
 
@@ -22,8 +23,8 @@ pub(super) struct Begun {
 
 impl Source {
     /// What there is before this entry of the line that it goes on with, without the parts of it that
-    /// were given already, each of `max` bytes.
-    pub(super) fn line_before(&mut self, here: Place, entry: &Entry, max: usize) -> io::Result<Begun> {
+    /// were given already.
+    pub(super) fn line_before(&mut self, here: Place, entry: &Entry, form: &Form) -> io::Result<Begun> {
         let mut begun = Begun::default();
         // From the end of the line to its beginning.
         let mut pieces: Vec<Vec<u8>> = Vec::new();
@@ -47,15 +48,17 @@ impl Source {
                     }
                     pieces.push(rest);
                 }
-                if line_end.is_some() || bytes.is_empty() || length >= LONGEST.max(max as u64) {
+                if line_end.is_some() || bytes.is_empty() || length >= LONGEST.max(form.max_line as u64) {
                     break 'back;
                 }
                 end = from;
             }
         }
         begun.text = pieces.into_iter().rev().flatten().collect();
-        let given = begun.text.len().saturating_sub(1) / max * max;
-        begun.text.drain(..given);
+        let given = form.last_part(&begun.text);
+        if given > 0 {
+            begun.text.splice(..given, MARK.iter().copied());
+        }
         Ok(begun)
     }
 

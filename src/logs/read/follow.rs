@@ -5,13 +5,15 @@ use std::collections::HashMap;
 use std::io;
 use std::mem::MaybeUninit;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::io::Errno;
 
+use super::super::form::Form;
 use super::super::layout::named;
-use super::super::{Line, folder};
-use super::{Form, Query, Reader};
+use super::super::{Line, folder, settings};
+use super::{Query, Reader, form};
 use crate::model::ServiceId;
 use crate::paths::Places;
 use crate::sys::watched::Watched;
@@ -38,7 +40,9 @@ struct Log {
     form: Form,
     query: Query,
     reader: Option<Reader>,
-    /// Whether the folder itself is watched, and not the one where it will be.
+    /// Where the next run of the service writes, and since when that is so.
+    next_dir: Option<(PathBuf, SystemTime)>,
+    /// Whether the folders themselves are watched, and not those where they will be.
     there: bool,
     next: Option<Line>,
 }
@@ -56,9 +60,9 @@ impl Follow {
     /// # Errors
     /// Its files cannot be read or watched.
     pub(crate) fn add(&mut self, places: &Places, id: &ServiceId, query: &Query) -> io::Result<()> {
-        let (dir, form, query) = (folder(places, id), Form::of(places, id), query.clone());
+        let (dir, form, query) = (folder(places, id), form(places, id), query.clone());
         let (id, places) = (id.clone(), places.clone());
-        let log = Log { id, places, dir, form, query, reader: None, there: false, next: None };
+        let log = Log { id, places, dir, form, query, reader: None, next_dir: None, there: false, next: None };
         self.logs.push(log);
         self.attach(self.logs.len() - 1)
     }
@@ -110,7 +114,7 @@ impl Follow {
 
     /// Waits until something changes.
     async fn heard(&mut self) -> io::Result<()> {
-        let mut heard: Vec<(i32, bool)> = Vec::new();
+        let mut heard: Vec<(i32, bool, bool)> = Vec::new();
         let read = |fd: &_| {
             let mut buffer = [MaybeUninit::uninit(); 4096];
             let mut events = inotify::Reader::new(fd, &mut buffer);
@@ -118,8 +122,9 @@ impl Follow {
                 let event = events.next()?;
                 let gone =
                     event.events().intersects(ReadFlags::IGNORED | ReadFlags::DELETE_SELF | ReadFlags::MOVE_SELF);
-                if heard.last() != Some(&(event.wd(), gone)) {
-                    heard.push((event.wd(), gone));
+                let settled = event.file_name().is_some_and(|name| name.to_str() == Ok(settings::NAME));
+                if heard.last() != Some(&(event.wd(), gone, settled)) {
+                    heard.push((event.wd(), gone, settled));
                 }
                 if events.is_buffer_empty() {
                     return Ok(());
@@ -127,7 +132,7 @@ impl Follow {
             }
         };
         self.inotify.drain(read).await?;
-        for (watch, gone) in heard {
+        for (watch, gone, settled) in heard {
             // -1: some events were lost.
             let concerned = match watch {
                 -1 => (0..self.logs.len()).collect(),
@@ -135,7 +140,7 @@ impl Follow {
                 _ => self.watches.get(&watch).cloned().unwrap_or_default(),
             };
             for at in concerned {
-                if gone || self.logs[at].has_moved() {
+                if gone || self.logs[at].has_moved(settled || watch == -1) {
                     self.logs[at].there = false;
                 }
                 if self.logs[at].there { self.is_due(at) } else { self.attach(at)? }
@@ -150,9 +155,22 @@ impl Follow {
         }
     }
 
-    /// Watches the folder of a service, or the nearest there is on the way to it.
+    /// Watches the folders of a service: that of its files, that of its settings, and the one where it
+    /// is about to write.
     fn attach(&mut self, at: usize) -> io::Result<()> {
-        let dir = self.logs[at].dir.clone();
+        let log = &self.logs[at];
+        let (home, next) = (log.places.logs.join(log.id.as_str()), log.next_dir.as_ref().map(|(dir, _)| dir.clone()));
+        let mut there = self.watch(at, &log.dir.clone())?;
+        for dir in std::iter::once(home).chain(next) {
+            there &= self.watch(at, &dir)?;
+        }
+        self.logs[at].there = there;
+        self.is_due(at);
+        Ok(())
+    }
+
+    /// Watches a folder, or the nearest there is on the way to it; whether it is there.
+    fn watch(&mut self, at: usize, dir: &Path) -> io::Result<bool> {
         for (steps, ancestor) in dir.ancestors().enumerate() {
             let what = match steps {
                 0 => {
@@ -164,7 +182,7 @@ impl Follow {
                 }
                 _ => WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::DELETE_SELF,
             };
-            let watch = match inotify::add_watch(self.inotify.get(), ancestor, what) {
+            let watch = match inotify::add_watch(self.inotify.get(), ancestor, what | WatchFlags::MASK_ADD) {
                 Err(Errno::NOENT) => continue,
                 other => other.map_err(|error| named(ancestor.display(), &error.into()))?,
             };
@@ -172,27 +190,35 @@ impl Follow {
             if !concerned.contains(&at) {
                 concerned.push(at);
             }
-            self.logs[at].there = steps == 0;
             // The next folder may have come before the watch did.
-            if steps == 0 || !below(ancestor, &dir).is_some_and(|next| next.exists()) {
-                break;
+            if steps == 0 || !below(ancestor, dir).is_some_and(|next| next.exists()) {
+                return Ok(steps == 0);
             }
-            return self.attach(at);
+            return self.watch(at, dir);
         }
-        self.is_due(at);
-        Ok(())
+        Ok(false)
     }
 }
 
 impl Log {
-    /// Whether it is somewhere else than it seemed before there was anything of it.
-    fn has_moved(&mut self) -> bool {
-        if self.reader.is_some() {
+    /// Whether it is somewhere else than it seemed before there was anything of it, or is about to be;
+    /// `settled`: its settings were written.
+    fn has_moved(&mut self, settled: bool) -> bool {
+        if self.reader.is_some() && !settled {
             return false;
         }
         let dir = folder(&self.places, &self.id);
-        self.form = Form::of(&self.places, &self.id);
-        std::mem::replace(&mut self.dir, dir) != self.dir
+        self.form = form(&self.places, &self.id);
+        match &mut self.reader {
+            None => std::mem::replace(&mut self.dir, dir) != self.dir,
+            Some(reader) => {
+                reader.set_form(self.form);
+                let since = settings::changed(&self.places, &self.id).unwrap_or_else(crate::clock::now);
+                // It may have been changed back meanwhile.
+                self.next_dir = (dir != self.dir).then_some((dir, since));
+                self.next_dir.is_some()
+            }
+        }
     }
 
     /// Whether there is a line.
@@ -206,7 +232,19 @@ impl Log {
             self.query.lines = None;
         }
         let Some(reader) = &mut self.reader else { return Ok(false) };
+        // Once something is there, all that belongs here has come.
+        let new = match &self.next_dir {
+            Some((dir, since)) => Reader::live(dir, self.form, &Query { since: Some(*since), ..self.query.clone() })?,
+            None => None,
+        };
         self.next = reader.next()?;
+        if self.next.is_none()
+            && let Some(new) = new
+        {
+            *reader = new;
+            self.dir = self.next_dir.take().map_or_else(PathBuf::new, |(dir, _)| dir);
+            self.next = reader.next()?;
+        }
         if self.next.is_none() && many {
             reader.rest();
         }

@@ -14,9 +14,9 @@ pub(crate) use follow::Follow;
 pub(crate) use reader::Reader;
 pub(super) use source::Place;
 
+use super::form::Form;
 use super::{Line, Pattern, settings};
 use crate::model::ServiceId;
-use crate::model::service::{Ansi, LogSpec};
 use crate::paths::Places;
 
 /// Which lines.
@@ -48,28 +48,6 @@ impl Query {
     }
 }
 
-/// How lines of a service are given.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Form {
-    /// Longer ones in parts of this length.
-    max_line: usize,
-    ansi: Ansi,
-}
-
-impl Form {
-    fn of(places: &Places, id: &ServiceId) -> Self {
-        let settings = settings::load(places, id);
-        Self { max_line: usize::try_from(settings.max_line.0).unwrap_or(usize::MAX).max(1), ansi: settings.ansi }
-    }
-}
-
-impl Default for Form {
-    fn default() -> Self {
-        let usual = LogSpec::default();
-        Self { max_line: usize::try_from(usual.max_line.0).unwrap_or(usize::MAX), ansi: usual.ansi }
-    }
-}
-
 /// The lines of a folder ([`super::folder`]). A last one that is not finished is among them.
 /// `None`: nothing was ever captured.
 ///
@@ -86,5 +64,10 @@ pub(crate) fn read(dir: &std::path::Path, query: &Query) -> io::Result<Option<Re
 /// # Errors
 /// The files cannot be read.
 pub(crate) fn read_all(places: &Places, id: &ServiceId, query: &Query) -> io::Result<Option<Reader>> {
-    Reader::of(&super::folder(places, id), Some((places, id)), Form::of(places, id), query)
+    Reader::of(&super::folder(places, id), Some((places, id)), form(places, id), query)
+}
+
+/// How lines of a service are given.
+fn form(places: &Places, id: &ServiceId) -> Form {
+    Form::of(&settings::load(places, id))
 }

@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::super::form::{Form, MARK, plain};
 use super::super::layout::{Entry, Side, What, micros};
-use super::super::{Line, Stream, pattern};
+use super::super::{Line, Stream};
+use super::Query;
 use super::source::{At, Place, Source};
-use super::{Form, Query};
 use crate::model::ServiceId;
-use crate::model::service::Ansi;
 use crate::paths::Places;
 
 /// Bytes that are read at once.
@@ -115,6 +115,11 @@ impl Reader {
                 return Ok(None);
             }
         }
+    }
+
+    /// From now on lines are given in this form.
+    pub(super) fn set_form(&mut self, form: Form) {
+        self.form = form;
     }
 
     /// Closes the files until the next call.
@@ -232,9 +237,9 @@ impl Reader {
         if std::mem::replace(&mut self.sides[entry.side as usize].known, true) {
             return Ok(());
         }
-        let max = self.form.max_line;
+        let form = self.form;
         let Some(source) = &mut self.source else { return Ok(()) };
-        let begun = source.line_before(place, entry, max)?;
+        let begun = source.line_before(place, entry, &form)?;
         let side = &mut self.sides[entry.side as usize];
         (side.text, side.micros) = (begun.text, begun.micros);
         Ok(())
@@ -270,17 +275,21 @@ impl Reader {
             return Ok(());
         }
         (entry.offset, entry.len) = (entry.offset + got as u64, entry.len - got as u64);
-        let max = self.form.max_line;
         for line in buffer[..got].split_inclusive(|byte| *byte == b'\n') {
             let unfinished = &mut self.sides[entry.side as usize];
             unfinished.micros = entry.micros;
             let end = line.strip_suffix(b"\n");
             unfinished.text.extend_from_slice(end.unwrap_or(line));
-            while self.sides[entry.side as usize].text.len() > max {
-                let text = &mut self.sides[entry.side as usize].text;
-                let rest = text.split_off(max);
-                let part = std::mem::replace(text, rest);
-                self.line(entry.micros, entry.side.stream(), part);
+            if unfinished.text.len() > self.form.max_line {
+                let text = std::mem::take(&mut unfinished.text);
+                let mut given = 0;
+                let form = self.form;
+                for (begin, end) in form.parts(&text) {
+                    let mark = if begin == 0 { &[] } else { MARK };
+                    self.line(entry.micros, entry.side.stream(), [mark, &text[begin..end]].concat());
+                    given = end;
+                }
+                self.sides[entry.side as usize].text = [MARK, &text[given..]].concat();
             }
             if end.is_some() {
                 let text = std::mem::take(&mut self.sides[entry.side as usize].text);
@@ -317,8 +326,8 @@ impl Reader {
         if !self.query.means(&line) {
             return;
         }
-        if self.form.ansi == Ansi::Strip {
-            line.text = pattern::plain(&line.text).into_owned();
+        if self.form.strip {
+            line.text = plain(&line.text).into_owned();
         }
         self.found.push_back(line);
     }

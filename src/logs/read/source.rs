@@ -3,9 +3,11 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::super::capture::peek;
 use super::super::layout::{Entries, Entry, Files, Side, What, begun, micros, numbers};
+use super::super::spool::Spool;
 use crate::model::ServiceId;
 use crate::paths::Places;
 
@@ -76,7 +78,7 @@ impl Source {
             let number = segment.files.number;
             if let Some((places, id)) = pipes {
                 for side in Side::BOTH {
-                    segment.files.with_more(side, || peek(places, id, side))?;
+                    segment.files.with_more(side, || on_its_way(dir, places, id, side))?;
                 }
             }
             // An entry of it may have come since.
@@ -291,6 +293,23 @@ impl Segment {
     pub(super) fn covered(&mut self) -> io::Result<[u64; 2]> {
         self.entries.covered(&self.files, self.count)
     }
+}
+
+/// What is not in the file of a stream yet: in the pipe, and before that in the spool of one whose lines
+/// are put in form, and then where it belongs is known.
+fn on_its_way(
+    dir: &Path,
+    places: &Places,
+    id: &ServiceId,
+    side: Side,
+) -> io::Result<(Option<u64>, Vec<u8>, SystemTime)> {
+    let Some(mut spool) = Spool::open(dir, side, false)? else {
+        return peek(places, id, side).map(|(bytes, written)| (None, bytes, written));
+    };
+    // Of one that has ended there is no pipe.
+    let (offset, bytes, written) =
+        spool.look(|| peek(places, id, side).map_or_else(|_| Vec::new(), |(bytes, _)| bytes))?;
+    Ok((Some(offset), bytes, written))
 }
 
 fn is_empty(files: &Files, side: Side) -> bool {

@@ -27,7 +27,7 @@ pub struct LogSpec {
     pub keep_size: Size,
     /// What becomes of older files.
     pub compress: Compression,
-    /// Lines that are longer are given in parts.
+    /// Lines that are longer are given in parts, and kept so in files where this is not the default.
     pub max_line: Size,
     /// Colours and the like.
     pub ansi: Ansi,
@@ -68,6 +68,6 @@ pub enum Ansi {
     /// They are given as they were written.
     #[default]
     Keep,
-    /// They are left out.
+    /// They are left out of files and of what is read.
     Strip,
 }

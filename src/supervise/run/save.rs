@@ -65,21 +65,31 @@ impl Supervisor {
     /// Writes the records that changed, and sends what was to be told once that is so.
     pub(super) fn save(&mut self) {
         self.write(false);
-        self.sync();
+        // No answer is given while some that were asked for are not yet written.
+        if !self.turns.has_next_round() {
+            self.sync();
+        }
     }
 
-    /// Writes them. That a unit runs is written when all has been started that is to be, or a little
+    /// Writes them. Between rounds of starts those that wait for theirs wait with this, too: what was
+    /// begun is to go out. That a unit runs is written when all has been started that is to be, or a little
     /// later: until then its record says that it is being started, and the next daemon asks the
     /// manager what became of that.
     fn write(&mut self, all: bool) {
         if self.unsaved.is_empty() {
             return;
         }
+        let rounds = !all && self.turns.has_next_round();
         let busy = !all && self.turns.is_busy() && self.put_off.is_none_or(|since| since.elapsed() < MOMENT);
         let now = super::tell::stamp();
         for id in std::mem::take(&mut self.unsaved) {
             let Some(service) = self.services.get_mut(&id) else { continue };
             let Some(must_last) = service.unsaved.get() else { continue };
+            let machine = &service.machine;
+            if rounds && machine.state() == ServiceState::Starting && !machine.is_being_executed() {
+                self.unsaved.insert(id);
+                continue;
+            }
             let of_unit =
                 |record: &Record| record.state == ServiceState::Running && record.backend == Some(BackendKind::Systemd);
             if busy && !must_last && of_unit(&service.record()) {

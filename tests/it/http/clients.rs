@@ -171,7 +171,7 @@ fn schemathesis(site: &Site<'_>) -> Result<()> {
 }
 
 fn promtool(site: &Site<'_>) -> Result<()> {
-    site.start(SERVICES)?;
+    site.start(&format!("{SERVICES}log = {{ path = \"logs\" }}\n"))?;
     let token = site.token("r", "read")?;
     let metrics = site.get(&token, "/metrics")?;
     expect!(metrics.status == 200 && metrics.head.contains("content-type: text/plain; version=0.0.4"), "{metrics:?}");
@@ -180,7 +180,8 @@ fn promtool(site: &Site<'_>) -> Result<()> {
         "service_restarts_total{",
         "service_uptime_seconds{",
         "service_memory_bytes{",
-        "service_log_bytes{",
+        "service_log_bytes{service=\"llama\"} ",
+        "service_log_bytes{service=\"ai-agent\"} ",
     ] {
         expect!(metrics.body.contains(&format!("provost_{name}")), "{name}: {}", metrics.body);
     }

@@ -1,7 +1,8 @@
 //! `Logs`: what services have written, for who may not read the files or the journal.
 //!
 //! The lines come through a pipe, each as one JSON object, as `provost logs -o json` prints them. A
-//! reader that rests is waited for, one line is held meanwhile. The pipe ends with the lines, when
+//! reader that rests is waited for, one line is held meanwhile: who wants all of them, or looks for
+//! some, does the work. The pipe ends with the lines, when
 //! its reader closes it, and when the client leaves the bus.
 
 use std::collections::HashMap;
@@ -106,15 +107,21 @@ fn query(of: &Dict) -> Result<(Query, bool), Fault> {
                 let lines = value.as_u64().and_then(|lines| usize::try_from(lines).ok()).ok_or_else(wrong)?;
                 query.lines = Some(lines.min(MOST));
             }
+            // Those of who follows would be held.
+            "all" => query.lines = query.lines.filter(|_| value.as_bool() != Some(true)),
             // Microseconds since 1970.
-            "since" => {
+            "since" | "until" => {
                 let micros = value.as_u64().ok_or_else(wrong)?;
-                query.since = Some(UNIX_EPOCH.checked_add(Duration::from_micros(micros)).ok_or_else(wrong)?);
+                let time = UNIX_EPOCH.checked_add(Duration::from_micros(micros)).ok_or_else(wrong)?;
+                *(if key == "since" { &mut query.since } else { &mut query.until }) = Some(time);
             }
             "stderr" => query.stderr = value.as_bool().ok_or_else(wrong)?,
             "follow" => follow = value.as_bool().ok_or_else(wrong)?,
             _ => return Err(wrong()),
         }
+    }
+    if follow {
+        query.lines = query.lines.or(Some(MOST));
     }
     Ok((query, follow))
 }

@@ -13,8 +13,6 @@ use crate::model::{Malformed, OwnerFacts, ServiceId, Target};
 use crate::observe::Want;
 use crate::services::{Merged, Output, Query, Source};
 
-/// So many of each are had of the system's daemon.
-const FROM_DAEMON: usize = crate::services::MOST_OF_DAEMON;
 /// So many lines of each, unless it is said.
 const LINES: usize = 20;
 
@@ -29,10 +27,6 @@ async fn logs(ctx: &Context<'_>, args: &Logs, form: Form) -> Result<(), Error> {
     let query = query(args)?;
     let words = "looking for logs";
     let sources = progress::while_waiting(ctx.say.quiet, words, sources(ctx, args)).await?;
-    let guest = sources.iter().any(|source| matches!(source, Source::System(..)));
-    if guest && (query.searches() || query.lines.is_none_or(|lines| lines > FROM_DAEMON)) {
-        ctx.say.note(&format!("the system's provost gives {FROM_DAEMON} lines of each at most, the last ones"));
-    }
     let look = Look::of_logs(ctx, form, &sources);
     let observer = ctx.client.observer();
     if args.follow {

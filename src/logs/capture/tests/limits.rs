@@ -3,7 +3,7 @@
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 
 use super::*;
-use crate::model::service::{Compression, LogSpec, Size};
+use crate::model::service::{Ansi, Compression, LogSpec, Size};
 
 #[test]
 fn a_full_disk_drops_and_says_how_much() {
@@ -27,6 +27,16 @@ fn a_full_disk_drops_and_says_how_much() {
         crate::logs::settle(&places, &id(), &often, None).unwrap();
         fill(&places);
         assert!(crate::logs::layout::numbers(&places.logs.join("llm")).unwrap().len() > 2);
+        drop(dir);
+        // And of what is put in form.
+        for settings in [LogSpec::default(), often] {
+            let dir = tempfile::tempdir().unwrap();
+            mount("none", dir.path(), "tmpfs", MountFlags::empty(), c"size=256k").unwrap();
+            let places = Places::below(dir.path());
+            let settings = LogSpec { ansi: Ansi::Strip, ..settings };
+            crate::logs::settle(&places, &id(), &settings, None).unwrap();
+            fill(&places);
+        }
     });
     test.join().unwrap();
 }

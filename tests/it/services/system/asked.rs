@@ -166,7 +166,7 @@ fn every_method(rig: &Rig) -> Result<()> {
 /// Who may not read the journal reads through the daemon, if polkit allows it.
 fn logs(rig: &Rig) -> Result<()> {
     let config = "[service.talk]\ncommand = ['sh', '-c', 'echo one; echo two >&2; exec sleep 1000']\n\
-                  [service.file]\ncommand = ['sh', '-c', 'echo kept; exec sleep 1000']\nlog = { file = true }\n";
+                  [service.file]\ncommand = ['sh', '-c', 'seq 5000; echo kept; exec sleep 1000']\nlog = { file = true }\n";
     with_config(rig, config, || {
         let eve = rig.as_user("eve");
         eve.run(["provost", "--system", "list"])?.ok()?;
@@ -186,8 +186,20 @@ fn logs(rig: &Rig) -> Result<()> {
             both
         });
         expect!(read.is_ok(), "{last:?}");
-        let kept = eve.run(["provost", "--system", "logs", "file"])?.ok()?;
+        let of_file = |args: &[&str]| eve.run(["provost", "--system", "logs", "file"].iter().chain(args))?.ok();
+        let kept = of_file(&["-n", "1"])?;
         expect!(kept == "kept", "{kept}");
+        // However far back it is.
+        let found = of_file(&["--grep", "^1?23$"])?;
+        expect!(found == "23\n123", "{found}");
+        let found = of_file(&["--grep", "^.?23$", "-n", "1"])?;
+        expect!(found == "923", "{found}");
+        let all = of_file(&["-n", "all"])?;
+        expect!(all.lines().count() == 5001, "{} lines", all.lines().count());
+        let mut follow = eve.pty(["provost", "--system", "logs", "-f", "file", "--grep", "^12?3$"])?;
+        follow.expect("123", Duration::from_secs(20))?;
+        follow.type_bytes(b"\x03")?;
+        follow.wait()?;
         let errors = eve.run(["provost", "--system", "logs", "--stderr", "talk"])?.ok()?;
         expect!(errors == "two", "{errors}");
         let mut follow = eve.pty(["provost", "--system", "logs", "-f", "talk", "file"])?;

@@ -146,6 +146,16 @@ fn logs_of_older_files(stage: &Stage<'_>) -> Result<()> {
     stage.config(&format!("[service.one]\n{counts}{}", log.replace("1000", "2")))?;
     stage.ok(&["up", "-d"])?;
     expect!(stage.pid("one")? == before, "it was started again");
+    // In another folder, and in a form: who follows goes there, too.
+    let other = log.replace("\"logs\"", "\"other\"").replace("\"1K\"", "\"16\"");
+    stage.config(&format!("[service.one]\n{counts}{other}"))?;
+    stage.ok(&["up", "-d"])?;
+    following.expect("line 2999 of man", LIMIT)?;
+    following.expect("…y", LIMIT)?;
+    eventually("they are in parts", || {
+        let first = stage.who().run(["zcat", &format!("{}/other/one/1.out.gz", stage.home)]);
+        first.is_ok_and(|output| output.stdout.starts_with("line 1 of many\n"))
+    })?;
     Ok(())
 }
 
