@@ -102,7 +102,7 @@ impl Supervisor {
             Held::By(..) => Error::Act(crate::act::ActError::Failed(format!("{}: {held}", folder.display()))),
             Held::Io { path, source } => Error::Io { what: path.display().to_string(), source },
         })?;
-        let running = supervisor::start(&places, backend, None).await?;
+        let running = supervisor::start(&places, backend, None, 0).await?;
         Ok(Self { handle: running.handle, task: Task::Local(running.task), _lock: Some(lock) })
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::client::Client;
 use crate::control::{Control, Events};
 use crate::error::Error;
-use crate::model::service::ServiceState;
+use crate::model::service::{ServiceReport, ServiceState};
 use crate::model::{
     Availability, AvailabilityState, Facts, Identity, Manager, OwnerFacts, ProcState, SaidBy, ServiceFacts, Target,
 };
@@ -30,7 +30,7 @@ pub enum State {
 pub struct Waited {
     /// The state was reached.
     pub reached: bool,
-    /// It can never be reached: a process that has ended does not run again.
+    /// It can never be reached: a process that has ended does not run again, nor does a service that has failed.
     pub hopeless: bool,
     /// The last look, in words.
     pub detail: String,
@@ -80,6 +80,12 @@ pub async fn wait_for(
                     Some(_) => format!("process {pid} has ended, and will never run again"),
                     None => format!("there is no process {pid}, and a number says nothing of who will get it"),
                 };
+                return Ok(());
+            }
+            // Nothing starts it again but somebody who looks after it.
+            let service = facts.as_ref().and_then(only_service).filter(|_| state != State::Gone);
+            if let Some(failed) = service.filter(|service| service.state == ServiceState::Failed) {
+                (last.hopeless, last.detail) = (true, crate::act::why_not(failed));
                 return Ok(());
             }
             // An event or the pause, whichever comes first; the pause alone is what finds things
@@ -148,11 +154,13 @@ async fn look(
         State::Gone if facts.is_some_and(|f| f.owners.iter().any(comes_again)) => plain(false, "it is starting again"),
         State::Gone => plain(true, "nothing of it runs"),
         State::Running if running => plain(true, "it runs"),
-        State::Running => plain(false, "it does not run"),
+        State::Running => plain(false, &idle(facts)),
         State::Available => {
             // Behind a port there may be something that starts when it is asked.
             let is_port = matches!(target, Target::Port(_));
-            let Some(facts) = facts.filter(|_| running || is_port) else { return plain(false, "it does not run") };
+            let Some(facts) = facts.filter(|_| running || is_port) else {
+                return plain(false, &idle(facts));
+            };
             let options = probe::Options { timeout: probing, ..probe::Options::default() };
             let mut last = Availability::unknown("nothing to ask");
             let mut ready = false;
@@ -171,6 +179,23 @@ async fn look(
             let reached = ready || last.state == AvailabilityState::Available;
             Ok(Waited { reached, hopeless: false, detail: last.detail.clone(), availability: Some(last) })
         }
+    }
+}
+
+/// The service that is all that the target is.
+fn only_service(facts: &Facts) -> Option<&ServiceReport> {
+    match facts.owners.as_slice() {
+        [one] => one.service.as_ref().map(|service| &service.report),
+        _ => None,
+    }
+}
+
+/// That it does not run, and why, if that is known.
+fn idle(facts: Option<&Facts>) -> String {
+    let report = facts.and_then(only_service);
+    match report.and_then(|report| Some((report.state, report.reason.as_ref()?))) {
+        Some((state, reason)) => format!("it is {state}: {reason}"),
+        None => "it does not run".to_owned(),
     }
 }
 

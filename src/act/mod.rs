@@ -88,6 +88,9 @@ pub struct Options {
     pub timeout: Option<Duration>,
 }
 
+/// How long it may take to find out what was waited for in vain.
+const TELLING: Duration = Duration::from_secs(5);
+
 /// Carries out a plan.
 pub async fn carry_out(observer: &Observer, plan: &Plan, options: Options) -> Result<Done, ActError> {
     if let Some(state) = &plan.already {
@@ -96,10 +99,13 @@ pub async fn carry_out(observer: &Observer, plan: &Plan, options: Options) -> Re
     if let Some(stopper) = plan.stopper {
         return Err(ActError::Stopped { stopper, reason: plan.reason.clone() });
     }
+    let end = options.timeout.map(|limit| tokio::time::Instant::now() + limit);
+    // A step that follows a service says itself what it waited for.
+    let is_told = plan.steps.iter().any(|step| matches!(step, Step::Service { .. }));
     let work = async {
         let mut done = Done { outcome: Outcome::Unchanged, state: String::new() };
         for step in &plan.steps {
-            done = self::step(observer, plan.action, step, options).await?;
+            done = self::step(observer, plan.action, step, (options, end)).await?;
             if plan.means == Means::OwnService && done.outcome == Outcome::Stopped {
                 forget(observer, step);
             }
@@ -108,13 +114,15 @@ pub async fn carry_out(observer: &Observer, plan: &Plan, options: Options) -> Re
     };
     match options.timeout {
         None => work.await,
-        Some(limit) => tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
-            let limit = humantime::format_duration(limit);
-            Err(ActError::TimedOut(format!(
-                "{} was not done after {limit}; what was queued or sent goes on",
-                plan.action
-            )))
-        }),
+        Some(limit) => tokio::time::timeout(limit + if is_told { TELLING } else { Duration::ZERO }, work)
+            .await
+            .unwrap_or_else(|_| {
+                let limit = humantime::format_duration(limit);
+                Err(ActError::TimedOut(format!(
+                    "{} was not done after {limit}; what was queued or sent goes on",
+                    plan.action
+                )))
+            }),
     }
 }
 
@@ -137,7 +145,12 @@ fn forget(observer: &Observer, step: &Step) {
     }
 }
 
-async fn step(observer: &Observer, action: Action, step: &Step, options: Options) -> Result<Done, ActError> {
+async fn step(
+    observer: &Observer,
+    action: Action,
+    step: &Step,
+    (options, end): (Options, Option<tokio::time::Instant>),
+) -> Result<Done, ActError> {
     match step {
         Step::Job { manager, unit, action, force, interactive } => {
             let job = job::Job { whose: *manager, unit, action: *action, force: *force, interactive: *interactive };
@@ -157,7 +170,7 @@ async fn step(observer: &Observer, action: Action, step: &Step, options: Options
         Step::HelperUnit { uid, unit, action, signal, interactive } => {
             helper::unit(observer, (*uid, unit), *action, *signal, *interactive).await
         }
-        Step::Service { .. } => service::ask(observer, step, options.no_block).await,
+        Step::Service { .. } => service::ask(observer, step, options, end).await,
         Step::Command { argv } => command::run(argv, action).await,
     }
 }

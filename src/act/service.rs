@@ -1,6 +1,10 @@
 //! Services of our own: their daemon is asked, and followed until it is done.
 
-use super::{ActError, Done, Outcome};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{ActError, Done, Options, Outcome};
 use crate::control::{Asks, Control, Touched};
 use crate::error::Error;
 use crate::model::Instance;
@@ -9,8 +13,13 @@ use crate::model::{Action, ServiceId, Step};
 use crate::observe::Observer;
 use crate::services::{self, Choice, Ended, Follow, Goal};
 
-/// Asks for one step, and waits for its end unless `no_block`.
-pub(super) async fn ask(observer: &Observer, step: &Step, no_block: bool) -> Result<Done, ActError> {
+/// Asks for one step, and waits for its end, as long as the options say.
+pub(super) async fn ask(
+    observer: &Observer,
+    step: &Step,
+    Options { no_block, timeout }: Options,
+    until: Option<Instant>,
+) -> Result<Done, ActError> {
     let Step::Service { id, action, system, start_daemon, load, interactive, .. } = step else {
         return Err(ActError::Failed("it is no step for a daemon".to_owned()));
     };
@@ -45,7 +54,8 @@ pub(super) async fn ask(observer: &Observer, step: &Step, no_block: bool) -> Res
         return Ok(Done { outcome: Outcome::Queued, state: format!("{action} of {id} is under way") });
     }
     let goal = if nothing_to_do(&touched, id) && goal == Goal::Again { Goal::Ready } else { goal };
-    let came = follow.until(std::slice::from_ref(id), goal, None, |_| ()).await.map_err(act_error)?;
+    let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+    let came = follow.until(std::slice::from_ref(id), goal, left, |_| ()).await.map_err(act_error)?;
     match came {
         Ended::Reached(reports) => {
             let state = match (action, reports.first()) {
@@ -61,7 +71,8 @@ pub(super) async fn ask(observer: &Observer, step: &Step, no_block: bool) -> Res
             };
             Ok(Done { outcome, state })
         }
-        Ended::Failed(report) | Ended::TimedOut(report) => Err(ActError::Failed(why(&report))),
+        Ended::Failed(report) => Err(ActError::Failed(why(&report))),
+        Ended::TimedOut(report) => Err(ActError::TimedOut(late(&report, timeout.unwrap_or_default()))),
     }
 }
 
@@ -144,6 +155,17 @@ pub(crate) fn why(report: &ServiceReport) -> String {
     let reason = report.reason.as_ref().or(report.last_error.as_ref());
     let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
     format!("{id} {state}{reason}; its output: provost logs {id}")
+}
+
+/// What was waited for in vain.
+fn late(report: &ServiceReport, limit: Duration) -> String {
+    let (id, limit) = (&report.id, humantime::format_duration(limit));
+    let why = report.reason.as_ref().map(|reason| format!(", {reason}")).unwrap_or_default();
+    let goes_on = match report.state {
+        crate::model::service::ServiceState::Stopping => format!("; provost stop --force {id} kills it"),
+        _ => format!("; it goes on; its output: provost logs {id}"),
+    };
+    format!("after {limit} it is {}{why}{goes_on}", report.state)
 }
 
 /// An error of the way to the daemon as one of the action.

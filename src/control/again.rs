@@ -67,14 +67,25 @@ impl Line {
 
     /// Connects to the daemon that follows; whether there is one.
     async fn again(&self, before: &Proxy) -> bool {
-        let Some(socket) = &self.socket else { return false };
-        if tokio::time::timeout(GONE, before.inner().connection().closed()).await.is_err() {
-            return false;
-        }
-        let Ok(Some(connection)) = connect::connect_socket(socket).await else { return false };
-        let Ok(proxy) = proxy(&connection).await else { return false };
-        *self.proxy.lock().unwrap_or_else(PoisonError::into_inner) = proxy;
-        true
+        self.next_daemon(before, Duration::ZERO, Duration::ZERO).await.is_some()
+    }
+
+    /// Connects to the daemon that follows this one, which need not be there yet: one that ended
+    /// properly took its socket away, one that died is started anew by whoever started it.
+    pub(super) async fn next_daemon(&self, before: &Proxy, limit: Duration, look: Duration) -> Option<Proxy> {
+        let socket = self.socket.as_ref()?;
+        tokio::time::timeout(GONE, before.inner().connection().closed()).await.ok()?;
+        let begin = tokio::time::Instant::now();
+        let connection = loop {
+            match connect::connect_socket(socket).await.ok()? {
+                Some(connection) => break connection,
+                None if socket.exists() && begin.elapsed() < limit => tokio::time::sleep(look).await,
+                None => return None,
+            }
+        };
+        let proxy = proxy(&connection).await.ok()?;
+        *self.proxy.lock().unwrap_or_else(PoisonError::into_inner) = proxy.clone();
+        Some(proxy)
     }
 }
 

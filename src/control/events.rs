@@ -1,29 +1,124 @@
 //! The stream of events of a daemon.
 
+use std::collections::VecDeque;
+use std::time::Duration;
+
 use tokio::sync::mpsc;
 use zbus::{MatchRule, MessageStream, message};
 
-use super::again::soon;
+use super::again::{Line, Proxy, soon};
 use super::bus::Owner;
-use crate::api::dbus::{Dict, ManagerProxy, from_call, from_dict};
+use crate::api::dbus::{Dict, from_call, from_dict};
 use crate::error::Error;
 use crate::model::service::Event;
 use crate::systemd::next;
 
-/// Events as they come. They are taken off the connection by a task of their own: a reader that
-/// rests would block the answers to calls.
+/// How long whoever follows a daemon that went without a word may take, and how often it is looked for.
+const NEXT: Duration = Duration::from_secs(5);
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Events as they come. A daemon that executes its program anew, or is started anew after it died, is
+/// followed further.
 #[derive(Debug)]
 pub(crate) struct Events {
-    received: mpsc::UnboundedReceiver<Event>,
-    reader: tokio::task::JoinHandle<()>,
+    line: Line,
+    heard: Heard,
+    /// Those that came while nobody listened.
+    between: VecDeque<Event>,
     /// The number of the last one that was given out.
     last: Option<u64>,
     missed: u64,
+    replaced: bool,
+}
+
+/// What one connection hears. It is taken off that by a task of its own: a reader that rests would
+/// block the answers to calls.
+#[derive(Debug)]
+struct Heard {
+    proxy: Proxy,
+    /// In which run of the daemon events have their numbers; `None`: an older one, which does not tell.
+    run: Option<String>,
+    received: mpsc::UnboundedReceiver<Event>,
+    reader: tokio::task::JoinHandle<()>,
 }
 
 impl Events {
     /// From now on.
-    pub(super) async fn subscribe(proxy: &ManagerProxy<'static>, bus: bool) -> Result<Self, Error> {
+    pub(super) async fn subscribe(line: &Line) -> Result<Self, Error> {
+        let heard = Heard::over(line.proxy(), line.is_bus()).await?;
+        let between = VecDeque::new();
+        Ok(Self { line: line.clone(), heard, between, last: None, missed: 0, replaced: false })
+    }
+
+    /// One that is there already.
+    pub(crate) fn ready(&mut self) -> Option<Event> {
+        loop {
+            let event = self.between.pop_front().or_else(|| self.heard.received.try_recv().ok())?;
+            if let Some(event) = self.count(event) {
+                return Some(event);
+            }
+        }
+    }
+
+    /// The next one; `None` when the daemon has gone.
+    pub(crate) async fn next(&mut self) -> Option<Event> {
+        loop {
+            if let Some(event) = self.ready() {
+                return Some(event);
+            }
+            match self.heard.received.recv().await {
+                Some(event) => self.between.push_back(event),
+                None if self.again().await => {}
+                None => return None,
+            }
+        }
+    }
+
+    /// How many were missed since this was last asked: thousands at once are more than the daemon
+    /// keeps for anybody. What is known of services is to be asked for anew then.
+    pub(crate) fn missed(&mut self) -> u64 {
+        std::mem::take(&mut self.missed)
+    }
+
+    /// Whether another daemon is followed since this was last asked: what happened between the two
+    /// nobody can tell.
+    pub(crate) fn replaced(&mut self) -> bool {
+        std::mem::take(&mut self.replaced)
+    }
+
+    /// That all up to this one are known already.
+    pub(crate) fn skip_to(&mut self, seq: u64) {
+        self.last = self.last.max(Some(seq));
+    }
+
+    /// Follows the daemon that comes after the one that has gone; whether there is one.
+    async fn again(&mut self) -> bool {
+        let Some(proxy) = self.line.next_daemon(&self.heard.proxy, NEXT, LOOK).await else { return false };
+        let Ok(heard) = Heard::over(proxy.clone(), self.line.is_bus()).await else { return false };
+        if heard.run.is_none() || heard.run != self.heard.run {
+            (self.last, self.replaced) = (None, true);
+        }
+        self.heard = heard;
+        // What it kept, and what comes from now on: those in both are given out once.
+        let kept = soon(proxy.recent_events()).await.unwrap_or_default();
+        self.between = kept.iter().filter_map(|dict| from_dict(dict).ok()).collect();
+        true
+    }
+
+    /// Counts one that is to be given out; `None`: it was.
+    fn count(&mut self, event: Event) -> Option<Event> {
+        if self.last.is_some_and(|last| event.seq <= last) {
+            return None;
+        }
+        let gap = self.last.map_or(0, |last| event.seq.saturating_sub(last.saturating_add(1)));
+        self.missed = self.missed.saturating_add(gap);
+        self.last = Some(event.seq);
+        Some(event)
+    }
+}
+
+impl Heard {
+    async fn over(proxy: Proxy, bus: bool) -> Result<Self, Error> {
         let failed = |e| from_call("subscribing to events", e);
         let connection = proxy.inner().connection();
         let rule = MatchRule::builder().msg_type(message::Type::Signal);
@@ -72,41 +167,14 @@ impl Events {
                 }
             }
         });
-        let events = Self { received, reader, last: None, missed: 0 };
-        soon(proxy.subscribe()).await.map_err(failed)?;
-        Ok(events)
-    }
-
-    /// One that is there already.
-    pub(crate) fn ready(&mut self) -> Option<Event> {
-        let event = self.received.try_recv().ok();
-        self.count(event)
-    }
-
-    /// The next one; `None` when the daemon has gone.
-    pub(crate) async fn next(&mut self) -> Option<Event> {
-        let event = self.received.recv().await;
-        self.count(event)
-    }
-
-    /// How many were missed since this was last asked: thousands at once are more than the daemon
-    /// keeps for anybody. What is known of services is to be asked for anew then.
-    pub(crate) fn missed(&mut self) -> u64 {
-        std::mem::take(&mut self.missed)
-    }
-
-    fn count(&mut self, event: Option<Event>) -> Option<Event> {
-        if let Some(event) = &event {
-            // A daemon that executed its program anew begins anew.
-            let gap = self.last.map_or(0, |last| event.seq.saturating_sub(last.saturating_add(1)));
-            self.missed = self.missed.saturating_add(gap);
-            self.last = Some(event.seq);
-        }
-        event
+        let mut heard = Self { proxy, run: None, received, reader };
+        soon(heard.proxy.subscribe()).await.map_err(failed)?;
+        heard.run = soon(heard.proxy.run()).await.ok();
+        Ok(heard)
     }
 }
 
-impl Drop for Events {
+impl Drop for Heard {
     fn drop(&mut self) {
         self.reader.abort();
     }

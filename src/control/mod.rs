@@ -233,7 +233,7 @@ impl Control {
 
     /// All events from now on: subscribe before you act, and nothing is missed.
     pub(crate) async fn events(&self) -> Result<Events, Error> {
-        Events::subscribe(&self.line.proxy(), self.line.is_bus()).await
+        Events::subscribe(&self.line).await
     }
 
     /// What happened last, the oldest first.

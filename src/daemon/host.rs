@@ -55,6 +55,8 @@ pub(crate) struct Daemon {
     listening: OwnedFd,
     /// The name on the bus, for the next program.
     handover: Arc<Handover>,
+    /// What was told last, for the next program.
+    recent: Recent,
     /// Given up last, and not at all where the program is executed anew.
     lock: Option<Lock>,
 }
@@ -77,6 +79,8 @@ pub(crate) struct Legacy {
     pub(crate) bus: Option<OwnedFd>,
     /// The place of this daemon, which nobody else is to take meanwhile.
     pub(crate) lock: Option<Lock>,
+    /// What was told last: who follows goes on where they were.
+    pub(crate) events: Option<OwnedFd>,
 }
 
 struct Signals {
@@ -138,7 +142,8 @@ impl Daemon {
             (options.http, on_stop) = (project.http, project.daemon.on_stop);
         }
         let http_port = options.http.listen.map(|address| address.port());
-        let running = supervisor::start(&options.places, options.backend, http_port).await?;
+        let recent = Recent::after(options.events.take());
+        let running = supervisor::start(&options.places, options.backend, http_port, recent.seq()).await?;
 
         let (ask, requests) = mpsc::unbounded_channel();
         let (counted, clients) = watch::channel(0);
@@ -147,8 +152,7 @@ impl Daemon {
         let (leaving, leave) = watch::channel(false);
         let handover = Arc::new(Handover::new(options.bus.take()));
         let mut servers = JoinSet::new();
-        let recent = Recent::default();
-        servers.spawn(recent.clone().keep(running.handle.events()));
+        servers.spawn(recent.clone().keep(running.heard));
         let api = Arc::new(Api {
             handle: running.handle.clone(),
             instance_id: running.instance_id,
@@ -158,7 +162,7 @@ impl Daemon {
             calls: called,
             named,
             restarts: Restarts::default(),
-            recent,
+            recent: recent.clone(),
             foreground: options.foreground,
         });
         let path = options.places.socket();
@@ -204,6 +208,7 @@ impl Daemon {
             followed: None,
             listening,
             handover,
+            recent,
             options,
             lock: Some(lock),
         };
@@ -273,8 +278,10 @@ impl Daemon {
                         .listening
                         .try_clone()
                         .map_err(|source| Error::Io { what: "the control socket".to_owned(), source })?;
-                    let legacy = Legacy { listening, bus: self.handover.take(), lock: self.lock.take() };
-                    return self.end(Stop::None).await.map(|()| Ended::Reexecute(legacy));
+                    let (bus, lock, recent) = (self.handover.take(), self.lock.take(), self.recent.clone());
+                    self.end(Stop::None).await?;
+                    let events = recent.leave().inspect_err(|error| tracing::warn!("events begin anew: {error}")).ok();
+                    return Ok(Ended::Reexecute(Legacy { listening, bus, lock, events }));
                 }
                 Reason::Idle => {
                     tracing::info!("nothing runs and nothing is asked for: ending");

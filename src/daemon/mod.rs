@@ -58,6 +58,8 @@ pub(crate) struct Options {
     pub(crate) bus: Option<std::os::fd::OwnedFd>,
     /// Its lock.
     pub(crate) lock: Left,
+    /// What it told last.
+    pub(crate) events: Option<std::fs::File>,
 }
 
 impl Options {
@@ -83,6 +85,7 @@ impl Options {
             control: None,
             bus: None,
             lock: Left::default(),
+            events: None,
         })
     }
 }

@@ -13,8 +13,8 @@ use super::host::Legacy;
 use crate::error::Error;
 
 /// The words that tell the next program which descriptors the control socket, the connection to the
-/// system bus, the lock and the folder of records are.
-pub(crate) const FLAGS: [&str; 4] = ["--control-fd", "--bus-fd", "--lock-fd", "--state-fd"];
+/// system bus, the lock, the folder of records and what was told last are.
+pub(crate) const FLAGS: [&str; 5] = ["--control-fd", "--bus-fd", "--lock-fd", "--state-fd", "--events-fd"];
 
 /// The program that runs, whatever became of its file.
 const RUNNING: &CStr = c"/proc/self/exe";
@@ -33,7 +33,8 @@ pub(super) fn now(legacy: &Legacy) -> Error {
         Err(error) => return error,
     };
     let [lock, state] = legacy.lock.as_ref().map_or([None; 2], |lock| lock.files());
-    let left = [Some(legacy.listening.as_fd()), legacy.bus.as_ref().map(AsFd::as_fd), lock, state];
+    let [bus, events] = [&legacy.bus, &legacy.events].map(|fd| fd.as_ref().map(AsFd::as_fd));
+    let left = [Some(legacy.listening.as_fd()), bus, lock, state, events];
     for fd in left.iter().flatten() {
         if let Err(error) = fcntl_setfd(fd, FdFlags::empty()) {
             return failed(error.into());
@@ -63,7 +64,7 @@ pub(super) fn now(legacy: &Legacy) -> Error {
 }
 
 /// The words of this program, with the descriptors in place of earlier ones.
-fn words(mut words: Vec<OsString>, left: [Option<i32>; 4]) -> Vec<OsString> {
+fn words(mut words: Vec<OsString>, left: [Option<i32>; 5]) -> Vec<OsString> {
     let earlier = |word: &OsString| FLAGS.iter().any(|flag| word.as_bytes().starts_with(format!("{flag}=").as_bytes()));
     words.retain(|word| !earlier(word));
     let now = FLAGS.iter().zip(left).filter_map(|(flag, number)| Some(format!("{flag}={}", number?).into()));
@@ -78,12 +79,12 @@ mod tests {
     #[test]
     fn there_is_one_descriptor_at_the_end() {
         let say = |line: &str, n| {
-            let said = words(line.split(' ').map(OsString::from).collect(), [Some(n), None, None, None]);
+            let said = words(line.split(' ').map(OsString::from).collect(), [Some(n), None, None, None, None]);
             said.join(" ".as_ref()).into_string().unwrap()
         };
         assert_eq!(say("provost daemon --user", 9), "provost daemon --user --control-fd=9");
         assert_eq!(say("provost daemon --control-fd=9 --user", 12), "provost daemon --user --control-fd=12");
-        let all = words(vec!["x".into(), "--bus-fd=3".into()], [Some(4), Some(5), Some(6), Some(7)]);
-        assert_eq!(all, ["x", "--control-fd=4", "--bus-fd=5", "--lock-fd=6", "--state-fd=7"]);
+        let all = words(vec!["x".into(), "--bus-fd=3".into()], [Some(4), Some(5), Some(6), Some(7), Some(8)]);
+        assert_eq!(all, ["x", "--control-fd=4", "--bus-fd=5", "--lock-fd=6", "--state-fd=7", "--events-fd=8"]);
     }
 }

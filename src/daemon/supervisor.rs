@@ -17,13 +17,21 @@ pub(crate) struct Running {
     pub(crate) task: JoinHandle<()>,
     pub(crate) instance_id: String,
     pub(crate) backend: String,
+    /// All events, those of the recovery too.
+    pub(crate) heard: tokio::sync::broadcast::Receiver<crate::model::service::Event>,
 }
 
-/// Starts it: what earlier daemons have left is taken over before this returns.
+/// Starts it: what earlier daemons have left is taken over before this returns. Its events have numbers
+/// after `seq`.
 ///
 /// # Errors
 /// The state folder cannot be used, or the one backend that was asked for.
-pub(crate) async fn start(places: &Places, choice: BackendChoice, http_port: Option<u16>) -> Result<Running, Error> {
+pub(crate) async fn start(
+    places: &Places,
+    choice: BackendChoice,
+    http_port: Option<u16>,
+    seq: u64,
+) -> Result<Running, Error> {
     let state = |source| {
         let what = format!("the state folder {} cannot be used", places.state.display());
         Error::Io { what, source: crate::disk::explained(source, &places.state) }
@@ -54,11 +62,13 @@ pub(crate) async fn start(places: &Places, choice: BackendChoice, http_port: Opt
         environment: clean_environment(),
         log_match,
         http_port,
+        seq,
     });
+    let heard = handle.events();
     let task = crate::tasks::spawn_local(supervisor.run());
     // Commands wait for the recovery.
     let which = Selection::default();
     let recovered = handle.ask(|answer| Command::Report { which, resources: false, answer }).await?;
     tracing::info!("instance {instance_id}, services known: {}, backend {usual}", recovered.len());
-    Ok(Running { handle, task, instance_id, backend: usual })
+    Ok(Running { handle, task, instance_id, backend: usual, heard })
 }

@@ -52,10 +52,14 @@ pub(crate) fn words(proc: &ProcFs, words: &[String]) -> Vec<u32> {
     sift(proc, &[std::process::id()], |pid, buffer| by_word(proc, pid, &words, buffer))
 }
 
-/// The names of all processes, for suggestions.
+/// The names of all processes but those of the kernel, for suggestions.
 pub(crate) fn comms(proc: &ProcFs) -> Vec<String> {
     let pids = proc.pids().unwrap_or_default();
-    pids.into_iter().filter_map(|pid| proc.comm(pid).ok()).collect()
+    pids.into_iter()
+        .filter_map(|pid| proc.stat(pid).ok())
+        .filter(|stat| !stat.kernel_thread)
+        .map(|stat| stat.comm)
+        .collect()
 }
 
 /// The processes for which `is` holds.

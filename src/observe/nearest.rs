@@ -7,7 +7,7 @@ use crate::model::{Target, UnitPattern};
 /// At most this many are named.
 const MOST: usize = 3;
 
-/// The nearest names of units and processes; none if nothing is near.
+/// The nearest names of services, units and processes; none if nothing is near.
 pub(super) async fn names(observer: &Observer, target: &Target) -> Vec<String> {
     let (word, prefix) = match target {
         Target::Word(word) | Target::Name(word) => (word.as_str(), ""),
@@ -16,6 +16,9 @@ pub(super) async fn names(observer: &Observer, target: &Target) -> Vec<String> {
         _ => return Vec::new(),
     };
     let mut known: Vec<String> = Vec::new();
+    if matches!(target, Target::Word(_)) {
+        known.extend(super::supervised::ids(observer).await);
+    }
     if !matches!(target, Target::Name(_)) {
         let user = matches!(target, Target::UserUnit(_)) || observer.units() == super::Units::User;
         let manager =

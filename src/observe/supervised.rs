@@ -37,6 +37,12 @@ pub(super) async fn all(observer: &Observer) -> Vec<ServiceFacts> {
     all
 }
 
+/// The ids that there are, of those that were never started too.
+pub(super) async fn ids(observer: &Observer) -> Vec<String> {
+    let known = self::all(observer).await.into_iter().chain(described(observer));
+    known.map(|service| service.report.id.to_string()).collect()
+}
+
 /// What the daemon or the registry knows; all of it if no id is given.
 async fn known(observer: &Observer, ids: &[ServiceId]) -> Vec<ServiceFacts> {
     let instance = services::instance_of(observer.units(), observer.caller().uid);

@@ -1,7 +1,9 @@
 //! Waits until services are as they are wanted: woken by events, never by a clock.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
 
 use crate::control::{Control, Events};
 use crate::error::Error;
@@ -34,6 +36,13 @@ pub(crate) enum Ended {
     TimedOut(Box<ServiceReport>),
 }
 
+/// For so long a program must have run to count as up. That it was executed says little: one that lacks
+/// a library, or a word on its command line, ends a moment later.
+pub(crate) const SETTLES: Duration = Duration::from_millis(250);
+
+/// How long the daemon may take to say what it is that takes so long.
+const ASKED: Duration = Duration::from_secs(2);
+
 /// As many failures in a row as end a wait: it is tried again, but somebody should look.
 const FAILURES: u32 = 3;
 
@@ -45,6 +54,9 @@ pub(crate) struct Follow {
     /// Services that went down, and those that went up, since.
     down: BTreeSet<ServiceId>,
     up: BTreeSet<ServiceId>,
+    /// When this began, and since when those are known to run that were started later.
+    begun: SystemTime,
+    since: BTreeMap<ServiceId, Instant>,
     /// Events came too fast: not all of them were seen.
     missed: bool,
 }
@@ -52,8 +64,9 @@ pub(crate) struct Follow {
 impl Follow {
     /// From now on: before a command is given, so that nothing is missed.
     pub(crate) async fn begin(control: &Control) -> Result<Self, Error> {
-        let events = control.events().await?;
-        Ok(Self { control: control.clone(), events, down: BTreeSet::new(), up: BTreeSet::new(), missed: false })
+        let (begun, events) = (crate::clock::now(), control.events().await?);
+        let (down, up, since) = (BTreeSet::new(), BTreeSet::new(), BTreeMap::new());
+        Ok(Self { control: control.clone(), events, down, up, begun, since, missed: false })
     }
 
     /// Waits for all of these. Every event, of others too, is shown to `see`.
@@ -70,6 +83,7 @@ impl Follow {
         let mut known: BTreeMap<ServiceId, ServiceReport> = BTreeMap::new();
         let mut stale: BTreeSet<ServiceId> = ids.iter().cloned().collect();
         let mut asked_for = stale.clone();
+        let mut settled = None;
         let work = async {
             loop {
                 if !stale.is_empty() {
@@ -82,6 +96,7 @@ impl Follow {
                         other => other?,
                     };
                     stale.clear();
+                    settled = None;
                     known.extend(fresh.into_iter().map(|report| (report.id.clone(), report)));
                     // What they wait for decides, too.
                     if matches!(goal, Goal::Ready | Goal::Again) {
@@ -103,12 +118,30 @@ impl Follow {
                     if let Some(report) = earlier.iter().find(blocks).or(lost) {
                         return Ok(Ended::Failed(Box::new((*report).clone())));
                     }
+                    // Their events may be on their way still.
+                    for report in wanted.iter().filter(|report| is_younger(report, self.begun)) {
+                        self.since.entry(report.id.clone()).or_insert_with(Instant::now);
+                    }
                     if wanted.iter().all(|report| self.judge(report, goal) == Some(true)) {
-                        return Ok(Ended::Reached(wanted.into_iter().cloned().collect()));
+                        settled = self.settled(&wanted, goal);
+                        if settled.is_none() {
+                            return Ok(Ended::Reached(wanted.into_iter().cloned().collect()));
+                        }
                     }
                 }
                 // All that is there already is taken at once: one question answers them all.
-                let mut next = self.events.next().await;
+                // What happens to others does not change when that is.
+                let mut next = match settled {
+                    None => self.events.next().await,
+                    Some(at) => match tokio::time::timeout_at(at, self.events.next()).await {
+                        Ok(next) => next,
+                        Err(_) => {
+                            settled = None;
+                            stale.extend(ids.iter().cloned());
+                            continue;
+                        }
+                    },
+                };
                 loop {
                     let Some(event) = next else {
                         let why = "the daemon ended while it was waited for";
@@ -124,7 +157,7 @@ impl Follow {
                         None => break,
                     }
                 }
-                if self.events.missed() > 0 {
+                if self.events.missed() > 0 || self.events.replaced() {
                     self.missed = true;
                     stale.extend(ids.iter().cloned());
                 }
@@ -134,15 +167,35 @@ impl Follow {
         if let Ok(ended) = tokio::time::timeout(limit, work).await {
             return ended;
         }
-        let late = known.into_values().find(|report| self.judge(report, goal) != Some(true));
-        match late {
-            Some(report) => Ok(Ended::TimedOut(Box::new(report))),
-            None => Err(Error::Unreachable("the daemon did not answer in time".to_owned())),
-        }
+        let is_wanted = |report: &ServiceReport| ids.iter().any(|id| super::matches(id, &report.id));
+        let wanted: Vec<ServiceReport> = known.into_values().filter(is_wanted).collect();
+        let Some(late) = wanted.iter().find(|report| self.judge(report, goal) != Some(true)) else {
+            // As far as could be seen in so short a time.
+            return match wanted.is_empty() {
+                true => Err(Error::Unreachable("the daemon did not answer in time".to_owned())),
+                false => Ok(Ended::Reached(wanted)),
+            };
+        };
+        // What it waits for may have become known without an event.
+        let fresh = self.control.list(std::slice::from_ref(&late.id), None, false);
+        let fresh = tokio::time::timeout(ASKED, fresh).await.ok().and_then(Result::ok).and_then(|mut all| all.pop());
+        Ok(Ended::TimedOut(Box::new(fresh.unwrap_or_else(|| late.clone()))))
+    }
+
+    /// When the last of these has run for long enough, if that is still to come.
+    fn settled(&self, wanted: &[&ServiceReport], goal: Goal) -> Option<Instant> {
+        let running = wanted.iter().filter(|report| report.state == ServiceState::Running);
+        let last = running.filter_map(|report| self.since.get(&report.id)).max()?;
+        let at = *last + SETTLES;
+        (matches!(goal, Goal::Ready | Goal::Again) && at > Instant::now()).then_some(at)
     }
 
     fn note(&mut self, event: &Event) {
         if let EventKind::State { to, .. } = event.kind {
+            match to {
+                ServiceState::Running => self.since.insert(event.id.clone(), Instant::now()),
+                _ => self.since.remove(&event.id),
+            };
             match to {
                 ServiceState::Starting | ServiceState::Running => {
                     self.up.insert(event.id.clone());
@@ -162,6 +215,12 @@ impl Follow {
         let unseen = goal == Goal::Ended && up && !down && !self.missed;
         judge(report, goal, down, up).filter(|_| !unseen)
     }
+}
+
+/// Whether what runs was started after this time; times of reports are in whole milliseconds.
+fn is_younger(report: &ServiceReport, than: SystemTime) -> bool {
+    let started = report.started_at.as_deref().and_then(|at| humantime::parse_rfc3339(at).ok());
+    report.state == ServiceState::Running && started.is_some_and(|at| at + Duration::from_millis(1) > than)
 }
 
 /// Whether a service is as wanted; `None`: it may still become so. `down`, `up`: it was seen to go

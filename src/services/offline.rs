@@ -1,7 +1,7 @@
 //! Reads and verifies the registry where no daemon runs.
 
 use super::reports::{running, seen};
-use crate::model::service::ServiceReport;
+use crate::model::service::{Measured, ServiceReport};
 use crate::observe::Observer;
 use crate::paths::Places;
 use crate::registry::{Record, Store};
@@ -13,6 +13,18 @@ pub(crate) async fn offline_reports(observer: &Observer) -> Vec<ServiceReport> {
     let mut records = places.map(|places| Store::at(&places).all()).unwrap_or_default();
     records.retain(|record| record.instance.is_some());
     verified(observer, &records).await
+}
+
+/// Adds what those use that run, as the sum over their processes.
+pub(crate) fn measure(observer: &Observer, reports: &mut [ServiceReport]) {
+    for report in reports.iter_mut().filter(|report| report.state.is_alive()) {
+        let Some(main) = report.pid else { continue };
+        let usage = crate::supervise::resources::measure(&crate::observe::tree::of(observer.proc(), &[main]));
+        report.cpu_percent = Some(usage.cpu_percent);
+        report.memory_bytes = Some(usage.memory_bytes);
+        report.processes = Some(usage.processes);
+        report.measured = Some(Measured::Processes);
+    }
 }
 
 /// What is wrong with records of the caller's registry that cannot be read: of their services nothing

@@ -106,6 +106,9 @@ pub(super) fn seen(record: &Record, running: Option<Option<u32>>) -> ServiceRepo
             let was_up = said.desired == Desired::Up && !failed;
             let reason = match () {
                 () if failed => said.last_error.clone(),
+                () if was_up && matches!(said.state, ServiceState::Running | ServiceState::Stopping) => {
+                    Some(format!("it ended while no daemon ran; provost start {} starts both", said.id))
+                }
                 () if was_up => Some("no daemon runs that would start it again".to_owned()),
                 () => None,
             };
@@ -114,6 +117,7 @@ pub(super) fn seen(record: &Record, running: Option<Option<u32>>) -> ServiceRepo
                 health: if failed || was_up { Health::Bad } else { Health::Ok },
                 ready: false,
                 reason,
+                containment: None,
                 pid: None,
                 ..said
             }
@@ -156,6 +160,8 @@ mod tests {
 
     #[test]
     fn what_is_seen_counts_more_than_what_was_written() {
+        let ended = seen(&record(ServiceState::Running, Desired::Up), None);
+        assert!(ended.reason.unwrap().starts_with("it ended while no daemon ran"));
         let up = record(ServiceState::Restarting, Desired::Up);
         let there = seen(&up, Some(Some(7)));
         assert_eq!((there.state, there.health, there.pid), (ServiceState::Running, Health::Ok, Some(7)));

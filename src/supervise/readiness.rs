@@ -126,6 +126,15 @@ pub(crate) fn said(detail: &str, shown: &Check) -> String {
     format!("{}: {detail}", by(shown))
 }
 
+/// What a service that is not ready yet waits for; the check as messages name it.
+pub(crate) fn awaited(shown: &Check) -> String {
+    match shown {
+        Check::Log(pattern) => format!("waits for a line of its output that matches '{}'", clip(pattern)),
+        Check::Notify(_) => "waits for its READY=1".to_owned(),
+        asked => format!("waits for {}", by(asked)),
+    }
+}
+
 /// As [`ProbeSpec`] says it, of what is one and of what still has variables.
 fn by(shown: &Check) -> String {
     match (spec(shown), shown) {

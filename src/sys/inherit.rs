@@ -26,6 +26,12 @@ pub(crate) fn file(number: RawFd) -> Option<File> {
     take(number, &TAKEN, |fd| is(fd, FileType::RegularFile)).map(File::from)
 }
 
+/// Takes the file of events by its number; once, and `None` if there is no such thing.
+pub(crate) fn events(number: RawFd) -> Option<File> {
+    static TAKEN: AtomicBool = AtomicBool::new(false);
+    take(number, &TAKEN, |fd| is(fd, FileType::RegularFile)).map(File::from)
+}
+
 /// Takes a folder by its number; once, and `None` if there is no such thing.
 pub(crate) fn folder(number: RawFd) -> Option<File> {
     static TAKEN: AtomicBool = AtomicBool::new(false);

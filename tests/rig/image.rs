@@ -40,8 +40,10 @@ pub fn prepare(root: &Path, exe: &Path, provost: &Path) -> Result<()> {
     for folder in ["etc/polkit-1/rules.d", "etc/sudoers.d", "var/lib/systemd/linger"] {
         empty(&root.join(folder))?;
     }
-    // podman's own overlay does not work on ours.
-    let _ = fs::remove_dir_all(root.join("var/lib/containers"));
+    // What somebody tries on the host is nothing to the rig; and podman's own overlay does not work on ours.
+    for folder in ["etc/provost", "var/lib/provost", "root/.local/state/provost", "var/lib/containers"] {
+        let _ = fs::remove_dir_all(root.join(folder));
+    }
     fs::create_dir_all(etc.join("containers"))?;
     fs::write(etc.join("containers/storage.conf"), STORAGE)?;
     let units = etc.join("systemd/system");

@@ -143,12 +143,13 @@ pub(super) fn property(api: &Api, name: &str) -> Option<Variant<'static>> {
         "Pid" => Variant::from(std::process::id()),
         "Backend" => Variant::from(api.backend.clone()),
         "ConfigErrors" => Variant::from(api.handle.config_errors()),
+        "Run" => Variant::from(api.recent.run().to_owned()),
         _ => return None,
     })
 }
 
 /// The names of all properties.
-pub(super) const PROPERTIES: [&str; 5] = ["Version", "InstanceId", "Pid", "Backend", "ConfigErrors"];
+pub(super) const PROPERTIES: [&str; 6] = ["Version", "InstanceId", "Pid", "Backend", "ConfigErrors", "Run"];
 
 /// The arguments of a call.
 pub(super) fn arguments<T>(call: &Message) -> Result<T, Fault>

@@ -48,4 +48,7 @@ pub(crate) trait Manager {
     /// What is wrong with config files that are not applied.
     #[zbus(property(emits_changed_signal = "false"))]
     fn config_errors(&self) -> zbus::Result<Vec<String>>;
+    /// The run in which events have their numbers: a daemon that executes its program anew goes on with it.
+    #[zbus(property(emits_changed_signal = "const"))]
+    fn run(&self) -> zbus::Result<String>;
 }

@@ -96,6 +96,7 @@ pub(crate) async fn serve(Http { api, places, mut settings, desk }: Http) {
     };
     let (holds, in_force) = watch::channel(HttpOptions::default());
     let front = Arc::new(Front {
+        run: api.recent.run().to_owned(),
         api,
         settings: in_force,
         tokens: Mutex::new(Tokens::at(&places)),
@@ -103,8 +104,6 @@ pub(crate) async fn serve(Http { api, places, mut settings, desk }: Http) {
         rates: Mutex::default(),
         streams: super::stream::Streams::default(),
         desk,
-        run: std::fs::read_to_string("/proc/sys/kernel/random/uuid")
-            .map_or_else(|_| "0".to_owned(), |id| id[..8].to_owned()),
         born: tokio::time::Instant::now(),
     });
     let server =

@@ -103,7 +103,7 @@ fn why(launch: &Launch, fault: Fault) -> StartError {
         (Stage::Cwd, Errno::NOENT) => format!("{cwd}: there is no such folder to run in"),
         (Stage::Cwd, _) => format!("{cwd}: it cannot be run in: {error}"),
         (Stage::User, _) => format!("it cannot run as user {}: {error}", launch.user.as_deref().unwrap_or("?")),
-        (Stage::Nofile, _) => format!("limits.nofile cannot be set: {error}"),
+        (Stage::Nofile, _) => format!("limits.nofile is as much as is allowed, and less than asked: {error}"),
         (Stage::Nice, _) => format!("limits.nice cannot be set: {error}"),
         (Stage::OomScore, _) => format!("limits.oom_score_adjust cannot be set: {error}"),
         (Stage::Cgroup, _) => format!("it cannot enter its control group: {error}"),

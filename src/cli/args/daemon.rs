@@ -42,6 +42,9 @@ pub struct Daemon {
     /// The folder of records, which it had locked too
     #[arg(long, hide = true, value_name = "FD")]
     pub state_fd: Option<i32>,
+    /// What it told last
+    #[arg(long, hide = true, value_name = "FD")]
+    pub events_fd: Option<i32>,
 }
 
 /// How services are run.

@@ -80,7 +80,7 @@ async fn run(ctx: &Context<'_>, args: &Changing, no_block: bool, mut request: Re
 }
 
 /// Nothing here is called so: perhaps somebody else's service is.
-async fn elsewhere(ctx: &Context<'_>, target: &Target, error: Error) -> Error {
+pub(super) async fn elsewhere(ctx: &Context<'_>, target: &Target, error: Error) -> Error {
     let id: Option<ServiceId> = match target {
         Target::Service(id) => Some(id.clone()),
         Target::Word(word) => word.parse().ok(),

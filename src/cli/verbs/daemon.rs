@@ -47,6 +47,7 @@ async fn here(instance: Instance, args: &Daemon) -> Result<ExitCode, Error> {
     options.notify.clone_from(&args.notify);
     options.control = args.control_fd.and_then(crate::sys::inherit::listener);
     options.bus = args.bus_fd.and_then(crate::sys::inherit::connection);
+    options.events = args.events_fd.and_then(crate::sys::inherit::events);
     options.lock.file = args.lock_fd.and_then(crate::sys::inherit::file);
     options.lock.state = args.state_fd.and_then(crate::sys::inherit::folder);
     // Backends and the supervisor keep to one thread.

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use super::super::args::Inspect;
 use super::super::exit::Exit;
 use super::super::{progress, render};
+use super::change::elsewhere;
 use super::{Context, candidates, targets};
 use crate::decide::{decide_all, helper_rule, is_protected, polkit_rule, sudoers_line};
 use crate::error::Error;
@@ -38,6 +39,7 @@ pub(in crate::cli) async fn run(ctx: &Context<'_>, args: &Inspect) -> ExitCode {
                 ctx.say.text(&format!("{gap}{}", render::inspect(&facts, &plans, now)));
             }
             Err(error) => {
+                let error = elsewhere(ctx, target, error).await;
                 ctx.say.complain(&error);
                 documents.push(Document::Error(super::super::say::error_json(&error)));
                 // The first that failed.

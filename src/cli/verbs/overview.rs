@@ -44,13 +44,17 @@ fn row(facts: &Facts, owner: &OwnerFacts, plans: &[Plan]) -> OverviewRow {
     let address = found.and_then(|a| a.url.clone());
     let name = found.and_then(|a| a.server.clone()).or_else(|| owner.processes.first().map(|p| p.comm.clone()));
     let service = owner.service.as_ref().map(|service| service.report.id.to_string());
-    let user = owner.user.clone().unwrap_or_default();
-    let whose = if user == facts.caller.user { "you".to_owned() } else { user };
+    // Of what has just ended nobody can tell.
+    let whose = match &owner.user {
+        Some(user) if *user == facts.caller.user => " (you)".to_owned(),
+        Some(user) => format!(" ({user})"),
+        None => String::new(),
+    };
     let who = match owner.owner.unit() {
-        Some((_, unit)) => format!("{unit} ({whose})"),
+        Some((_, unit)) => format!("{unit}{whose}"),
         None => match &owner.service {
-            Some(service) => format!("provost: {} ({whose})", service.report.state),
-            None => format!("{} ({whose})", owner.owner.kind()),
+            Some(service) => format!("provost: {}{whose}", service.report.state),
+            None => format!("{}{whose}", owner.owner.kind()),
         },
     };
     OverviewRow {

@@ -135,6 +135,22 @@ impl ServiceSpec {
         program.into_iter().chain(self.args.iter().cloned()).collect()
     }
 
+    /// Its port, if that is one that it always has.
+    pub(crate) fn fixed_port(&self) -> Option<u16> {
+        match self.port {
+            Some(PortSpec::Fixed(port)) => Some(port),
+            _ => None,
+        }
+    }
+
+    /// The path of its socket, if no variable decides it.
+    pub(crate) fn fixed_socket(&self) -> Option<String> {
+        let path = self.socket.as_ref().filter(|path| !path.contains('$'))?;
+        let cwd = self.cwd.to_str().filter(|cwd| !cwd.contains("${") && self.cwd.is_absolute())?;
+        let absolute = || std::path::Path::new(cwd).join(path).display().to_string();
+        Some(if path.starts_with('@') { path.clone() } else { absolute() })
+    }
+
     /// A service with everything as it is by default.
     pub fn new(id: ServiceId, command: Vec<String>, cwd: PathBuf) -> Self {
         Self {

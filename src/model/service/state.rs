@@ -40,6 +40,11 @@ impl ServiceState {
         }
     }
 
+    /// Whether its program has been executed, and has not ended for all that is known.
+    pub fn is_up(self) -> bool {
+        matches!(self, Self::Running | Self::Stopping)
+    }
+
     /// Whether processes of it may exist.
     pub fn is_alive(self) -> bool {
         matches!(self, Self::Starting | Self::Running | Self::Stopping)

@@ -210,6 +210,11 @@ impl Machine {
         self.phase.deadline()
     }
 
+    /// Whether it ended by itself, and what is left of it is being ended.
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Clearing { why: Why::Ended { .. }, .. })
+    }
+
     /// Why it is in its state, where that needs a word and is known here.
     pub(crate) fn reason(&self) -> Option<String> {
         let last = || self.counts.last_error.clone();

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Supervisor;
 use super::orphans::Wanted;
 use super::service::Held;
-use crate::model::service::Desired;
+use crate::model::service::{Desired, ServiceState};
 use crate::model::{ServiceId, Signal, Whom};
 use crate::supervise::changes::Change;
 use crate::supervise::machine::Event;
@@ -98,7 +98,12 @@ impl Supervisor {
     pub(super) fn stop_each(&mut self, all: BTreeSet<ServiceId>, named: &BTreeSet<ServiceId>, force: bool) -> Outcomes {
         let mut outcomes = Outcomes::new();
         for id in all {
+            let keeps = self.finishing.as_ref().is_some_and(|finishing| finishing.keeps_desire());
             let Some(service) = self.services.get_mut(&id) else { continue };
+            // Why it failed is still to be told when the daemon has ended, and the next one leaves it so.
+            if keeps && service.machine.state() == ServiceState::Failed && !service.machine.is_left_over() {
+                continue;
+            }
             let event = if force { Event::Stop { force } } else { Event::StopLater };
             let so =
                 service.machine.is_already_so(&Event::Stop { force }) || service.held == Some(Held::Stop) && !force;

@@ -101,6 +101,8 @@ pub(crate) struct Options {
     pub(crate) log_match: Option<LogMatch>,
     /// The port on which HTTP will be answered.
     pub(crate) http_port: Option<u16>,
+    /// The number of the last event before its first.
+    pub(crate) seq: u64,
 }
 
 /// Owns all services; [`Supervisor::run`] drives them.
@@ -194,7 +196,8 @@ impl Supervisor {
         let handle = Handle::new(sender, events.clone());
         let line = |path| std::fs::read_to_string(path).map(|text: String| text.trim().to_owned()).unwrap_or_default();
         handle.shared().answers_http_on(options.http_port);
-        let Options { places, instance_id, store, backends, happened, backend, environment, log_match, .. } = options;
+        let Options { places, instance_id, store, backends, happened, backend, environment, log_match, seq, .. } =
+            options;
         let supervisor = Self {
             boot_id: line("/proc/sys/kernel/random/boot_id"),
             pid_namespace: pid_namespace(),
@@ -228,7 +231,7 @@ impl Supervisor {
             own_config: None,
             finishing: None,
             epoch: Instant::now(),
-            seq: 0,
+            seq,
             events,
             commands,
             happened,

@@ -188,8 +188,9 @@ impl Supervisor {
         let (environment, whose) = self.lookup(record);
         let others = |id: &ServiceId| {
             let found = self.order.members(id).find_map(|id| self.services.get(id))?;
-            let record = found.record();
-            Some((record.port, record.socket.clone()))
+            let (record, spec) = (found.record(), &found.record().spec);
+            // What no variable decides is known before it was ever started.
+            Some((record.port.or(spec.fixed_port()), record.socket.clone().or(spec.fixed_socket())))
         };
         let surroundings = Surroundings {
             port: record.port,

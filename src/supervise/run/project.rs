@@ -117,7 +117,10 @@ impl Supervisor {
             let other = |theirs: &PathBuf| *theirs != found.path && theirs.try_exists().unwrap_or(true);
             if let Some(theirs) = self.project_of(&spec.id).filter(other) {
                 let (id, own) = (&spec.id, found.path.display());
-                return Err(Refusal::Config(format!("{id} is in {own} and in {}: rename one", theirs.display())));
+                return Err(Refusal::Config(format!(
+                    "{id} is in {own} and in {}: rename one, or have the other forgotten: provost remove {id}",
+                    theirs.display()
+                )));
             }
             let service = self.services.get(&spec.id).filter(|service| service.record().spec.project.is_none());
             if service.is_some_and(|service| service.machine.is_alive() && !service.record().rebuilt) {

@@ -3,9 +3,9 @@
 use super::Supervisor;
 use super::service::{Held, Service};
 use crate::model::ServiceId;
-use crate::model::service::{BackendKind, Desired, Health, Measured, ServiceReport, ServiceState};
+use crate::model::service::{BackendKind, Check, Desired, Health, Measured, ServiceReport, ServiceState};
 use crate::registry::Record;
-use crate::supervise::{Refusal, Selection, resources};
+use crate::supervise::{Refusal, Selection, readiness, resources};
 
 /// Further apart than a start takes, by two clocks: one of them was set.
 const CLOCK_SET: std::time::Duration = std::time::Duration::from_secs(10);
@@ -46,8 +46,8 @@ impl Supervisor {
             containment: record.containment.filter(|_| machine.is_alive()),
             unit: record.unit.clone(),
             pid: service.main,
-            port: record.port.or(fixed(spec)),
-            socket: record.socket.clone().or(spec.socket.clone().filter(|path| !path.contains("${"))),
+            port: record.port.or(spec.fixed_port()),
+            socket: record.socket.clone().or(spec.fixed_socket()),
             command_line: match record.command_line.as_slice() {
                 [] => spec.command_as_written(),
                 started => started.to_vec(),
@@ -120,6 +120,11 @@ impl Supervisor {
         };
         let said = service.status.clone().filter(|_| machine.state() == ServiceState::Running);
         let reason = machine.reason().or_else(|| trouble.map(|(_, why)| why.to_owned()));
+        let unready = (machine.state() == ServiceState::Running && !machine.is_ready()).then(|| ready_check(service));
+        let reason = match (reason, unready.flatten()) {
+            (Some(reason), Some(check)) => Some(format!("{reason}: {}", readiness::awaited(&check))),
+            (reason, _) => reason,
+        };
         let reason = match (reason, said) {
             (Some(reason), Some(said)) => Some(format!("{reason}; it says: {said}")),
             (None, Some(said)) => Some(format!("it says: {said}")),
@@ -127,6 +132,13 @@ impl Supervisor {
         };
         (health, reason)
     }
+}
+
+/// The check that says whether it is ready, as messages name it.
+fn ready_check(service: &Service) -> Option<Check> {
+    let resolved = service.checked.as_ref().and_then(|checked| checked.ready.as_ref());
+    let resolved = resolved.map(|(_, shown)| shown.clone());
+    resolved.or_else(|| service.record().spec.ready.as_ref().map(|ready| ready.check.clone()))
 }
 
 /// When it started. If the clock was set since then, what was written down is no time of this
@@ -141,11 +153,4 @@ pub(super) fn started_at(record: &Record, alive: bool) -> Option<String> {
         apart > CLOCK_SET
     });
     started.filter(|_| off).map(|at| humantime::format_rfc3339_millis(at).to_string()).or(Some(written.clone()))
-}
-
-fn fixed(spec: &crate::model::service::ServiceSpec) -> Option<u16> {
-    match spec.port {
-        Some(crate::model::service::PortSpec::Fixed(port)) => Some(port),
-        _ => None,
-    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Done, Supervisor};
 use crate::model::ServiceId;
-use crate::model::service::{BackendKind, EventKind, ServiceState};
+use crate::model::service::{BackendKind, Desired, EventKind, ServiceState};
 use crate::registry::Record;
 use crate::supervise::Refusal;
 use crate::supervise::machine::Event;
@@ -21,12 +21,13 @@ impl Supervisor {
         let Some(service) = self.services.get_mut(id) else { return };
         let (machine, counts) = (&service.machine, service.machine.counts());
         let mut record = service.record.borrow_mut();
-        let state = machine.state();
-        // What the daemon's own end does to services is not what they were asked to be.
-        let desired = if self.finishing.as_ref().is_some_and(|finishing| finishing.keeps_desire()) {
-            record.desired
-        } else {
-            counts.desired
+        // What the daemon's own end does to services is not what they were asked to be: the next one starts
+        // them, whatever their policy says of how they ended.
+        let keeps = self.finishing.as_ref().is_some_and(|finishing| finishing.keeps_desire());
+        let desired = if keeps { record.desired } else { counts.desired };
+        let state = match machine.state() {
+            ServiceState::Stopped if keeps && desired == Desired::Up => ServiceState::Restarting,
+            state => state,
         };
         let asked = record.desired != desired;
         let changed = asked

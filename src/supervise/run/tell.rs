@@ -44,6 +44,7 @@ impl Supervisor {
             ServiceState::Failed => format!("it failed{because}"),
             ServiceState::Restarting => format!("it is to be started again{because}"),
             ServiceState::Starting => "it is being started".to_owned(),
+            ServiceState::Stopping if machine.is_over() => format!("it is over{because}"),
             ServiceState::Stopping => format!("it is being stopped{because}"),
             ServiceState::Stopped => "it is stopped".to_owned(),
             ServiceState::Done => "it is done".to_owned(),

@@ -7,7 +7,7 @@ use anstyle::Style;
 use super::super::inspect::age;
 use super::super::{Block, DIM, STRONG, WARN};
 use super::words;
-use crate::model::service::{Containment, Measured, ServiceReport};
+use crate::model::service::{Containment, Measured, ServiceReport, ServiceState};
 use crate::text::{clip_to, escape, shell_quote};
 
 /// All that is known of it.
@@ -59,11 +59,14 @@ fn state(report: &ServiceReport, now: SystemTime) -> String {
     if let Some(pid) = report.pid.filter(|_| alive) {
         text.push_str(&format!(" (PID {pid})"));
     }
-    let ready = if report.ready { ", ready" } else { ", not ready yet" };
-    if alive {
-        text.push_str(ready);
+    if report.state == ServiceState::Running {
+        text.push_str(if report.ready { ", ready" } else { ", not ready yet" });
     }
-    let (time, word) = if alive { (&report.started_at, "up") } else { (&report.stopped_at, "since") };
+    let (time, word) = match report.state {
+        ServiceState::Starting => (&None, ""),
+        state if state.is_up() => (&report.started_at, "up"),
+        _ => (&report.stopped_at, "since"),
+    };
     if let Some(lasted) = words::since(time.as_deref(), now) {
         text.push_str(&format!(", {word} {}", age(lasted)));
     }
@@ -135,5 +138,11 @@ mod tests {
         assert_eq!(text.matches("exit code 1").count(), 1, "{text}");
         assert!(text.contains("llama-server 'a b'") && text.contains("model_id = llama-7b\\u{1b}"), "{text}");
         assert!(text.contains("0, 4 failures in a row"), "{text}");
+        // The times are those of the run before.
+        report.state = ServiceState::Starting;
+        report.started_at = Some("2026-01-01T00:00:00Z".to_owned());
+        report.next_start_at = None;
+        let text = anstream::adapter::strip_str(&detail(&report, now)).to_string();
+        assert!(text.contains("state       starting\n"), "{text}");
     }
 }

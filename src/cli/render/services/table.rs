@@ -66,7 +66,7 @@ fn tail(cells: &[String], widths: &[usize], right: &[bool]) -> String {
 fn cells(report: &ServiceReport, now: SystemTime) -> [String; 9] {
     let alive = report.state.is_alive();
     let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
-    let up = words::since(report.started_at.as_deref(), now).filter(|_| alive);
+    let up = words::since(report.started_at.as_deref(), now).filter(|_| report.state.is_up());
     [
         report.id.to_string(),
         report.state.to_string(),

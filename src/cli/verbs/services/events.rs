@@ -35,9 +35,9 @@ async fn follow(ctx: &Context<'_>, args: &Events) -> Result<(), Error> {
         args.ids.is_empty() || named.contains(&event.id) || args.ids.iter().any(is)
     };
     let mut events = control.events().await?;
-    let mut last = 0;
     for event in control.recent_events().await? {
-        last = event.seq;
+        // What came between the subscription and the answer is in both.
+        events.skip_to(event.seq);
         if wanted(&event) {
             say(ctx, &event);
         }
@@ -49,12 +49,14 @@ async fn follow(ctx: &Context<'_>, args: &Events) -> Result<(), Error> {
         let Some(event) = events.next().await else {
             return Err(Error::Unreachable("the daemon has ended".to_owned()));
         };
+        if events.replaced() {
+            ctx.say.note("provost: another daemon runs now: what happened between the two is not known");
+        }
         let missed = events.missed();
         if missed > 0 {
             ctx.say.note(&format!("provost: {missed} events came too fast, and are not shown"));
         }
-        // What came between the subscription and the answer is in both.
-        if event.seq > last && wanted(&event) && !say(ctx, &event) {
+        if wanted(&event) && !say(ctx, &event) {
             return Ok(());
         }
     }

@@ -93,6 +93,9 @@ impl Context<'_> {
         if !ids.is_empty() {
             reports.retain(|report| ids.iter().any(|id| services::means(id, report)));
         }
+        if resources {
+            services::measure(self.client.observer(), &mut reports);
+        }
         if !reports.is_empty() {
             self.say.note("provost: no daemon runs; this is what the registry says, as it was just verified");
         }

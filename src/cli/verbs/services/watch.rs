@@ -12,7 +12,7 @@ use super::look::Look;
 use crate::control::Control;
 use crate::error::Error;
 use crate::model::ServiceId;
-use crate::model::service::ServiceState;
+use crate::model::service::{ServiceReport, ServiceState};
 use crate::services::{self, Ended, Follow, Goal, Output, Source};
 
 /// Who runs the daemon.
@@ -37,8 +37,12 @@ pub(super) async fn watch(
     let look = Look::of_all(ctx, ids.iter().map(|id| id.as_str()));
     let reports = control.list(ids, None, false).await?;
     let sources: Vec<Source> = reports.iter().map(|report| ctx.source(report, ctx.is_guest())).collect();
-    // What runs already does nothing that could be seen.
-    for report in reports.iter().filter(|report| report.state == ServiceState::Running && !ctx.say.json) {
+    // What ran before does nothing that could be seen.
+    let ran = |report: &&ServiceReport| {
+        let started = report.started_at.as_deref().and_then(|at| humantime::parse_rfc3339(at).ok());
+        report.state == ServiceState::Running && started.is_none_or(|at| at < since)
+    };
+    for report in reports.iter().filter(ran).filter(|_| !ctx.say.json) {
         ctx.say.text(&format!("{}\n", render::services::status_line(report)));
     }
     let mut output = Output::follow(ctx.client.observer(), &sources, &services::written_since(since)).await?;
@@ -55,8 +59,9 @@ pub(super) async fn watch(
         let mut all = std::pin::pin!(follow.until(ids, Goal::Ended, None, show));
         loop {
             tokio::select! {
+                // That it was started comes before what it writes.
+                biased;
                 ended = &mut all => break Some(ended),
-                piece = output.next() => drop(look.show(&piece)),
                 () = interrupt.next() => match hosted {
                     Hosted::Elsewhere => break None,
                     Hosted::Here => {
@@ -67,6 +72,7 @@ pub(super) async fn watch(
                         force = true;
                     }
                 },
+                piece = output.next() => drop(look.show(&piece)),
             }
         }
     };

@@ -57,6 +57,7 @@ impl Rig {
             environment: BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]),
             log_match: None,
             http_port: None,
+            seq: 0,
         };
         let (supervisor, handle) = Supervisor::new(options);
         let events = handle.events();

@@ -139,11 +139,15 @@ fn a_damaged_record_loses_nothing() {
 #[test]
 fn how_a_daemon_ends() {
     simulated(async |dir| {
-        let services = || [spec("a", "on TERM exit 0"), after(spec("b", "on TERM exit 0"), &["a"])];
+        let mut b = after(spec("b", "on TERM exit 0"), &["a"]);
+        b.restart.policy = RestartPolicy::Never;
+        let mut bad = spec("bad", "exit 3");
+        bad.restart.tries = 1;
         let mut rig = Rig::new(dir);
-        rig.define(services()).await.unwrap();
+        rig.define([spec("a", "on TERM exit 0"), b, bad]).await.unwrap();
         rig.start("").await.unwrap();
-        rig.ready("b").await;
+        rig.becomes("bad", ServiceState::Failed).await;
+        rig.up("b").await;
         rig.finish(Stop::None).await;
         assert_eq!((rig.world.alive(), rig.task.is_finished() || rig.task.await.is_ok()), (2, true));
         assert_eq!(rig.handle.ask(|answer| Command::ReloadConfig { answer }).await, Err(Refusal::Ending));
@@ -153,8 +157,11 @@ fn how_a_daemon_ends() {
         rig.event("b", |kind| *kind == EventKind::Adopted).await;
         rig.finish(Stop::Direct).await;
         assert_eq!(rig.world.alive(), 0);
-        let mut rig = Rig::in_world(rig.world, dir);
-        rig.ready("b").await;
+        let rig = Rig::in_world(rig.world, dir);
+        rig.up("b").await;
+        let bad = rig.report("bad").await;
+        assert_eq!((bad.state, bad.restarts), (ServiceState::Failed, 0), "{bad:?}");
+        assert!(bad.reason.is_some(), "{bad:?}");
         // Stopped for good.
         rig.finish(Stop::All).await;
         assert_eq!(rig.world.alive(), 0);

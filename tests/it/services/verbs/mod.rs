@@ -10,6 +10,7 @@ mod live;
 mod logs;
 mod once;
 mod project;
+mod starts;
 mod targets;
 
 use serde_json::Value;
@@ -43,6 +44,7 @@ pub fn register(trials: &mut Trials) {
         live::BODIES,
         imports::BODIES,
         once::BODIES,
+        starts::BODIES,
     ]
     .concat();
     for (number, (name, body)) in bodies.into_iter().enumerate() {

@@ -1,0 +1,139 @@
+//! Starts that come to nothing are told for sure, and what is followed goes on over the daemon's end.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{Body, Stage, sleeper};
+use crate::rig::{Result, eventually, until};
+
+pub(super) const BODIES: &[(&str, Body)] = &[
+    ("dies_at_once", dies_at_once),
+    ("what_was_waited_for", what_was_waited_for),
+    ("waits_end_with_the_failure", waits_end_with_the_failure),
+    ("events_go_on", events_go_on),
+    ("known_without_a_daemon", known_without_a_daemon),
+    ("known_before_its_start", known_before_its_start),
+];
+
+/// A program that was executed and ends a moment later is not up, however its end and the question
+/// race each other.
+fn dies_at_once(stage: &Stage<'_>) -> Result<()> {
+    let dies = "command = [\"sh\", \"-c\", \"sleep 0.0$WAIT; exit 3\"]\nrestart = { policy = \"never\" }\n";
+    let one = |wait: u32| format!("[service.dies-{wait}]\n{}", dies.replace("$WAIT", &wait.to_string()));
+    stage.config(&(sleeper("good", "") + &(0..10).map(one).collect::<String>()))?;
+    for wait in 0..10 {
+        let id = format!("dies-{wait}");
+        let said = stage.provost(&["up", "-d", &id])?;
+        expect!(said.code() == 1 && said.stderr.contains("ended with exit code 3"), "{id}: {said:?}");
+    }
+    for verb in [&["start", "dies-5"][..], &["restart", "dies-5"], &["run", "--", "sh", "-c", "sleep 0.05; exit 3"]] {
+        let said = stage.provost(verb)?;
+        expect!(said.code() == 1, "{verb:?}: {said:?}");
+    }
+    stage.ok(&["up", "-d", "good"])?;
+    Ok(())
+}
+
+/// A time that ran out is told with what it was waited for.
+fn what_was_waited_for(stage: &Stage<'_>) -> Result<()> {
+    let asked = "ready = { http = \"http://127.0.0.1:9/health\" }";
+    let told = "ready = { log = \"listening on\" }";
+    stage.config(&(sleeper("asked", asked) + &sleeper("told", told) + &sleeper("later", "after = [\"asked\"]")))?;
+    for (id, why) in [
+        ("asked", "it is running, not ready yet: waits for http GET http://127.0.0.1:9/health"),
+        ("told", "waits for a line of its output that matches 'listening on'"),
+        ("later", "it is starting, waits for asked"),
+    ] {
+        let late = stage.provost(&["start", id, "--timeout", "500ms"])?;
+        expect!(late.code() == 7 && late.stderr.contains(why), "{late:?}");
+    }
+    let late = stage.provost(&["up", "-d", "--timeout", "500ms", "asked"])?;
+    expect!(late.code() == 7 && late.stderr.contains("waits for http GET"), "{late:?}");
+    Ok(())
+}
+
+/// Who waits for a service that fails meanwhile is told, and does not wait on.
+fn waits_end_with_the_failure(stage: &Stage<'_>) -> Result<()> {
+    stage.config(
+        "[service.bad]\ncommand = [\"sh\", \"-c\", \"until [ -e go ]; do sleep 0.1; done; exit 4\"]\n\
+         ready = { log = \"never\" }\nrestart = { policy = \"never\" }\n",
+    )?;
+    stage.ok(&["start", "bad", "--no-block"])?;
+    eventually("it runs", || stage.pid("bad").is_ok())?;
+    let mut waiting = stage.who().pty(["provost", "wait", "bad", "--for", "available", "--timeout", "5min"])?;
+    stage.rig.write_as(&stage.user, &format!("{}/go", stage.home), "", 0o600)?;
+    waiting.expect("ended with exit code 4", Duration::from_secs(60))?;
+    let (status, said) = waiting.wait()?;
+    expect!(status.code() == Some(3), "{status:?}: {said}");
+    Ok(())
+}
+
+/// Every event once, in order, also where the daemon executes its program anew; and who follows a
+/// daemon that was killed follows the next.
+fn events_go_on(stage: &Stage<'_>) -> Result<()> {
+    stage.config(&(sleeper("one", "") + &sleeper("two", "")))?;
+    stage.ok(&["up", "-d", "one"])?;
+    let _follower = stage.who().spawn_as("provost", ["sh", "-c", "exec provost events -f -o json > told 2> said"])?;
+    let file = format!("{}/told", stage.home);
+    let told = || -> Vec<Value> {
+        let text = stage.rig.read(&file).unwrap_or_default();
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    };
+    let is_stop = |event: &Value| event["id"] == "two" && event["to"] == "stopped";
+    let stops = |events: &[Value]| events.iter().filter(|event| is_stop(event)).count();
+    eventually("it listens", || !told().is_empty())?;
+    for round in 1..=3 {
+        stage.ok(&["start", "two"])?;
+        stage.ok(&["daemon", "restart"])?;
+        stage.ok(&["stop", "two"])?;
+        until("the last one is told", Duration::from_secs(30), || stops(&told()) == round)?;
+    }
+    let events = told();
+    let numbers: Vec<u64> = events.iter().filter_map(|event| event["seq"].as_u64()).collect();
+    let expected: Vec<u64> = (1..=numbers.len() as u64).collect();
+    expect!(numbers == expected, "{numbers:?}");
+    let said = stage.rig.read(&format!("{}/said", stage.home))?;
+    expect!(!said.contains("missed") && !said.contains("another daemon"), "{said}");
+    Ok(())
+}
+
+/// A port and a socket that are written down are known to others before they are served; and who errs in
+/// an id is told the one that was meant.
+fn known_before_its_start(stage: &Stage<'_>) -> Result<()> {
+    let told = "[service.web]\ncommand = [\"sh\", \"-c\", \"echo $AT; sleep 1000\"]\n\
+                env = { AT = \"${service.gateway.port} ${service.gateway.socket}\" }\n";
+    stage.config(&(told.to_owned() + &sleeper("gateway", "port = 8123\nsocket = \"g.sock\"\nenabled = false")))?;
+    stage.ok(&["up", "-d", "web"])?;
+    let at = format!("8123 {}/g.sock", stage.home);
+    eventually("it was told", || stage.ok(&["logs", "web"]).is_ok_and(|lines| lines.contains(&at)))?;
+    for verb in ["start", "stop", "status", "logs"] {
+        let said = stage.provost(&[verb, "gatewy"])?;
+        expect!(said.code() == 5 && said.stderr.contains("near it: gateway"), "{verb}: {said:?}");
+    }
+    Ok(())
+}
+
+/// What the record knows is told without a daemon, and what runs is measured.
+fn known_without_a_daemon(stage: &Stage<'_>) -> Result<()> {
+    stage.config(&(sleeper("stays", "") + &sleeper("ends", "restart = { policy = \"never\" }")))?;
+    stage.ok(&["up", "-d"])?;
+    let pid = stage.pid("ends")?;
+    stage.provost(&["kill", "-KILL", "ends"])?;
+    eventually("it has failed", || stage.service("ends").is_ok_and(|ends| ends["state"] == "failed"))?;
+    stage.ok(&["restart", "stays"])?;
+    stage.ok(&["daemon", "stop", "--services", "keep"])?;
+    let (known, code) = stage.json(&["status", "stays", "ends"])?;
+    let [stays, ends] = [&known["services"][0], &known["services"][1]];
+    expect!(code == 3 && stays["state"] == "running" && stays["restarts"] == 1, "{known}");
+    expect!(stays["memory_bytes"].as_u64().is_some_and(|bytes| bytes > 0) && stays["processes"] == 1, "{stays}");
+    expect!(ends["state"] == "failed" && ends["last_exit"]["signal"] == 9 && !ends["stopped_at"].is_null(), "{ends}");
+    let stayed = stays["pid"].as_u64().ok_or("no pid")?;
+    expect!(stayed != u64::from(pid), "{known}");
+    stage.rig.as_root().run(["kill", "-KILL", &stayed.to_string()])?.ok()?;
+    eventually("its end is seen", || {
+        let said = stage.provost(&["status", "stays"]).map(|said| said.stdout).unwrap_or_default();
+        said.contains("it ended while no daemon ran; provost start stays starts both")
+    })?;
+    Ok(())
+}
