@@ -5,10 +5,14 @@ use std::pin::Pin;
 
 use tokio::task::JoinHandle;
 
+/// One of them, for a `JoinSet`.
+pub(crate) fn one(task: impl Future<Output = ()> + Send + 'static) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    Box::pin(task)
+}
+
 /// Runs it beside the others, on whatever thread the runtime has.
 pub(crate) fn spawn(task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
-    let task: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(task);
-    tokio::spawn(task)
+    tokio::spawn(one(task))
 }
 
 /// Runs it beside the others, on this thread.

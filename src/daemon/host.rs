@@ -152,7 +152,7 @@ impl Daemon {
         let (leaving, leave) = watch::channel(false);
         let handover = Arc::new(Handover::new(options.bus.take()));
         let mut servers = JoinSet::new();
-        servers.spawn(recent.clone().keep(running.heard));
+        servers.spawn(crate::tasks::one(recent.clone().keep(running.heard)));
         let api = Arc::new(Api {
             handle: running.handle.clone(),
             instance_id: running.instance_id,
@@ -174,15 +174,15 @@ impl Daemon {
         let socket = socket.map_err(failed)?;
         let listening = socket.duplicate().map_err(failed)?;
         let served = Arc::clone(&api);
-        servers.spawn(async move { socket.serve(served).await });
+        servers.spawn(crate::tasks::one(async move { socket.serve(served).await }));
         if options.places.instance == Instance::System {
-            servers.spawn(serve_system(Arc::clone(&api), leave, Arc::clone(&handover)));
+            servers.spawn(crate::tasks::one(serve_system(Arc::clone(&api), leave, Arc::clone(&handover))));
         } else if let Some(address) = session_address(options.places.uid) {
-            servers.spawn(serve_on(address, Arc::clone(&api)));
+            servers.spawn(crate::tasks::one(serve_on(address, Arc::clone(&api))));
         }
         let (http, settings) = watch::channel(http::Settings { path: None, http: std::mem::take(&mut options.http) });
-        servers.spawn(http::serve(Http::new(Arc::clone(&api), options.places.clone(), settings)));
-        servers.spawn(memory::give_back(running.handle.events(), clients.clone()));
+        servers.spawn(crate::tasks::one(http::serve(Http::new(Arc::clone(&api), options.places.clone(), settings))));
+        servers.spawn(crate::tasks::one(memory::give_back(running.handle.events(), clients.clone())));
         let events = running.handle.events();
         let leaves = match options.exit_when_idle {
             false => Leave::Never,

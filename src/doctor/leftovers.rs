@@ -102,7 +102,7 @@ mod tests {
         }
         let found = files(&places, &["provost-a.service".to_owned()]);
         let mut named: Vec<String> = found.into_iter().filter_map(|check| check.mend).collect();
-        named.sort();
+        named.sort_unstable();
         let expected = [places.runtime.join("b.pid"), env.join("c.pid")];
         let expected = expected.map(|path| format!("rm {}", path.display()));
         assert_eq!(named, expected);

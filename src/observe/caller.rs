@@ -44,7 +44,7 @@ pub(crate) fn user_name(uid: u32) -> String {
 fn capabilities() -> Vec<String> {
     let effective = caps::read(None, caps::CapSet::Effective).unwrap_or_default();
     let mut names: Vec<String> = effective.iter().map(|c| c.to_string().to_ascii_lowercase()).collect();
-    names.sort();
+    names.sort_unstable();
     names
 }
 

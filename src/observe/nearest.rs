@@ -39,7 +39,7 @@ pub(super) async fn names(observer: &Observer, target: &Target) -> Vec<String> {
 }
 
 fn nearest(word: &str, mut known: Vec<String>) -> Vec<String> {
-    known.sort();
+    known.sort_unstable();
     known.dedup();
     known.retain(|name| name != word);
     // Longer words compare slowly and mean nothing.

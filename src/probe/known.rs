@@ -234,7 +234,7 @@ mod tests {
         let servers = read(Path::new("known.toml"), include_str!("known.toml")).unwrap();
         assert!(servers.len() >= 30, "{}", servers.len());
         let mut names: Vec<&String> = servers.iter().flat_map(|s| std::iter::once(&s.name).chain(&s.aliases)).collect();
-        names.sort();
+        names.sort_unstable();
         let all = names.len();
         names.dedup();
         assert_eq!(names.len(), all, "a name is there twice");

@@ -104,7 +104,7 @@ mod tests {
         fs::remove_file(places.state.join("instance-id")).unwrap();
         assert_ne!(store.instance_id(&[], now).unwrap(), id);
         let mut left: Vec<_> = fs::read_dir(&places.state).unwrap().map(|f| f.unwrap().file_name()).collect();
-        left.sort();
+        left.sort_unstable();
         assert_eq!(left, ["instance-id", "instance-id.damaged-19700101T000000Z"]);
     }
 }

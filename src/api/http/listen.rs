@@ -275,10 +275,10 @@ impl Server {
         let number = crowd.number;
         let leaves = Leaves(Arc::clone(self), number, Stays::new(&self.front.api));
         let talk = work(peer.clone());
-        let task = to.spawn(async move {
+        let task = to.spawn(crate::tasks::one(async move {
             let _leaves = leaves;
             talk.await;
-        });
+        }));
         crowd.all.insert(number, (peer, task));
     }
 

@@ -43,7 +43,7 @@ pub(super) fn found(pattern: &Path) -> Vec<PathBuf> {
             }
             let entries = std::fs::read_dir(&folder).into_iter().flatten().flatten();
             let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
-            names.sort();
+            names.sort_unstable();
             let fits = |entry: &&String| glob(&name, entry) && (name.starts_with('.') || !entry.starts_with('.'));
             next.extend(names.iter().filter(fits).map(|entry| folder.join(entry)));
         }

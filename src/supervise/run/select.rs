@@ -48,7 +48,7 @@ impl Supervisor {
             .map(|id| (distance(id), id))
             .filter(|(distance, id)| *distance <= 2 || id.as_str().starts_with(word.as_str()))
             .collect();
-        near.sort();
+        near.sort_unstable();
         let nearest = near.into_iter().take(3).map(|(_, id)| id.to_string()).collect();
         Refusal::NoSuchService { id: word.to_string(), nearest }
     }

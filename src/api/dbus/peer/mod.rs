@@ -95,12 +95,12 @@ impl ControlSocket {
             let name = format!(":1.{number}");
             let (api, budget, guid) = (Arc::clone(&api), Arc::clone(&budget), guid.clone());
             let counted = Counted::new(Arc::clone(&api));
-            peers.spawn(async move {
+            peers.spawn(crate::tasks::one(async move {
                 if let Err(error) = peer(stream, uid, &guid, name, budget, api).await {
                     tracing::debug!("a client of the control socket: {error}");
                 }
                 drop((permit, counted));
-            });
+            }));
         }
     }
 }
