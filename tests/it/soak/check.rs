@@ -111,22 +111,26 @@ pub fn after(soak: &Soak) -> Result<String> {
 
 /// Every line of the truth is in the log, once and in order.
 fn captured(soak: &Soak, id: &str) -> Result<usize> {
-    let output = soak.provost(&["logs", id, "-n", "all", "-o", "json"])?;
-    let (mut logs, begin) = (BTreeMap::from([("stdout", String::new()), ("stderr", String::new())]), format!("{id} "));
-    for line in String::from_utf8_lossy(&output.stdout).lines() {
-        let line: serde_json::Value = serde_json::from_str(line).map_err(|e| format!("{id}: {e}: {line}"))?;
-        let log = line["stream"].as_str().and_then(|stream| logs.get_mut(stream));
-        // What a crash prints is not in the truth.
-        let text = line["text"].as_str().filter(|text| text.starts_with(&begin));
-        if let (Some(log), Some(text)) = (log, text) {
-            log.extend([text, "\n"]);
-        }
-    }
     let mut count = 0;
-    for (end, stream) in [("out", "stdout"), ("err", "stderr")] {
+    for (end, stderr) in [("out", false), ("err", true)] {
         let truth = fs::read_to_string(soak.dir.join("truth").join(format!("{id}.{end}"))).unwrap_or_default();
-        let log = &logs[stream];
-        if *log != truth {
+        let mut words = vec!["logs", id, "-n", "all", "-o", "json"];
+        if stderr {
+            words.push("--stderr");
+        }
+        let output = soak.provost(&words)?;
+        let mut log = String::new();
+        for line in String::from_utf8_lossy(&output.stdout).lines() {
+            let line: serde_json::Value = serde_json::from_str(line).map_err(|e| format!("{id}: {e}: {line}"))?;
+            let wanted = line["stream"] == if stderr { "stderr" } else { "stdout" };
+            // What a crash prints is not in the truth.
+            let text = line["text"].as_str().unwrap_or_default();
+            if wanted && text.starts_with(&format!("{id} ")) {
+                log += text;
+                log.push('\n');
+            }
+        }
+        if log != truth {
             let at = truth.lines().zip(log.lines()).position(|(a, b)| a != b);
             let (t, l) = (truth.lines().count(), log.lines().count());
             return Err(format!(

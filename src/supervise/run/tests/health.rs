@@ -21,8 +21,7 @@ fn an_unhealthy_service_is_started_again_until_its_tries_are_used_up() {
         let started = Instant::now();
         let event = rig.event("a", |kind| *kind == EventKind::Unhealthy).await;
         assert_eq!(event.message, "it is unhealthy: no heartbeat within 5s");
-        // Simulated time goes on while the news of its start is on the way.
-        assert!((10..22).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
+        assert!((20..22).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
         rig.becomes("a", ServiceState::Restarting).await;
         let report = rig.report("a").await;
         assert_eq!(report.reason.as_deref(), Some("unhealthy: no heartbeat within 5s"));

@@ -20,7 +20,7 @@ fn idle(rig: &Rig) -> Result<()> {
         until("it leaves", Duration::from_secs(30), || state() == "inactive")?;
         // Calls that come at any moment of its going are answered, by it or by the next one.
         let script = format!(
-            "for n in $(seq 40); do busctl --system call {NAME} {PATH} {MANAGER} List assb 0 '' false >/dev/null || echo lost; \
+            "for n in $(seq 150); do busctl --system call {NAME} {PATH} {MANAGER} List assb 0 '' false >/dev/null || echo lost; \
              sleep 0.$((RANDOM % 3))$((RANDOM % 10)); done"
         );
         let limit = Duration::from_secs(240);

@@ -40,10 +40,6 @@ fn taken_port(stage: &Stage<'_>) -> Result<()> {
     })?;
     drop(other);
     until("the other starts as soon as its port is free", Duration::from_secs(10), || stage.pid("api").is_ok())?;
-    // The half minute passes where a start is made of less; what it is waited by is the same.
-    if stage.backend == Backend::Systemd {
-        return Ok(());
-    }
     until("it has failed", Duration::from_secs(60), || stage.service("web").is_ok_and(|web| web["state"] == "failed"))?;
     let waited = since.elapsed();
     expect!(waited > Duration::from_secs(25), "only {waited:?}");
