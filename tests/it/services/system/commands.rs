@@ -68,7 +68,7 @@ fn commands(rig: &Rig) -> Result<()> {
         expect!(shown.contains("User=ollama") && shown.contains("provost.slice"), "{shown}");
         expect!(!shown.contains("swordfish"), "{shown}");
         let listed = root.run(["provost", "--system", "list", "--json"])?.ok()?;
-        expect!(!listed.contains("provost:check"), "{listed}");
+        expect!(!listed.contains("check:slow"), "{listed}");
         root.run(["provost", "--system", "orphans", "--clean", "--force", "--yes"])?.ok()?;
         expect!(rig.main_pid(slow)? != 0, "it was taken for an orphan");
 
