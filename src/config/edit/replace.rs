@@ -86,8 +86,8 @@ impl Staged {
         let own = self.file.metadata()?;
         if (own.uid(), own.gid()) != (old.uid(), old.gid()) {
             std::os::unix::fs::fchown(&self.file, Some(old.uid()), Some(old.gid())).map_err(|error| {
-                let whose =
-                    format!("it belongs to {}, and that could not be kept", crate::observe::user_name(old.uid()));
+                let (user, group) = (crate::observe::user_name(old.uid()), old.gid());
+                let whose = format!("it belongs to {user} and group {group}, and that could not be kept");
                 io::Error::new(error.kind(), format!("{whose}: {error}"))
             })?;
         }
