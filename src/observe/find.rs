@@ -165,7 +165,7 @@ mod tests {
         fn named(name: &str) -> Self {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join(name);
-            std::fs::copy("/bin/cat", &path).unwrap();
+            crate::sys::program::copy("/bin/cat".as_ref(), &path).unwrap();
             let mut child = Command::new(path).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
             // The kernel wakes the parent a little before it has set the comm; an answer comes after.
             std::io::Write::write_all(child.stdin.as_mut().unwrap(), b"x").unwrap();

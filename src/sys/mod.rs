@@ -7,6 +7,10 @@
 pub(crate) mod inherit;
 pub(crate) mod memory;
 pub(crate) mod pidfd;
+#[cfg(test)]
+#[path = "../../tests/rig/program.rs"]
+#[allow(unreachable_pub, reason = "the trials have it, too")]
+pub(crate) mod program;
 pub(crate) mod spawn;
 pub(crate) mod watched;
 
@@ -14,6 +18,7 @@ use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::path::PathBuf;
 
+use nix::libc;
 use rustix::io::Errno;
 use rustix::process::Pid;
 use tokio::io::Interest;
@@ -25,6 +30,18 @@ pub(crate) async fn ready(fd: BorrowedFd<'_>, interest: Interest) -> io::Result<
     // the registration lives.
     let fd = unsafe { AsyncFd::register_with_interest(fd.as_raw_fd(), interest) }.map_err(io::Error::from)?;
     fd.ready(interest).await.map(drop)
+}
+
+/// Whether somebody has this file open for writing, which keeps it from being executed. Known to its owner and to root.
+pub(crate) fn is_written_to(file: &std::fs::File) -> bool {
+    // SAFETY: it takes three numbers. The lease it may make goes when the file is closed, and is given back before.
+    let result = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_RDLCK) };
+    let refused = result == -1 && io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock;
+    if result == 0 {
+        // SAFETY: as above.
+        unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_UNLCK) };
+    }
+    refused
 }
 
 /// A pid as rustix takes it; `None` for 0 and for what no pid can be.

@@ -28,6 +28,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 pub(crate) async fn all<B: Backend>(make: &impl AsyncFn() -> (B, UnboundedReceiver<Happened>), instance: &str) {
     starts::exits_are_told(&mut Suite::new(make, instance).await).await;
     starts::what_cannot_be_started_is_permanent(&mut Suite::new(make, instance).await).await;
+    starts::what_is_being_written_is_tried_again(&mut Suite::new(make, instance).await).await;
     starts::nothing_runs_without_a_record(&mut Suite::new(make, instance).await).await;
     starts::a_program_gets_its_surroundings(&mut Suite::new(make, instance).await).await;
     starts::many_start_at_once(&mut Suite::new(make, instance).await).await;

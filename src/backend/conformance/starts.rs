@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::process::{Command, Stdio};
 
 use super::{Suite, main_pid, within};
 use crate::backend::{Backend, Launch, StartError, What};
@@ -42,6 +43,30 @@ pub(super) async fn what_cannot_be_started_is_permanent(suite: &mut Suite<impl B
     let placed = suite.start(&good).await;
     assert!(suite.backend.processes(&good.id).contains(&main_pid(&placed)));
     suite.finish(&good, true).await;
+}
+
+pub(super) async fn what_is_being_written_is_tried_again(suite: &mut Suite<impl Backend>) {
+    if suite.is_sim() {
+        return; // It has no programs.
+    }
+    let program = suite.path("program");
+    crate::sys::program::copy("/bin/sh".as_ref(), &program).unwrap();
+    let launch = Launch { program: program.clone(), ..suite.launch("written", "exec sleep 1000", "") };
+    // Another process has it open: no descriptor of this one goes on to what others start meanwhile.
+    let script = format!("exec 3>>'{}'; echo; read x", program.display());
+    let mut writer =
+        Command::new("sh").args(["-c", &script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    std::io::Read::read_exact(writer.stdout.as_mut().unwrap(), &mut [0]).unwrap();
+    suite.run += 1;
+    let result = within("the start", suite.backend.start(&launch, suite.run, &|_| Ok(()))).await;
+    let Err(StartError::Transient(why)) = result else { panic!("it gave {result:?}") };
+    assert!(why.contains(&format!("{} is being written", program.display())), "{why}");
+    assert_eq!(suite.backend.processes(&launch.id), [0_u32; 0]);
+
+    drop(writer.stdin.take());
+    writer.wait().unwrap();
+    suite.start(&launch).await;
+    suite.finish(&launch, true).await;
 }
 
 pub(super) async fn nothing_runs_without_a_record(suite: &mut Suite<impl Backend>) {

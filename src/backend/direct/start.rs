@@ -99,6 +99,9 @@ fn why(launch: &Launch, fault: Fault) -> StartError {
         (Stage::Exec, Errno::NOEXEC) => {
             format!("{program}: this is no program; a script needs a first line that names its interpreter")
         }
+        (Stage::Exec, Errno::TXTBSY) => {
+            format!("{program} is being written: it cannot be executed before that is done")
+        }
         (Stage::Exec, _) => format!("{program}: {error}"),
         (Stage::Cwd, Errno::NOENT) => format!("{cwd}: there is no such folder to run in"),
         (Stage::Cwd, _) => format!("{cwd}: it cannot be run in: {error}"),

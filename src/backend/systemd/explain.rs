@@ -1,7 +1,8 @@
 //! Why a unit did not start, in words of people.
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::life::Status;
 use crate::backend::{Launch, StartError};
@@ -47,6 +48,9 @@ const BEFORE_EXEC: &[(i32, &str, bool)] = &[
     (243, "its credentials could not be set up", true),
 ];
 
+/// A program that was written as shortly before may not have been whole when it was to be executed.
+const JUST_NOW: Duration = Duration::from_secs(2);
+
 /// Why the job of the start failed, if the program was not executed.
 pub(super) fn not_executed(launch: &Launch, unit: &UnitName, status: &Status) -> Option<StartError> {
     if status.code == 0 {
@@ -54,6 +58,10 @@ pub(super) fn not_executed(launch: &Launch, unit: &UnitName, status: &Status) ->
         return Some(StartError::Transient(why));
     }
     let (code, what, again) = BEFORE_EXEC.iter().find(|(code, ..)| status.code == 1 && *code == status.status)?;
+    if *code == 203 && is_being_written(&launch.program) {
+        let why = format!("{} is being written: it cannot be executed before that is done", launch.program.display());
+        return Some(StartError::Transient(why));
+    }
     let why = match code {
         200 => folder(&launch.cwd),
         203 => program(&launch.program),
@@ -62,6 +70,14 @@ pub(super) fn not_executed(launch: &Launch, unit: &UnitName, status: &Status) ->
         _ => format!("{what} (systemd gave up on {unit} with status {code})"),
     };
     Some(if *again { StartError::Permanent(why) } else { StartError::Transient(why) })
+}
+
+/// Whether the program is, or was just now, open for writing: its file is not executed then.
+fn is_being_written(program: &Path) -> bool {
+    let Ok(file) = std::fs::File::open(program) else { return false };
+    let changed = file.metadata().map(|found| UNIX_EPOCH + Duration::from_secs(found.ctime().unsigned_abs()));
+    let just_now = |time: SystemTime| crate::clock::now().duration_since(time).is_ok_and(|age| age <= JUST_NOW);
+    crate::sys::is_written_to(&file) || changed.is_ok_and(just_now)
 }
 
 /// What is wrong with the program, as far as can be seen from here.

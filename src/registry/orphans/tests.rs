@@ -14,7 +14,7 @@ const INSTANCE: &str = "0123456789abcdef0123456789abcdef";
 fn program(name: &str) -> (tempfile::TempDir, String) {
     let dir = tempfile::tempdir().unwrap();
     let (path, fifo) = (dir.path().join(name), dir.path().join("fifo"));
-    std::fs::copy("/bin/sh", &path).unwrap();
+    crate::sys::program::copy("/bin/sh".as_ref(), &path).unwrap();
     rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
     let script = format!("{} -c 'echo $$; read x < {}'", path.display(), fifo.display());
     (dir, script)

@@ -55,8 +55,7 @@ fn nothing_runs_before_it_is_released() {
 fn what_cannot_be_executed_says_at_which_step() {
     let dir = tempfile::tempdir().unwrap();
     let script = dir.path().join("script");
-    fs::write(&script, "#!/nowhere/at/all\n").unwrap();
-    fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    crate::sys::program::write("#!/nowhere/at/all\n", &script, 0o755).unwrap();
     let plain = dir.path().join("plain");
     fs::write(&plain, "x").unwrap();
     let nowhere = PathBuf::from("/nowhere");
