@@ -66,7 +66,7 @@ fn needle() -> Result<std::io::Result<Child>, String> {
     let path = std::env::temp_dir().join(format!("bench-{}", std::process::id()));
     std::fs::create_dir_all(&path).map_err(|e| e.to_string())?;
     let program = path.join("bench-needle");
-    std::fs::copy("/usr/bin/sleep", &program).map_err(|e| e.to_string())?;
+    crate::rig::program::copy("/usr/bin/sleep".as_ref(), &program).map_err(|e| e.to_string())?;
     Ok(Command::new(program).arg("100000").stdin(Stdio::null()).stdout(Stdio::null()).process_group(0).spawn())
 }
 

@@ -74,8 +74,8 @@ fn main() -> ExitCode {
 
 fn services_on_systemd(rig: &Rig) -> Result<()> {
     let dir = tempfile::tempdir()?;
-    rig.write(driver::PATH, std::fs::read(std::env::current_exe()?)?, 0o755)?;
-    rig.write(services::IN_RIG, std::fs::read(services::child(dir.path())?)?, 0o755)?;
+    rig.copy_program(&std::env::current_exe()?, driver::PATH)?;
+    rig.copy_program(&services::child(dir.path())?, services::IN_RIG)?;
     println!("\nthe same, systemd backend, beside the manager itself\n");
     rig.linger("watson")?;
     let version = rig.systemctl(["--version"])?;
@@ -91,7 +91,7 @@ fn services_on_systemd(rig: &Rig) -> Result<()> {
 }
 
 fn bench(rig: &Rig) -> Result<()> {
-    rig.write(driver::PATH, std::fs::read(std::env::current_exe()?)?, 0o755)?;
+    rig.copy_program(&std::env::current_exe()?, driver::PATH)?;
     rig.started(UNIT, "[Service]\nUser=ollama\nRestart=always\nExecStart=/bin/sleep 100000\n")?;
     let version = rig.systemctl(["--version"])?;
     println!("{}; medians of {RUNS} runs\n", version.lines().next().unwrap_or_default());

@@ -38,20 +38,25 @@ fn main() -> ExitCode {
     if std::env::var_os(rig::keeper::ROLE).is_some() {
         return rig::keeper::main();
     }
-    let args = libtest_mimic::Arguments::from_args();
+    let mut args = libtest_mimic::Arguments::from_args();
+    // Most of the time they wait.
+    args.test_threads.get_or_insert(2 * std::thread::available_parallelism().map_or(1, usize::from));
     let mut trials = trial::Trials::new();
     rig_itself::register(&mut trials);
-    verbs::register(&mut trials);
+    // The longest first: nothing waits for them at the end.
+    truth::register(&mut trials);
+    soak::register(&mut trials);
     services::register(&mut trials);
     http::register(&mut trials);
-    install::register(&mut trials);
     helper::register(&mut trials);
-    soak::register(&mut trials);
-    truth::register(&mut trials);
-    services::register_last(&mut trials);
+    install::register(&mut trials);
+    verbs::register(&mut trials);
     let (trials, not_run) = trials.into_parts();
     let conclusion = libtest_mimic::run(&args, trials);
     rig::shut_down();
+    if std::env::var_os("PROVOST_TIMES").is_some() {
+        println!("{}", trial::longest(usize::MAX));
+    }
     if let Some((count, reason)) = not_run {
         println!("{count} tests need the rig and were NOT RUN: {reason}");
     }

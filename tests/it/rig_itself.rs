@@ -1,14 +1,18 @@
 //! The rig's own promises, one trial each: when these fail, look here first.
 
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::rig::{self, PASSWORD};
+use crate::rig::{self, PASSWORD, program};
 use crate::trial::Trials;
 
 const SLEEP: &str = "[Service]\nExecStart=/usr/local/bin/sleeper\n";
 const LONG: Duration = Duration::from_secs(15);
 
 pub fn register(trials: &mut Trials) {
+    trials.plain("rig::programs_just_written", programs_just_written);
     trials.rig("rig::boots", |rig| {
         let state = rig.as_root().run(["systemctl", "is-system-running"])?.stdout;
         expect!(state == "running\n", "{state} {:?}", rig.systemctl(["--failed"]));
@@ -199,4 +203,32 @@ fn sleepers(rig: &rig::Rig) -> rig::Result<()> {
     expect!(daemon != parent.pid, "{daemon}");
     rig::eventually("its parent is gone", || field(daemon, "PPid:").is_ok_and(|p| p == "1"))?;
     rig.as_root().run(["kill", &daemon.to_string()])?.ok().map(drop)
+}
+
+/// What was just put somewhere can be executed, whatever other threads start meanwhile.
+fn programs_just_written() -> rig::Result<()> {
+    let (folder, over) = (tempfile::tempdir()?, AtomicBool::new(false));
+    let runs = |path: &Path| {
+        let done = Command::new(path).status().map_err(|e| format!("{}: {e}", path.display()))?;
+        expect!(done.success(), "{done}");
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    let _done = Command::new("true").status();
+                }
+            });
+        }
+        let mut both = (0..100).map(|n| {
+            let [copy, script] = ["copy", "script"].map(|name| folder.path().join(format!("{name}{n}")));
+            program::copy("/bin/true".as_ref(), &copy)?;
+            program::write("#!/bin/sh\n", &script, 0o755)?;
+            runs(&copy).and_then(|()| runs(&script))
+        });
+        let done = both.try_for_each(|done| done);
+        over.store(true, Ordering::Relaxed);
+        done
+    })
 }

@@ -1,12 +1,12 @@
 //! Files of the rig, read and written from outside; no path leads out of it.
 
 use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, ResolveFlags, Uid};
 
-use super::{Result, Rig};
+use super::{Result, Rig, program};
 
 impl Rig {
     /// Writes a file of root's with this mode, and the folders that lead to it.
@@ -20,14 +20,25 @@ impl Rig {
         let owner = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(uid)));
         self.make_folders(Path::new(path).parent().unwrap_or(Path::new("/")), owner)?;
         // Beside its place first: whoever watches the folder sees it appear whole.
-        let fresh = format!("{path}.new-by-rig");
-        let file = self.open(&fresh, OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC, Mode::from_raw_mode(0o600))?;
-        rustix::fs::fchown(&file, owner.0, owner.1)?;
-        rustix::fs::fchmod(&file, Mode::from_raw_mode(mode))?;
-        std::fs::File::from(file).write_all(content.as_ref())?;
         let (folder, name) = self.parent(path)?;
-        let (_, fresh) = self.parent(&fresh)?;
+        let (_, fresh) = self.parent(&format!("{path}.new-by-rig"))?;
+        if mode & 0o111 == 0 {
+            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let file = rustix::fs::openat(&folder, &fresh, flags, Mode::from_raw_mode(0o600))?;
+            std::fs::File::from(file).write_all(content.as_ref())?;
+        } else {
+            program::write(content, &seen_by_others(&folder, &fresh), mode)?;
+        }
+        rustix::fs::chownat(&folder, &fresh, owner.0, owner.1, AtFlags::empty())?;
+        // Last: whoever gets a file loses its special bits.
+        rustix::fs::chmodat(&folder, &fresh, Mode::from_raw_mode(mode), AtFlags::empty())?;
         Ok(rustix::fs::renameat(&folder, fresh, &folder, name)?)
+    }
+
+    /// Copies a program of the host to a path in an existing folder.
+    pub fn copy_program(&self, from: &Path, path: &str) -> Result<()> {
+        let (folder, name) = self.parent(path)?;
+        Ok(program::copy(from, &seen_by_others(&folder, &name))?)
     }
 
     /// The content of a file, as text.
@@ -87,4 +98,10 @@ impl Rig {
         }
         Ok(())
     }
+}
+
+/// The way of another process to what is in a folder that this one has open.
+fn seen_by_others(folder: &OwnedFd, name: &Path) -> PathBuf {
+    let (own, folder) = (std::process::id(), folder.as_raw_fd());
+    Path::new(&format!("/proc/{own}/fd/{folder}")).join(name)
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use super::{Result, fakes, users};
+use super::{Result, fakes, program, users};
 
 /// Services of the distribution that a container has no use for, wherever they are wanted from.
 const MASKED: &[&str] = &[
@@ -59,7 +59,8 @@ pub fn prepare(root: &Path, exe: &Path, provost: &Path) -> Result<()> {
     fs::write(etc.join("pam.d/polkit-1"), "auth required pam_unix.so nodelay\naccount required pam_unix.so\n")?;
     let bin = root.join("usr/local/bin");
     fs::create_dir_all(&bin)?;
-    put_program(provost, &bin.join("provost"))?;
+    // Copies: they may be changed in the rig, and the originals are build products.
+    program::copy(provost, &bin.join("provost"))?;
     fakes::install(exe, &bin)?;
     users::first().iter().try_for_each(|user| users::add(root, user))
 }
@@ -93,10 +94,4 @@ fn empty(folder: &Path) -> Result<()> {
 fn put_link(target: &str, link: &Path) -> Result<()> {
     let _ = fs::remove_file(link);
     Ok(symlink(target, link)?)
-}
-
-/// Copies a program: the copy may be changed in the rig, the original is a build product.
-pub fn put_program(from: &Path, to: &Path) -> Result<()> {
-    let _ = fs::remove_file(to);
-    fs::copy(from, to).map(drop).map_err(|e| format!("cannot copy {} into the rig: {e}", from.display()).into())
 }

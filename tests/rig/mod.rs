@@ -1,4 +1,5 @@
-//! A real systemd for the tests, in a container of its own: booted once a test run, gone after it.
+//! A real systemd for the tests, in a container of its own: one for most of a test run, others for trials that must be
+//! alone, all gone after it.
 //!
 //! ```text
 //! test binary ──pipe──> keeper (its own session, its own mounts) ──pty──> systemd-nspawn ──> systemd
@@ -10,8 +11,8 @@
 //!   it ([`image`], [`users`]), boots it and waits. When the test process goes away, in whatever manner, its pipe closes,
 //!   and the keeper removes everything. Should the keeper itself be killed, the next run does ([`sweep`]).
 //! * [`run`], [`process`], [`pty`] run commands in it: to the end, in the background, on a terminal.
-//! * [`files`], [`units`], [`containers`], [`polkit`] change it. Tests share one system: they use names of their own, and what has to be
-//!   changed for everybody (no polkit, say) is an `exclusive` trial.
+//! * [`files`], [`units`], [`containers`], [`polkit`] change it. Tests share one system: they use names of their own, and
+//!   what has to be changed for everybody (no polkit, say) is an `exclusive` trial.
 //! * [`fakes`] are the servers that tests look at: this program again, under the names `ollama`, `llama-server`…
 
 mod containers;
@@ -28,6 +29,7 @@ mod net;
 mod output;
 mod polkit;
 mod process;
+pub mod program;
 mod pty;
 mod run;
 mod sweep;
@@ -39,7 +41,7 @@ use std::io::{BufRead, BufReader};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::{Mutex, OnceLock, RwLock};
+use std::sync::{Mutex, OnceLock};
 
 pub use host::missing;
 #[allow(unused_imports, reason = "names for the trials to come")]
@@ -63,7 +65,7 @@ pub fn words(error: &libtest_mimic::Failed) -> &str {
     error.message().unwrap_or("no reason given")
 }
 
-/// The one running container of this test process.
+/// A running container of this test process.
 pub struct Rig {
     /// Process id, on the host, of the systemd in it.
     leader: u32,
@@ -72,27 +74,42 @@ pub struct Rig {
     /// Where its cgroup tree lies on the host.
     cgroup: PathBuf,
     keeper: Mutex<Option<(Child, ChildStdin)>>,
-    /// Shared by ordinary trials, held alone by exclusive ones.
-    pub turn: RwLock<()>,
 }
 
+/// The one that most trials share.
 static RIG: OnceLock<std::result::Result<Rig, String>> = OnceLock::new();
+/// Those that trials have for themselves and that nobody has just now: as many as were needed at one time.
+static FREE: Mutex<Vec<Rig>> = Mutex::new(Vec::new());
 
-/// The rig, booted at the first call; an error is why it could not be.
+/// The rig that is shared, booted at the first call; an error is why it could not be.
 pub fn get() -> std::result::Result<&'static Rig, &'static str> {
     RIG.get_or_init(|| Rig::boot().map_err(|e| words(&e).to_owned())).as_ref().map_err(String::as_str)
 }
 
-/// Ends the rig if there is one, and waits until nothing of it is left.
+/// Runs `body` on a rig that nobody else uses meanwhile. Whoever comes after an error gets another one.
+pub fn alone<T>(body: impl FnOnce(&Rig) -> Result<T>) -> Result<T> {
+    let rig = free_or_new()?;
+    let done = body(&rig)?;
+    FREE.lock().unwrap_or_else(|e| e.into_inner()).push(rig);
+    Ok(done)
+}
+
+/// The same, and nobody gets that rig afterwards.
+pub fn used_up<T>(body: impl FnOnce(&Rig) -> Result<T>) -> Result<T> {
+    body(&free_or_new()?)
+}
+
+fn free_or_new() -> Result<Rig> {
+    let free = FREE.lock().unwrap_or_else(|e| e.into_inner()).pop();
+    free.map_or_else(Rig::boot, Ok)
+}
+
+/// Ends the rigs that there are, and waits until nothing of them is left.
 pub fn shut_down() {
-    if let Some(Ok(rig)) = RIG.get()
-        && let Some((mut child, pipe)) = rig.keeper.lock().unwrap_or_else(|e| e.into_inner()).take()
-    {
-        drop(pipe);
-        if !child.wait().is_ok_and(|status| status.success()) {
-            sweep::left_overs();
-        }
+    if let Some(Ok(rig)) = RIG.get() {
+        rig.end();
     }
+    FREE.lock().unwrap_or_else(|e| e.into_inner()).clear();
 }
 
 impl Rig {
@@ -121,6 +138,21 @@ impl Rig {
             rustix::fs::Mode::empty(),
         )?;
         let cgroup = host::payload_of(leader)?;
-        Ok(Self { leader, root, cgroup, keeper: Mutex::new(Some((child, pipe))), turn: RwLock::new(()) })
+        Ok(Self { leader, root, cgroup, keeper: Mutex::new(Some((child, pipe))) })
+    }
+
+    fn end(&self) {
+        if let Some((mut child, pipe)) = self.keeper.lock().unwrap_or_else(|e| e.into_inner()).take() {
+            drop(pipe);
+            if !child.wait().is_ok_and(|status| status.success()) {
+                sweep::left_overs();
+            }
+        }
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        self.end();
     }
 }

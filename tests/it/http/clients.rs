@@ -143,7 +143,7 @@ fn schemathesis(site: &Site<'_>) -> Result<()> {
     std::fs::write(&known, "[parameters]\n\"path.id\" = \"a\"\n")?;
     let said = site
         .rig
-        .client("env", 240)?
+        .client("env", 900)?
         .env_clear()
         .args(["PATH=/usr/bin:/bin", "HOME=/nonexistent", "LANG=C.UTF-8"])
         .arg(program)

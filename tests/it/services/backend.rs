@@ -46,7 +46,7 @@ fn library_tests() -> Result<PathBuf> {
 
 fn run(rig: &Rig, who: As<'_>, name: &str, manager: &str, which: &[&str]) -> Result<()> {
     let program = format!("/usr/local/bin/{name}");
-    rig.write(&program, std::fs::read(library_tests()?)?, 0o755)?;
+    rig.copy_program(&library_tests()?, &program)?;
     // A bus that is killed can hold the manager up for 90 s, by itself: see the test.
     let who = who.env("PROVOST_TEST_MANAGER", manager).timeout(Duration::from_secs(300));
     let done = who.run([program.as_str(), "--test-threads=1", "--show-output"].iter().chain(which));

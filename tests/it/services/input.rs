@@ -17,8 +17,11 @@ pub fn register(trials: &mut Trials) {
     trials.plain("input::all_at_once", all_at_once);
 }
 
-/// In milliseconds each takes hundredths of this, on a machine that does nothing else.
-const SOON: Duration = Duration::from_secs(2);
+/// Seconds of a processor that each may take, or it is killed. It takes a few hundredths; how long that is by the clock
+/// depends on what else the machine does.
+const PROCESSOR: u32 = 1;
+/// None of them waits for anything.
+const SOON: Duration = Duration::from_secs(20);
 /// All of its address space, the program itself included, in KiB.
 const MEMORY: u32 = 400_000;
 const DEEP: usize = 10_000;
@@ -87,7 +90,7 @@ fn all_at_once() -> Result<()> {
 
 fn provost(dir: &Path, args: &[&str]) -> Result<Output> {
     let mut command = Command::new("sh");
-    let script = format!("ulimit -v {MEMORY} && exec \"$@\"");
+    let script = format!("ulimit -v {MEMORY} && ulimit -t {PROCESSOR} && exec \"$@\"");
     command.args(["-c", &script, "sh", env!("CARGO_BIN_EXE_provost"), "--user"]).args(args).current_dir(dir);
     for (name, folder) in [("XDG_STATE_HOME", "state"), ("XDG_CONFIG_HOME", "config"), ("XDG_RUNTIME_DIR", "run")] {
         command.env(name, dir.join(folder));

@@ -11,13 +11,10 @@ pub fn register(trials: &mut Trials) {
     trials.rig("managers::user_anew", user_anew);
     trials.rig("managers::user_bus", user_bus);
     trials.rig("managers::shutdown_order", shutdown_order);
-}
-
-/// These take away what others need, for good: a user's manager does not find a new system bus,
-/// and makes no scopes any more.
-pub fn register_last(trials: &mut Trials) {
-    trials.exclusive("managers::system_anew", system_anew);
-    trials.exclusive("managers::system_bus", system_bus);
+    // These take away what others need, for good: a user's manager does not find a new system bus, and makes no scopes
+    // any more.
+    trials.destructive("managers::system_anew", system_anew);
+    trials.destructive("managers::system_bus", system_bus);
 }
 
 /// Restarted at once, and one of them ends all the time.

@@ -17,12 +17,6 @@ mod verbs;
 
 use crate::trial::Trials;
 
-/// What leaves the rig another than it was.
-pub fn register_last(trials: &mut Trials) {
-    managers::register_last(trials);
-    system::register_last(trials);
-}
-
 pub fn register(trials: &mut Trials) {
     backend::register(trials);
     bus::register(trials);

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use super::check;
-use crate::rig::Result;
+use crate::rig::{Result, program};
 
 /// Services that are meant to run all the time; the second half crashes.
 pub const STEADY: usize = 14;
@@ -57,7 +57,7 @@ impl Soak {
         fs::set_permissions(self.dir.join("run"), fs::Permissions::from_mode(0o700))?;
         // A copy, which is exchanged now and then.
         let program = self.dir.join("provost");
-        fs::copy(&self.provost, &program)?;
+        program::copy(self.provost.as_ref(), &program)?;
         self.provost = program.display().to_string();
         let exe = std::env::current_exe()?;
         let truth = self.dir.join("truth");
@@ -214,7 +214,7 @@ impl Soak {
     /// Puts another file in the place of the program.
     fn upgrade(&self) -> Result<()> {
         let new = self.dir.join("provost.new");
-        fs::copy(&self.provost, &new)?;
+        program::copy(self.provost.as_ref(), &new)?;
         Ok(fs::rename(new, &self.provost)?)
     }
 

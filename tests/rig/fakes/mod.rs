@@ -10,8 +10,7 @@ mod sleeper;
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::image::put_program;
-use super::{Result, words};
+use super::{Result, program, words};
 
 /// A program's body: it runs until it is killed.
 type Body = fn(&[String]) -> Result<()>;
@@ -31,11 +30,11 @@ pub fn install(exe: &Path, bin: &Path) -> Result<()> {
     use std::os::unix::fs::PermissionsExt;
     let mut names = PROGRAMS.iter().map(|(name, _)| bin.join(name));
     let first = names.next().ok_or("no programs")?;
-    put_program(exe, &first)?;
+    program::copy(exe, &first)?;
     for path in names {
         let _ = std::fs::remove_file(&path);
         if path.ends_with("setuid-sleeper") {
-            put_program(exe, &path)?;
+            program::copy(exe, &path)?;
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o4755))?;
         } else {
             std::fs::hard_link(&first, &path)?;

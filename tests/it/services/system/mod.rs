@@ -25,11 +25,7 @@ pub fn register(trials: &mut Trials) {
     live::register(trials);
     others::register(trials);
     trust::register(trials);
-}
-
-/// What leaves the rig another than it was.
-pub fn register_last(trials: &mut Trials) {
-    trials.exclusive("system::bus_anew", bus_anew);
+    trials.destructive("system::bus_anew", bus_anew);
 }
 
 /// A bus that is restarted under the daemon: systemd ends the daemon, whose name is gone, and starts it again without
