@@ -45,9 +45,9 @@ fn main() -> ExitCode {
     rig_itself::register(&mut trials);
     // The longest first: nothing waits for them at the end.
     truth::register(&mut trials);
+    http::register(&mut trials);
     soak::register(&mut trials);
     services::register(&mut trials);
-    http::register(&mut trials);
     helper::register(&mut trials);
     install::register(&mut trials);
     verbs::register(&mut trials);
