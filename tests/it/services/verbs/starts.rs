@@ -9,6 +9,7 @@ use crate::rig::{Result, eventually, until};
 
 pub(super) const BODIES: &[(&str, Body)] = &[
     ("dies_at_once", dies_at_once),
+    ("being_written", being_written),
     ("what_was_waited_for", what_was_waited_for),
     ("waits_end_with_the_failure", waits_end_with_the_failure),
     ("events_go_on", events_go_on),
@@ -33,6 +34,21 @@ fn dies_at_once(stage: &Stage<'_>) -> Result<()> {
     }
     stage.ok(&["up", "-d", "good"])?;
     Ok(())
+}
+
+/// A program that somebody is just writing is tried again until that is done, and until then the reason is said.
+fn being_written(stage: &Stage<'_>) -> Result<()> {
+    stage.rig.write_as(&stage.user, &format!("{}/tool", stage.home), "#!/bin/sh\nexec sleep 1000\n", 0o755)?;
+    let restart = "restart = { base = \"100ms\", max = \"100ms\", tries = -1 }";
+    stage.config(&format!("[service.tool]\ncommand = [\"./tool\"]\n{restart}\n"))?;
+    let writer = stage.who().spawn_as("sleep", ["sh", "-c", "exec sleep 1000 >> tool"])?;
+    stage.ok(&["start", "tool", "--no-block"])?;
+    eventually("it is tried again", || {
+        let tool = stage.service("tool").unwrap_or_default();
+        tool.to_string().contains("/tool is being written") && tool["failures"].as_u64() > Some(2)
+    })?;
+    drop(writer);
+    eventually("it runs", || stage.service("tool").is_ok_and(|tool| tool["state"] == "running"))
 }
 
 /// A time that ran out is told with what it was waited for.
