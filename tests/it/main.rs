@@ -43,11 +43,13 @@ fn main() -> ExitCode {
     args.test_threads.get_or_insert(2 * std::thread::available_parallelism().map_or(1, usize::from));
     let mut trials = trial::Trials::new();
     rig_itself::register(&mut trials);
-    // The longest first: nothing waits for them at the end.
-    truth::register(&mut trials);
-    http::register(&mut trials);
+    // The longest first, so that nothing waits for them at the end; and not all of the tables at the same time, which keep
+    // the machine busy.
+    truth::register_first(&mut trials);
     soak::register(&mut trials);
+    http::register(&mut trials);
     services::register(&mut trials);
+    truth::register(&mut trials);
     helper::register(&mut trials);
     install::register(&mut trials);
     verbs::register(&mut trials);
