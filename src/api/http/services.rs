@@ -21,7 +21,11 @@ use crate::supervise::Command;
 use crate::tokens::Scope;
 
 const WAIT: [Param; 2] = [
-    param("wait", Kind::Flag, "answer when it is done: it is ready, or has ended"),
+    param(
+        "wait",
+        Kind::Flag,
+        "answer when it is done: it is ready and has run for a moment, has ended, or fails again and again",
+    ),
     param("timeout", Kind::Whole(1, 3600), "for how many seconds to wait; 60 without it"),
 ];
 
