@@ -74,10 +74,16 @@ impl Supervisor {
             }
         }
         self.check_order(&changed)?;
-        self.save_now(&changed).map_err(|error| Refusal::Failed(error.to_string()))?;
-        for record in changed {
+        // By the first it is seen whether records can be written. The others are written with what follows
+        // from this, before the answer is given: most are started at once, and their records change with that.
+        self.save_now(changed.get(..1).unwrap_or_default()).map_err(|error| Refusal::Failed(error.to_string()))?;
+        for (n, record) in changed.into_iter().enumerate() {
             let (id, new) = (record.id.clone(), !self.services.contains_key(&record.id));
             self.take(record);
+            if let Some(service) = self.services.get_mut(&id).filter(|_| n > 0) {
+                service.touch(true);
+                self.unsaved.insert(id.clone());
+            }
             if new {
                 self.say(&id, EventKind::Added, "it is known from now on".to_owned());
             }

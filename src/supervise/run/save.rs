@@ -12,7 +12,7 @@ use crate::supervise::machine::Event;
 
 /// How soon a record that could not be written is tried again.
 const AGAIN: Duration = Duration::from_secs(2);
-/// How long it may stay unwritten that a service runs, while others are being started.
+/// How long it may stay unwritten that a unit runs: what comes one after the other is written once.
 const MOMENT: Duration = Duration::from_millis(500);
 
 impl Supervisor {
@@ -72,15 +72,14 @@ impl Supervisor {
     }
 
     /// Writes them. Between rounds of starts those that wait for theirs wait with this, too: what was
-    /// begun is to go out. That a unit runs is written when all has been started that is to be, or a little
-    /// later: until then its record says that it is being started, and the next daemon asks the
-    /// manager what became of that.
+    /// begun is to go out. That a unit runs is written a moment later: until then its record says that it
+    /// is being started, and the next daemon asks the manager what became of that.
     fn write(&mut self, all: bool) {
+        let due = self.put_off.take_if(|since| since.elapsed() >= MOMENT).is_some();
         if self.unsaved.is_empty() {
             return;
         }
-        let rounds = !all && self.turns.has_next_round();
-        let busy = !all && self.turns.is_busy() && self.put_off.is_none_or(|since| since.elapsed() < MOMENT);
+        let (rounds, may_wait) = (!all && self.turns.has_next_round(), !all && !due);
         let now = super::tell::stamp();
         for id in std::mem::take(&mut self.unsaved) {
             let Some(service) = self.services.get_mut(&id) else { continue };
@@ -92,7 +91,7 @@ impl Supervisor {
             }
             let of_unit =
                 |record: &Record| record.state == ServiceState::Running && record.backend == Some(BackendKind::Systemd);
-            if busy && !must_last && of_unit(&service.record()) {
+            if may_wait && !must_last && of_unit(&service.record()) {
                 self.unsaved.insert(id);
                 continue;
             }
@@ -104,9 +103,7 @@ impl Supervisor {
             }
             self.saved(&id, must_last, result);
         }
-        if !busy {
-            self.put_off = None;
-        } else if !self.unsaved.is_empty() && self.put_off.is_none() {
+        if may_wait && !self.unsaved.is_empty() && self.put_off.is_none() {
             self.put_off = Some(tokio::time::Instant::now());
             self.later(MOMENT, Done::Look);
         }

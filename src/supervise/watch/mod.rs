@@ -3,25 +3,25 @@
 //! Folders are watched and not files: who replaces a file makes another one. What comes together
 //! counts once: a subject is told when it has been quiet for a moment. Nothing is decided here
 //! about services. `chain` finds the folders of a file with all its links, `tree` those below a
-//! folder with what is to be ignored.
+//! folder with what is to be ignored, `folders` has the kernel watch them.
 
 mod chain;
+mod folders;
 mod tree;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsString;
 use std::fs::{File, Metadata};
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind};
-use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
-use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::model::ServiceId;
+use folders::Folders;
+pub(crate) use folders::Heard;
 pub(crate) use tree::Sources;
 
 /// How long a file must be quiet: an editor writes it in several steps.
@@ -59,9 +59,7 @@ struct Pending {
 /// The watches of one supervisor.
 pub(crate) struct Watcher {
     /// Made with the first watch.
-    inner: Option<RecommendedWatcher>,
-    send: mpsc::UnboundedSender<notify::Result<notify::Event>>,
-    heard: mpsc::UnboundedReceiver<notify::Result<notify::Event>>,
+    inner: Option<Folders>,
     subjects: BTreeMap<Subject, Watched>,
     folders: HashMap<PathBuf, BTreeSet<Subject>>,
     pending: BTreeMap<Subject, Pending>,
@@ -72,11 +70,8 @@ pub(crate) struct Watcher {
 
 impl Watcher {
     pub(crate) fn new() -> Self {
-        let (send, heard) = mpsc::unbounded_channel();
         Self {
             inner: None,
-            send,
-            heard,
             subjects: BTreeMap::new(),
             folders: HashMap::new(),
             pending: BTreeMap::new(),
@@ -141,10 +136,11 @@ impl Watcher {
     }
 
     /// Waits for something to happen to anything that is watched.
-    pub(crate) async fn heard(&mut self) -> Vec<notify::Result<notify::Event>> {
-        let mut all = Vec::new();
-        self.heard.recv_many(&mut all, 1024).await;
-        all
+    pub(crate) async fn heard(&self) -> io::Result<Vec<Heard>> {
+        match &self.inner {
+            Some(folders) => folders.heard().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// When the next subject has been quiet for long enough.
@@ -153,21 +149,21 @@ impl Watcher {
     }
 
     /// Takes notice of what was heard.
-    pub(crate) fn notice(&mut self, all: Vec<notify::Result<notify::Event>>, now: Instant) {
-        for event in all {
-            match event {
-                Ok(event) if event.need_rescan() => {
+    pub(crate) fn notice(&mut self, heard: io::Result<Vec<Heard>>, now: Instant) {
+        let all = heard.unwrap_or_else(|error| {
+            // It can be heard no more; what was watched is looked at once, and watched anew with that.
+            self.trouble.get_or_insert_with(|| error.to_string());
+            (self.inner, self.folders) = (None, HashMap::new());
+            vec![Heard::TooMuch]
+        });
+        for heard in all {
+            match heard {
+                Heard::TooMuch => {
                     let all: Vec<Subject> = self.subjects.keys().cloned().collect();
                     all.into_iter().for_each(|subject| self.stir(subject, now));
                 }
-                Ok(event) if matters(&event.kind) => {
-                    let replaced = !matches!(event.kind, EventKind::Modify(ModifyKind::Data(_)) | EventKind::Access(_));
-                    event.paths.iter().for_each(|path| self.changed(path, replaced, now));
-                }
-                Ok(_) => {}
-                Err(error) => {
-                    self.trouble.get_or_insert_with(|| error.to_string());
-                }
+                Heard::Replaced(path) => self.changed(&path, true, now),
+                Heard::Written(path) => self.changed(&path, false, now),
             }
         }
     }
@@ -191,7 +187,7 @@ impl Watcher {
         // One that was replaced is to be watched anew.
         if replaced && self.folders.contains_key(path) {
             if let Some(inner) = &mut self.inner {
-                let _ = inner.unwatch(path);
+                inner.unwatch(path);
             }
             self.folders.remove(path);
         }
@@ -253,32 +249,20 @@ impl Watcher {
                 Ok(()) => {
                     self.folders.insert(folder, BTreeSet::from([subject.clone()]));
                 }
-                Err(error) if matches!(error.kind, notify::ErrorKind::PathNotFound) => {}
+                Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
                 Err(error) => {
-                    self.trouble
-                        .get_or_insert_with(|| format!("{} cannot be watched: {}", folder.display(), said(&error)));
+                    self.trouble.get_or_insert_with(|| format!("{} cannot be watched: {error}", folder.display()));
                 }
             }
         }
     }
 
-    fn watch(&mut self, folder: &Path) -> notify::Result<()> {
-        if self.inner.is_none() {
-            let send = self.send.clone();
-            let config = notify::Config::default().with_follow_symlinks(false);
-            let listen = move |event: notify::Result<notify::Event>| {
-                // What was only read is most of what is heard.
-                let of_no_matter = event.as_ref().is_ok_and(|event| !event.need_rescan() && !matters(&event.kind));
-                if !of_no_matter {
-                    let _ = send.send(event);
-                }
-            };
-            self.inner = Some(RecommendedWatcher::new(listen, config)?);
-        }
-        match &mut self.inner {
-            Some(inner) => inner.watch(folder, RecursiveMode::NonRecursive),
-            None => Ok(()),
-        }
+    fn watch(&mut self, folder: &Path) -> io::Result<()> {
+        let folders = match &mut self.inner {
+            Some(folders) => folders,
+            None => self.inner.insert(Folders::new()?),
+        };
+        folders.watch(folder)
     }
 
     /// Lets go of all folders but these.
@@ -292,28 +276,9 @@ impl Watcher {
         for folder in unused {
             self.folders.remove(&folder);
             if let Some(inner) = &mut self.inner {
-                let _ = inner.unwatch(&folder);
+                inner.unwatch(&folder);
             }
         }
-    }
-}
-
-/// Whether it may change what a file holds, or where a name leads.
-fn matters(kind: &EventKind) -> bool {
-    match kind {
-        EventKind::Access(kind) => matches!(kind, AccessKind::Close(AccessMode::Write)),
-        EventKind::Modify(ModifyKind::Metadata(_)) => false,
-        _ => true,
-    }
-}
-
-/// With what can be done about it.
-fn said(error: &notify::Error) -> String {
-    match error.kind {
-        notify::ErrorKind::MaxFilesWatch => {
-            "the kernel allows you no more watches: raise fs.inotify.max_user_watches, or watch less".to_owned()
-        }
-        _ => error.to_string(),
     }
 }
 
