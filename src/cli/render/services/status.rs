@@ -47,7 +47,7 @@ fn health_within(reports: &[ServiceReport], room: Option<usize>) -> String {
     let of = |health: Health| reports.iter().filter(|report| report.health == health).collect::<Vec<_>>();
     let one = |report: &&ServiceReport| match report.state {
         ServiceState::Running if report.ready && report.health == Health::Pending => {
-            format!("{} is not healthy yet", report.id)
+            format!("{} is not healthy", report.id)
         }
         ServiceState::Running if report.ready => format!("{} is unhealthy", report.id),
         ServiceState::Running => format!("{} is not ready", report.id),
@@ -112,7 +112,7 @@ pub(super) mod tests {
         assert!(text.ends_with("Health: gateway has failed\n"), "{text}");
         assert!(plain(&health(&all[..1])).contains("not yet: agent is starting"));
         let begun = ServiceReport { ready: true, ..report("llm", "running", "pending") };
-        assert_eq!(plain(&health(&[begun])), "Health: not yet: llm is not healthy yet\n");
+        assert_eq!(plain(&health(&[begun])), "Health: not yet: llm is not healthy\n");
         assert!(!is_good(&all, false) && !is_good(&all[2..], false) && !is_good(&all[2..], true));
         assert!(!is_good(&[], false));
     }
