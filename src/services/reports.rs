@@ -127,9 +127,11 @@ pub(super) fn seen(record: &Record, running: Option<Option<u32>>) -> ServiceRepo
 
 /// What a record speaks of is looked for as the process or the unit that it names.
 pub(super) async fn running(observer: &Observer, record: &Record) -> Option<Option<u32>> {
+    let of_boot = record.boot_id == observer.host().boot_id;
     // Another boot has other invocations. The id of the boot says less: in a container of systemd-nspawn
-    // a daemon that has a /proc of its own sees that of the host.
-    if let (Some(unit), Some(invocation)) = (&record.unit, &record.invocation) {
+    // a daemon that has a /proc of its own sees that of the host. Of a start that was begun when its
+    // daemon died the invocation is not known: what carries the mark then is it.
+    if let Some(unit) = record.unit.as_ref().filter(|_| record.invocation.is_some() || of_boot) {
         let unit = unit.parse().ok()?;
         let caller = observer.caller();
         let whose = match caller.is_root() {
@@ -137,13 +139,18 @@ pub(super) async fn running(observer: &Observer, record: &Record) -> Option<Opti
             false => crate::model::Manager::User(caller.uid),
         };
         if let Ok(manager) = observer.bus().manager(whose).await {
-            let properties = manager.unit_properties(&unit, &["MainPID"]).await.ok()?;
-            let active = matches!(properties.string("ActiveState").as_str(), "active" | "reloading" | "deactivating");
-            let same = properties.hex("InvocationID") == *invocation;
-            return (active && same).then(|| properties.pid("MainPID"));
+            let properties = manager.unit_properties(&unit, &["MainPID", "Environment"]).await.ok()?;
+            let (active, sub) = (properties.string("ActiveState"), properties.string("SubState"));
+            // One whose program has ended well stays active, so that how it ended can be read.
+            let up = !matches!(active.as_str(), "inactive" | "failed" | "") && sub != "exited";
+            let same = match &record.invocation {
+                Some(invocation) => properties.hex("InvocationID") == *invocation,
+                None => record.instance.is_some() && properties.variable("PROVOST_INSTANCE_ID") == record.instance,
+            };
+            return (up && same).then(|| properties.pid("MainPID"));
         }
     }
-    if record.boot_id != observer.host().boot_id {
+    if !of_boot {
         return None;
     }
     crate::observe::runs(observer, record).then_some(record.identity.map(|identity| identity.pid))

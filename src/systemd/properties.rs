@@ -36,8 +36,18 @@ impl Properties {
 
     /// Unit names; what is none (there is no such thing) is left out.
     pub(crate) fn units(&self, name: &str) -> Vec<UnitName> {
+        self.strings(name).iter().filter_map(|s| s.parse().ok()).collect()
+    }
+
+    /// A variable of `Environment`.
+    pub(crate) fn variable(&self, name: &str) -> Option<String> {
+        let all = self.strings("Environment");
+        all.iter().find_map(|one| Some(one.strip_prefix(name)?.strip_prefix('=')?.to_owned()))
+    }
+
+    fn strings(&self, name: &str) -> Vec<String> {
         let strings = self.0.get(name).and_then(|v| v.try_clone().ok()).and_then(|v| Vec::<String>::try_from(v).ok());
-        strings.unwrap_or_default().iter().filter_map(|s| s.parse().ok()).collect()
+        strings.unwrap_or_default()
     }
 
     /// Bytes as hexadecimal digits.

@@ -116,9 +116,10 @@ fn known_before_its_start(stage: &Stage<'_>) -> Result<()> {
 
 /// What the record knows is told without a daemon, and what runs is measured.
 fn known_without_a_daemon(stage: &Stage<'_>) -> Result<()> {
-    stage.config(&(sleeper("stays", "") + &sleeper("ends", "restart = { policy = \"never\" }")))?;
+    let well = "[service.well]\ncommand = [\"sh\", \"-c\", \"trap 'exit 0' TERM; while :; do sleep 0.05; done\"]\n";
+    stage.config(&(sleeper("stays", "") + &sleeper("ends", "restart = { policy = \"never\" }") + well))?;
     stage.ok(&["up", "-d"])?;
-    let pid = stage.pid("ends")?;
+    let (pid, well) = (stage.pid("ends")?, stage.pid("well")?);
     stage.provost(&["kill", "-KILL", "ends"])?;
     eventually("it has failed", || stage.service("ends").is_ok_and(|ends| ends["state"] == "failed"))?;
     stage.ok(&["restart", "stays"])?;
@@ -130,10 +131,13 @@ fn known_without_a_daemon(stage: &Stage<'_>) -> Result<()> {
     expect!(ends["state"] == "failed" && ends["last_exit"]["signal"] == 9 && !ends["stopped_at"].is_null(), "{ends}");
     let stayed = stays["pid"].as_u64().ok_or("no pid")?;
     expect!(stayed != u64::from(pid), "{known}");
-    stage.rig.as_root().run(["kill", "-KILL", &stayed.to_string()])?.ok()?;
-    eventually("its end is seen", || {
-        let said = stage.provost(&["status", "stays"]).map(|said| said.stdout).unwrap_or_default();
-        said.contains("it ended while no daemon ran; provost start stays starts both")
-    })?;
+    // Of one that ends well systemd keeps the unit, and calls it active.
+    for (id, signal, pid) in [("stays", "-KILL", stayed), ("well", "-TERM", u64::from(well))] {
+        stage.rig.as_root().run(["kill", signal, &pid.to_string()])?.ok()?;
+        eventually("its end is seen", || {
+            let said = stage.provost(&["status", id]).map(|said| said.stdout).unwrap_or_default();
+            said.contains(&format!("it ended while no daemon ran; provost start {id} starts both"))
+        })?;
+    }
     Ok(())
 }
