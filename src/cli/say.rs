@@ -94,11 +94,7 @@ impl Say {
 
     /// The same with what it is about in front, and what would help behind.
     pub(super) fn complain_about(&self, before: &str, error: &Error, unlock: Option<&str>) {
-        // Each problem of a config is a line of its own, and escaped already.
-        let said = match error {
-            Error::Invalid(problems) => format!("the config is invalid:\n{problems}"),
-            _ => crate::text::escape(&error.to_string()),
-        };
+        let said = words(error);
         let mut text = format!("{BAD}provost:{BAD:#} {before}{said}\n");
         if let Error::Ambiguous { choices, .. } = error {
             text.push_str("choose one of these, or --all:\n");
@@ -184,6 +180,20 @@ impl serde_json::ser::Formatter for Visible {
     }
 }
 
+/// An error in words. Each problem of a config is a line of its own; those that a daemon found come as one
+/// text.
+fn words(error: &Error) -> String {
+    match error {
+        // They are escaped already.
+        Error::Invalid(problems) => format!("the config is invalid:\n{problems}"),
+        Error::Config(text) if text.contains('\n') => {
+            let lines: Vec<String> = text.lines().map(crate::text::escape).collect();
+            format!("the config is invalid:\n{}", lines.join("\n"))
+        }
+        _ => crate::text::escape(&error.to_string()),
+    }
+}
+
 /// `{"error": {"message", "code", "choices", "nearest"}}`; of a config also "problems", each with
 /// "path", "line", "column", "key", "message".
 pub(super) fn error_json(error: &Error) -> serde_json::Value {
@@ -208,6 +218,13 @@ pub(super) fn error_json(error: &Error) -> serde_json::Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_daemon_finds_wrong_is_a_line_each() {
+        let two = Error::Config("/p/provost.toml:1:1: a\n/p/provost.toml:2:1: b\u{1b}[2J".to_owned());
+        assert_eq!(words(&two), "the config is invalid:\n/p/provost.toml:1:1: a\n/p/provost.toml:2:1: b\\u{1b}[2J");
+        assert_eq!(words(&Error::Config("one".to_owned())), "one");
+    }
 
     #[test]
     fn json_on_a_terminal_moves_no_cursor() {

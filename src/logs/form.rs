@@ -2,6 +2,7 @@
 //! wanted. Pure, and the same however the bytes of a line come in pieces: so it can be done again.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use crate::model::service::{Ansi, LogSpec};
 
@@ -64,19 +65,16 @@ impl Form {
         let mut at = 0;
         while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
             let escape = if self.strip { rest.iter().position(|byte| *byte == ESCAPE) } else { None };
-            let mut words = &rest[..escape.unwrap_or(rest.len())];
+            let words = &rest[..escape.unwrap_or(rest.len())];
             at += words.len();
-            loop {
-                let (part, more) = words.split_at(fits(words, self.max_line.saturating_sub(*column)));
-                to.extend_from_slice(part);
+            for (part, more) in self.cut(words, *column) {
                 *column += part.len();
-                words = more;
-                if words.is_empty() {
-                    break;
+                to.extend_from_slice(&words[part]);
+                if more {
+                    to.push(b'\n');
+                    to.extend_from_slice(MARK);
+                    *column = MARK.len();
                 }
-                to.push(b'\n');
-                to.extend_from_slice(MARK);
-                *column = MARK.len();
             }
             match escape.map(|_| sequence(&text[at..])) {
                 None => {}
@@ -90,18 +88,24 @@ impl Form {
 
     /// Where the last part of a line begins that is not finished; those before it are given.
     pub(super) fn last_part(&self, text: &[u8]) -> usize {
-        self.parts(text).last().map_or(0, |(_, end)| end)
+        self.parts(text).last().map_or(0, |part| part.end)
     }
 
     /// The parts of a line that are whole: there is more behind them.
-    pub(super) fn parts(&self, text: &[u8]) -> impl Iterator<Item = (usize, usize)> {
-        let mut at = 0;
+    pub(super) fn parts(&self, text: &[u8]) -> impl Iterator<Item = Range<usize>> {
+        self.cut(text, 0).filter_map(|(part, more)| more.then_some(part))
+    }
+
+    /// The parts of a text, and whether there is more behind each. `column`: how long the part is that
+    /// it goes on with.
+    fn cut(&self, text: &[u8], mut column: usize) -> impl Iterator<Item = (Range<usize>, bool)> {
+        let (max_line, mut at, mut more) = (self.max_line, 0, true);
         std::iter::from_fn(move || {
-            let room = self.max_line - if at == 0 { 0 } else { MARK.len() };
-            let rest = text.get(at..).filter(|rest| rest.len() > room)?;
+            let rest = text.get(at..).filter(|_| more)?;
             let begin = at;
-            at += fits(rest, room);
-            Some((begin, at))
+            at += fits(rest, max_line.saturating_sub(column));
+            (column, more) = (MARK.len(), at < text.len());
+            Some((begin..at, more))
         })
     }
 }
@@ -199,7 +203,7 @@ mod tests {
         assert_eq!(of("0123456789abcdeé 123456789abé"), "0123456789abcde\n…é 123456789a\n…bé");
         let all = form(16, Ansi::Keep);
         let line = "0123456789abcdeé 123456789abé".as_bytes();
-        assert_eq!(all.parts(line).collect::<Vec<_>>(), [(0, 15), (15, 28)]);
+        assert_eq!(all.parts(line).collect::<Vec<_>>(), [0..15, 15..28]);
         assert_eq!((all.last_part(line), all.last_part(b"0123456789abcdef"), all.last_part(b"")), (28, 0, 0));
         assert!(!form(1 << 20, Ansi::Keep).is_asked_for() && form(1 << 20, Ansi::Strip).is_asked_for());
     }
@@ -249,6 +253,14 @@ mod tests {
             for line in whole.split(|byte| *byte == b'\n') {
                 prop_assert!(line.len() <= form.max_line);
             }
+            // What was kept as it came is read in the same parts.
+            let keep = Form { strip: false, ..form };
+            let read = bytes.split(|byte| *byte == b'\n').map(|line| {
+                let mut parts: Vec<_> = keep.parts(line).collect();
+                parts.push(keep.last_part(line)..line.len());
+                parts.into_iter().map(|part| &line[part]).collect::<Vec<_>>().join(&b"\n\xe2\x80\xa6"[..])
+            });
+            prop_assert_eq!(read.collect::<Vec<_>>().join(&b'\n'), through(&keep, &bytes, &[], usize::MAX));
             let lines = |bytes: &[u8]| bytes.iter().filter(|byte| **byte == b'\n').count();
             let marks = whole.windows(4).filter(|some| some == b"\n\xe2\x80\xa6").count();
             prop_assert_eq!(lines(&whole), lines(&bytes) + marks);

@@ -13,10 +13,11 @@ mod output;
 mod project;
 mod remote;
 mod reports;
+mod seen;
 mod unwanted;
 
 pub(crate) use environment::{DEV, PID_DIR, sent_along};
-pub(crate) use follow::{Ended, Follow, Goal};
+pub(crate) use follow::{Ended, Follow};
 pub(crate) use lines::{Lines, Merged, read_output};
 pub(crate) use offline::{damaged_records, measure, verified};
 pub(crate) use others::belongs_elsewhere;
@@ -24,6 +25,7 @@ pub(crate) use output::{Output, Piece, Query, Source, written_since};
 pub(crate) use project::{Choice, choose, load, selected};
 pub(crate) use remote::MOST as MOST_OF_DAEMON;
 pub(crate) use reports::{matches, means, of_spec, offline_reports};
+pub(crate) use seen::{Goal, Seen};
 pub(crate) use unwanted::unwanted;
 
 use crate::control::Control;

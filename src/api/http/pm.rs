@@ -8,9 +8,10 @@ use serde::Serialize;
 use super::call::{Answered, Call, json};
 use super::describe::of;
 use super::endpoint::{Endpoint, Gives};
-use super::settle::{Goal, settle};
+use super::settle::Settling;
 use crate::model::ServiceId;
 use crate::model::service::{ServiceReport, ServiceState};
+use crate::services::Goal;
 use crate::supervise::Command;
 use crate::tokens::Scope;
 
@@ -107,9 +108,9 @@ async fn restart(call: Call) -> Answered {
 
 async fn stop(call: Call) -> Answered {
     let (id, which) = (call.report(false).await?.id, call.one()?.1);
-    let events = call.front.api.handle.events();
+    let settling = Settling::begin(&call);
     call.front.api.handle.ask(|answer| Command::Stop { which, force: false, answer }).await?;
-    settle(&call, events, Goal::Down, STOP).await?;
+    settling.settle(&call, Goal::Down, STOP).await?;
     json(&Said { message: "Process stopped", id })
 }
 

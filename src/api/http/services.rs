@@ -12,15 +12,20 @@ use super::describe::{Describe, of};
 use super::endpoint::{Endpoint, Gives};
 use super::problem::Problem;
 use super::query::{Kind, Param, param};
-use super::settle::{Goal, settle};
+use super::settle::Settling;
 use crate::config::{LoadOptions, parse};
 use crate::model::service::{ServiceReport, ServiceSpec};
 use crate::model::{ServiceId, Signal, Whom};
+use crate::services::Goal;
 use crate::supervise::Command;
 use crate::tokens::Scope;
 
 const WAIT: [Param; 2] = [
-    param("wait", Kind::Flag, "answer when it is done: it is ready, or has ended"),
+    param(
+        "wait",
+        Kind::Flag,
+        "answer when it is done: it is ready and has run for a moment, has ended, or fails again and again",
+    ),
     param("timeout", Kind::Whole(1, 3600), "for how many seconds to wait; 60 without it"),
 ];
 
@@ -148,24 +153,24 @@ async fn list(call: Call) -> Answered {
 
 async fn start(call: Call) -> Answered {
     let (_, which) = only(&call).await?;
-    let events = call.front.api.handle.events();
+    let settling = Settling::begin(&call);
     let environment = BTreeMap::new();
     let done = call.front.api.handle.ask(|answer| Command::Start { which, environment, answer }).await?;
-    after(&call, &done, events, Goal::Up).await
+    after(&call, &done, settling, Goal::Ready).await
 }
 
 async fn stop(call: Call) -> Answered {
     let (_, which) = only(&call).await?;
-    let (events, force) = (call.front.api.handle.events(), call.query.flag("force"));
+    let (settling, force) = (Settling::begin(&call), call.query.flag("force"));
     let done = call.front.api.handle.ask(|answer| Command::Stop { which, force, answer }).await?;
-    after(&call, &done, events, Goal::Down).await
+    after(&call, &done, settling, Goal::Down).await
 }
 
 async fn restart(call: Call) -> Answered {
     let (_, which) = only(&call).await?;
-    let events = call.front.api.handle.events();
+    let settling = Settling::begin(&call);
     let done = call.front.api.handle.ask(|answer| Command::Restart { which, answer }).await?;
-    after(&call, &done, events, Goal::Up).await
+    after(&call, &done, settling, Goal::Again).await
 }
 
 async fn reload(call: Call) -> Answered {
@@ -202,16 +207,15 @@ async fn only(call: &Call) -> Result<(ServiceId, crate::supervise::Selection), P
     call.one()
 }
 
-async fn after(
-    call: &Call,
-    done: &[(ServiceId, bool)],
-    events: tokio::sync::broadcast::Receiver<crate::model::service::Event>,
-    goal: Goal,
-) -> Answered {
+async fn after(call: &Call, done: &[(ServiceId, bool)], settling: Settling, goal: Goal) -> Answered {
     if !call.query.flag("wait") {
         return touched(call, done).await;
     }
-    let service = settle(call, events, goal, call.limit(60)).await?;
+    // One that had nothing to do is what it was.
+    let id = call.id()?;
+    let idle = done.iter().any(|(of, did)| *of == id && !did);
+    let goal = if goal == Goal::Again && idle { Goal::Ready } else { goal };
+    let service = settling.settle(call, goal, call.limit(60)).await?;
     let changed = done.iter().any(|(touched, did)| *touched == service.id && *did);
     json(&Touched { id: service.id.clone(), changed, service: Some(service) })
 }

@@ -13,4 +13,4 @@ pub(super) use overview::{OverviewRow, overview};
 pub(super) use plan::plan;
 pub(super) use rows::rows;
 pub(super) use style::{ACCENT, BAD, DIM, GOOD, STRONG, WARN, availability, verdict};
-pub(super) use wrap::{Block, columns};
+pub(super) use wrap::{Block, columns, wrap};

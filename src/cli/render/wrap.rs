@@ -71,7 +71,7 @@ impl Block {
 }
 
 /// Breaks at spaces; a word longer than the room stands alone.
-fn wrap(text: &str, room: usize) -> Vec<String> {
+pub(in crate::cli) fn wrap(text: &str, room: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     let mut used = 0;
     // A command to copy keeps its two spaces in front.

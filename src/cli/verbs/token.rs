@@ -81,7 +81,7 @@ fn list(ctx: &Context<'_>) -> Result<Exit, Error> {
             let expires = match &token.expires_at {
                 None => "never".to_owned(),
                 Some(at) if token.is_good(now) => at.clone(),
-                Some(at) => format!("{at} (has ended)"),
+                Some(at) => format!("{at} (ended)"),
             };
             let name = crate::text::clip_to(&token.name, 40);
             rows.push([name, token.id.clone(), token.scope.as_str().to_owned(), token.created_at.clone(), expires]);

@@ -280,14 +280,14 @@ impl Reader {
             unfinished.micros = entry.micros;
             let end = line.strip_suffix(b"\n");
             unfinished.text.extend_from_slice(end.unwrap_or(line));
-            if unfinished.text.len() > self.form.max_line {
+            let form = self.form;
+            if form.last_part(&unfinished.text) > 0 {
                 let text = std::mem::take(&mut unfinished.text);
                 let mut given = 0;
-                let form = self.form;
-                for (begin, end) in form.parts(&text) {
-                    let mark = if begin == 0 { &[] } else { MARK };
-                    self.line(entry.micros, entry.side.stream(), [mark, &text[begin..end]].concat());
-                    given = end;
+                for part in form.parts(&text) {
+                    let mark = if part.start == 0 { &[] } else { MARK };
+                    given = part.end;
+                    self.line(entry.micros, entry.side.stream(), [mark, &text[part]].concat());
                 }
                 self.sides[entry.side as usize].text = [MARK, &text[given..]].concat();
             }

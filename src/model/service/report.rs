@@ -142,11 +142,11 @@ impl ServiceReport {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Health {
-    /// It runs and is ready, or is stopped as it should be.
+    /// It runs and is ready, or is stopped as it should be. Checks may have begun to fail.
     Ok,
-    /// It is on its way: starting, not ready yet, stopping.
+    /// It is on its way: starting, not ready or not healthy yet, stopping.
     Pending,
-    /// It failed, or waits for its next start.
+    /// It failed, is unhealthy, or waits for its next start.
     Bad,
 }
 

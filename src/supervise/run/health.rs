@@ -16,7 +16,7 @@ use super::{Done, Supervisor};
 use crate::backend::Use;
 use crate::health::{Patient, Signs, Verdict, watch};
 use crate::model::ServiceId;
-use crate::model::service::{EventKind, HealthSpec};
+use crate::model::service::{EventKind, Health, HealthSpec};
 use crate::supervise::Refusal;
 use crate::supervise::machine::Event;
 use crate::supervise::readiness::Commands;
@@ -32,8 +32,9 @@ pub(super) struct Watch {
     beat: Rc<Cell<Option<Instant>>>,
     /// How long its last check took.
     took: Rc<Cell<Option<Duration>>>,
-    /// What was found last.
+    /// What was found last, and whether it was ever well.
     found: Option<Verdict>,
+    was_well: bool,
 }
 
 impl Drop for Watch {
@@ -53,11 +54,13 @@ impl Watch {
         self.took.get()
     }
 
-    /// What is not as it should be, or that it is loading.
-    pub(super) fn trouble(&self) -> Option<(bool, &str)> {
+    /// What is not as it should be, or that it is loading. Who was well is so until that has lasted.
+    pub(super) fn trouble(&self) -> Option<(Health, &str)> {
         match self.found.as_ref()? {
-            Verdict::Ailing(why) | Verdict::Unhealthy(why) => Some((true, why)),
-            Verdict::Loading => Some((false, "it is loading")),
+            Verdict::Unhealthy(why) => Some((Health::Bad, why)),
+            Verdict::Ailing(why) if self.was_well => Some((Health::Ok, why)),
+            Verdict::Ailing(why) => Some((Health::Pending, why)),
+            Verdict::Loading => Some((Health::Ok, "it is loading")),
             Verdict::Well => None,
         }
     }
@@ -129,7 +132,7 @@ impl Supervisor {
         let task = crate::tasks::spawn_local(watch(patient, move |verdict| {
             let _ = tell.send(Done::Health { id: own.clone(), run, verdict });
         }));
-        let watch = Watch { task: task.abort_handle(), beat, took, found: None };
+        let watch = Watch { task: task.abort_handle(), beat, took, found: None, was_well: false };
         if let Some(service) = self.services.get_mut(id) {
             service.watch = Some(watch);
         }
@@ -163,22 +166,24 @@ impl Supervisor {
         let Some(service) = self.services.get_mut(id).filter(|service| service.machine.run() == run) else { return };
         let Some(watch) = &mut service.watch else { return };
         let before = watch.found.replace(verdict.clone());
-        let was_well = matches!(before, None | Some(Verdict::Well | Verdict::Loading));
         let event = match verdict {
             Verdict::Well | Verdict::Loading => {
-                if !was_well {
+                watch.was_well = true;
+                if std::mem::take(&mut service.unhealthy) {
                     self.say(id, EventKind::Healthy, "it does its work again".to_owned());
                 }
                 Event::Well { run }
             }
+            // It may pass: nobody is called for that.
             Verdict::Ailing(why) => {
-                if was_well {
-                    self.say(id, EventKind::Unhealthy, why);
-                }
+                tracing::debug!("{id}: {why}");
                 Event::Ailing { run }
             }
             Verdict::Unhealthy(why) => {
-                self.say(id, EventKind::Unhealthy, format!("it is unhealthy: {why}"));
+                service.unhealthy = true;
+                if !matches!(before, Some(Verdict::Unhealthy(_))) {
+                    self.say(id, EventKind::Unhealthy, format!("it is unhealthy: {why}"));
+                }
                 Event::Unhealthy { run, why: format!("unhealthy: {why}") }
             }
         };

@@ -49,7 +49,7 @@ impl Supervisor {
     }
 
     /// It changes nothing: that is logged, told of the services that it speaks of, and kept to be shown.
-    fn config_is_wrong(&mut self, path: &Path, why: &str) {
+    pub(super) fn config_is_wrong(&mut self, path: &Path, why: &str) {
         tracing::error!("{why}\n{} is not applied: services go on by what it was", path.display());
         let told = self.shared.note_trouble(path, why, self.places.instance == Instance::System);
         let of_project = |id: &&ServiceId| self.project_of(id).as_deref() == Some(path);

@@ -69,10 +69,13 @@ impl Supervisor {
         for path in paths {
             match self.read_again(&path) {
                 Ok(read) => all.push(read),
-                Err(refusal) => wrong.push(refusal.to_string()),
+                Err(refusal) => wrong.push((path, refusal.to_string())),
             }
         }
         if !wrong.is_empty() {
+            // It stays to be seen: whoever asked may be a program.
+            wrong.iter().for_each(|(path, why)| self.config_is_wrong(path, why));
+            let wrong: Vec<String> = wrong.into_iter().map(|(_, why)| why).collect();
             return Err(Refusal::Config(wrong.join("\n")));
         }
         let mut touched = Vec::new();

@@ -105,10 +105,7 @@ impl Supervisor {
         }
         let trouble = service.watch.as_ref().and_then(|watch| watch.trouble());
         let health = match machine.state() {
-            ServiceState::Running if machine.is_ready() => match trouble {
-                Some((true, _)) => Health::Bad,
-                _ => Health::Ok,
-            },
+            ServiceState::Running if machine.is_ready() => trouble.map_or(Health::Ok, |(health, _)| health),
             // One that runs once does what it is to do.
             ServiceState::Running if service.record().spec.oneshot => Health::Ok,
             ServiceState::Running | ServiceState::Stopping => Health::Pending,

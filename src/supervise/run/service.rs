@@ -60,6 +60,8 @@ pub(super) struct Service {
     pub(super) watched: bool,
     /// It is looked after.
     pub(super) watch: Option<Watch>,
+    /// That it is unhealthy was said, and not yet that it does its work again.
+    pub(super) unhealthy: bool,
     /// The main process, while it lives.
     pub(super) main: Option<u32>,
     /// Where its pid was written.
@@ -98,6 +100,7 @@ impl Service {
             checked: None,
             watched: false,
             watch: None,
+            unhealthy: false,
             main: None,
             pid_files: Vec::new(),
             warnings: Vec::new(),

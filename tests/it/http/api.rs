@@ -13,6 +13,7 @@ const SERVICES: &str = "[service.a]\ncommand = [\"sh\", \"-c\", \"trap : HUP; wh
     reload = { signal = \"HUP\" }\n\
     [service.h]\ncommand = [\"sleep\", \"1000\"]\nenabled = false\nrestart = { base = \"100ms\" }\n\
     health = { heartbeat = { timeout = \"5s\" }, start_period = \"1s\" }\n\
+    [service.brief]\ncommand = [\"sh\", \"-c\", \"sleep 0.05; exit 3\"]\nenabled = false\nrestart = { policy = \"never\" }\n\
     [service.b]\ncommand = [\"sleep\", \"1000\"]\nafter = [\"a\"]\nmeta = { team = \"x\" }\n";
 
 fn services(site: &Site<'_>) -> Result<()> {
@@ -22,7 +23,7 @@ fn services(site: &Site<'_>) -> Result<()> {
     let one = |id: &str| site.get(&token, &format!("/api/v1/services/{id}"))?.good();
     let all = site.get(&token, "/api/v1/services?resources=true")?.good()?;
     expect!(
-        all["services"].as_array().is_some_and(|all| all.len() == 3 && all[0]["memory_bytes"].as_u64() > Some(0)),
+        all["services"].as_array().is_some_and(|all| all.len() == 4 && all[0]["memory_bytes"].as_u64() > Some(0)),
         "{all}"
     );
     let before = one("a")?;
@@ -30,6 +31,13 @@ fn services(site: &Site<'_>) -> Result<()> {
     expect!(again["changed"] == false && again["service"]["pid"] == before["pid"], "{again}");
     let again = post("a/restart?wait=true")?.good()?;
     expect!(again["service"]["state"] == "running" && again["service"]["pid"] != before["pid"], "{again}");
+    // That it was executed is not that it runs: the rule of the command line.
+    for wait in ["start?wait=true", "restart?wait=true"] {
+        let brief = post(&format!("brief/{wait}"))?.good()?;
+        expect!(brief["service"]["state"] == "failed" && brief["service"]["last_exit"]["code"] == 3, "{brief}");
+    }
+    let again = post("a/start?wait=true")?.good()?;
+    expect!(again["changed"] == false && again["service"]["state"] == "running", "{again}");
     expect!(post("a/reload")?.good()?["changed"] == true, "it can");
     expect!(post("b/reload")?.status == 409, "it cannot");
     expect!(post("b/heartbeat")?.status == 409, "nobody listens");

@@ -61,7 +61,7 @@ fn tokens(site: &Site<'_>) -> Result<()> {
     })?;
     let list = site.ok(&["token", "list"])?;
     let secret = read.rsplit('_').next().unwrap_or_default();
-    expect!(list.contains("read") && list.contains("has ended") && !list.contains(secret), "{list}");
+    expect!(list.contains("read") && list.contains("(ended)") && !list.contains(secret), "{list}");
     site.ok(&["token", "revoke", "r"])?;
     let gone = site.get(&read, "/api/v1/services")?.status;
     expect!(gone == 401 || gone == 429, "{gone}");

@@ -1,6 +1,6 @@
 //! The lines of `status`: a line for each service, then whether all is well.
 
-use super::super::{BAD, GOOD, WARN};
+use super::super::{BAD, GOOD, WARN, columns, wrap};
 use super::words;
 use crate::model::service::{Health, ServiceReport, ServiceState};
 use crate::text::escape;
@@ -35,23 +35,38 @@ pub(in crate::cli) fn status_line(report: &ServiceReport) -> String {
     text
 }
 
+/// So many culprits are named on a terminal: each has a line of its own above.
+const NAMED: usize = 8;
+
 /// `Health: ok`, or who is to blame.
 pub(in crate::cli) fn health(reports: &[ServiceReport]) -> String {
-    let of = |health: Health| reports.iter().filter(move |report| report.health == health);
-    let names = |health: Health| {
-        let one = |report: &ServiceReport| match report.state {
-            ServiceState::Running if report.ready => format!("{} is unhealthy", report.id),
-            ServiceState::Running => format!("{} is not ready", report.id),
-            ServiceState::Failed => format!("{} has failed", report.id),
-            state => format!("{} is {state}", report.id),
-        };
-        of(health).map(one).collect::<Vec<_>>().join(", ")
+    health_within(reports, columns())
+}
+
+fn health_within(reports: &[ServiceReport], room: Option<usize>) -> String {
+    let of = |health: Health| reports.iter().filter(|report| report.health == health).collect::<Vec<_>>();
+    let one = |report: &&ServiceReport| match report.state {
+        ServiceState::Running if report.ready && report.health == Health::Pending => {
+            format!("{} is not healthy", report.id)
+        }
+        ServiceState::Running if report.ready => format!("{} is unhealthy", report.id),
+        ServiceState::Running => format!("{} is not ready", report.id),
+        ServiceState::Failed => format!("{} has failed", report.id),
+        state => format!("{} is {state}", report.id),
     };
-    match (of(Health::Bad).next(), of(Health::Pending).next()) {
-        (Some(_), _) => format!("Health: {BAD}{}{BAD:#}\n", names(Health::Bad)),
-        (None, Some(_)) => format!("Health: {WARN}not yet: {}{WARN:#}\n", names(Health::Pending)),
-        (None, None) => format!("Health: {GOOD}ok{GOOD:#}\n"),
+    let (culprits, style, before) = match (of(Health::Bad), of(Health::Pending)) {
+        (bad, _) if !bad.is_empty() => (bad, BAD, ""),
+        (_, pending) if !pending.is_empty() => (pending, WARN, "not yet: "),
+        _ => return format!("Health: {GOOD}ok{GOOD:#}\n"),
+    };
+    let named = if room.is_some() { NAMED } else { usize::MAX };
+    let mut text = before.to_owned() + &culprits.iter().take(named).map(one).collect::<Vec<_>>().join(", ");
+    if culprits.len() > named {
+        text.push_str(&format!(", and {} more", culprits.len() - named));
     }
+    let label = "Health: ";
+    let lines = wrap(&text, room.map_or(usize::MAX, |room| room - label.len()));
+    format!("{label}{style}{}{style:#}\n", lines.join(&format!("\n{:1$}", "", label.len())))
 }
 
 /// Whether all is well: what was named must run, and of all services at least one.
@@ -96,7 +111,22 @@ pub(super) mod tests {
         assert!(text.contains("gateway: failed: exit code 1\n"), "{text}");
         assert!(text.ends_with("Health: gateway has failed\n"), "{text}");
         assert!(plain(&health(&all[..1])).contains("not yet: agent is starting"));
+        let begun = ServiceReport { ready: true, ..report("llm", "running", "pending") };
+        assert_eq!(plain(&health(&[begun])), "Health: not yet: llm is not healthy\n");
         assert!(!is_good(&all, false) && !is_good(&all[2..], false) && !is_good(&all[2..], true));
         assert!(!is_good(&[], false));
+    }
+
+    #[test]
+    fn many_culprits_fit_on_a_terminal() {
+        let all: Vec<ServiceReport> = (0..300).map(|i| report(&format!("worker-{i}"), "failed", "bad")).collect();
+        let text = plain(&health_within(&all, Some(80)));
+        assert!(text.lines().all(|line| line.len() <= 80) && text.lines().count() < 5, "{text}");
+        assert!(text.starts_with("Health: worker-0 has failed, worker-1 ") && text.contains("\n        "), "{text}");
+        assert!(text.ends_with("worker-7 has failed, and 292 more\n"), "{text}");
+        assert!(plain(&health_within(&all[..8], Some(80))).ends_with("worker-7 has failed\n"));
+        // For programs all of them are on one line.
+        let text = plain(&health_within(&all, None));
+        assert!(text.lines().count() == 1 && text.ends_with("worker-299 has failed\n"), "{text}");
     }
 }

@@ -1,6 +1,7 @@
 //! `up`: starts the services of a config; in the foreground it shows what they do until they end
 //! or somebody has seen enough.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::SystemTime;
@@ -16,7 +17,7 @@ use crate::config::Project;
 use crate::control::Control;
 use crate::error::Error;
 use crate::model::ServiceId;
-use crate::model::service::{Event, EventKind, ServiceReport};
+use crate::model::service::{Event, EventKind, ServiceReport, ServiceState};
 use crate::paths::Places;
 use crate::services::{self, Ended, Follow, Goal};
 
@@ -180,14 +181,14 @@ async fn replace(ctx: &Context<'_>, wanted: &Wanted, control: &Control) -> Resul
 async fn detached(ctx: &Context<'_>, args: &Up, wanted: &Wanted, control: &Control) -> Result<ExitCode, Error> {
     let line = Line::new(ctx.quiet());
     let (mut follow, _) = start(ctx, args, wanted, control).await?;
-    let mut ready = 0;
-    let count = wanted.ids.len();
+    let mut ready = BTreeSet::new();
+    let is_wanted = |one: &&ServiceId| wanted.ids.iter().any(|id| services::matches(id, one));
+    let all: Vec<&ServiceId> = wanted.project.services.iter().map(|spec| &spec.id).filter(is_wanted).collect();
+    let count = all.len();
     let ended = line
         .while_waiting(follow.until(&wanted.ids, Goal::Ready, args.timeout, |event: &Event| {
-            if matches!(event.kind, EventKind::Ready) && wanted.ids.contains(&event.id) {
-                ready += 1;
-            }
-            line.say(format!("{ready} of {count} ready; {}: {}", event.id, event.message));
+            note_ready(&mut ready, &all, event);
+            line.say(format!("{} of {count} ready; {}: {}", ready.len(), event.id, event.message));
         }))
         .await?;
     match ended {
@@ -197,6 +198,19 @@ async fn detached(ctx: &Context<'_>, args: &Up, wanted: &Wanted, control: &Contr
         }
         Ended::Failed(report) => fail::not_ready(ctx, &report, None).await,
         Ended::TimedOut(report) => fail::not_ready(ctx, &report, args.timeout).await,
+    }
+}
+
+/// Which of these are ready, after this event. One may be started again meanwhile.
+fn note_ready(ready: &mut BTreeSet<ServiceId>, all: &[&ServiceId], event: &Event) {
+    match event.kind {
+        EventKind::Ready | EventKind::State { to: ServiceState::Done, .. } if all.contains(&&event.id) => {
+            ready.insert(event.id.clone());
+        }
+        EventKind::State { to, .. } if to != ServiceState::Running => {
+            ready.remove(&event.id);
+        }
+        _ => {}
     }
 }
 
@@ -232,5 +246,30 @@ mod tests {
         let wanted = Wanted { path: path.to_owned(), project, ids: vec!["top".parse().unwrap()] };
         let ids: Vec<String> = wanted.watched().iter().map(ToString::to_string).collect();
         assert_eq!(ids, ["top", "web", "db-1", "db-2"]);
+    }
+
+    #[test]
+    fn one_that_is_started_again_is_ready_once() {
+        let event = |id: &str, kind: EventKind| {
+            let (id, at, seq, message) = (id.parse().unwrap(), String::new(), 0, String::new());
+            Event { seq, at, id, kind, message }
+        };
+        let to = |to| EventKind::State { from: ServiceState::Running, to, pid: None };
+        let ids: Vec<ServiceId> = vec!["a".parse().unwrap(), "b".parse().unwrap()];
+        let all: Vec<&ServiceId> = ids.iter().collect();
+        let mut ready = BTreeSet::new();
+        let mut counts = Vec::new();
+        for (id, kind) in [
+            ("a", EventKind::Ready),
+            ("other", EventKind::Ready),
+            ("a", to(ServiceState::Stopping)),
+            ("a", EventKind::Ready),
+            ("a", EventKind::Ready),
+            ("b", to(ServiceState::Done)),
+        ] {
+            note_ready(&mut ready, &all, &event(id, kind));
+            counts.push(ready.len());
+        }
+        assert_eq!(counts, [1, 1, 0, 1, 1, 2]);
     }
 }

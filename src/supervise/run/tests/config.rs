@@ -72,6 +72,9 @@ fn a_reload_applies_what_changed() {
         let reload = async || rig.handle.ask(|answer| Command::ReloadConfig { answer }).await;
         assert!(matches!(reload().await, Err(Refusal::Config(_))));
         assert_eq!(rig.world.alive(), 2, "nothing is touched by a file that is wrong");
+        let wrong = rig.handle.config_errors();
+        assert!(wrong.first().is_some_and(|why| why.contains("one.toml:1:")), "it stays to be seen: {wrong:?}");
+        rig.event("a", |kind| *kind == EventKind::Warning).await;
     });
 }
 

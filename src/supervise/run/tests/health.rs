@@ -1,7 +1,7 @@
 //! Who does not do its work is started again.
 
 use super::*;
-use crate::model::service::{Health, HealthSpec};
+use crate::model::service::{Health, HealthSpec, RestartPolicy};
 
 /// It must say that it lives, which nobody does here.
 fn silent(id: &str) -> ServiceSpec {
@@ -60,6 +60,41 @@ fn whom_nothing_starts_again_is_only_said_to_be_unhealthy() {
         rig.load(&file).await.unwrap();
         let report = rig.report("a").await;
         assert_eq!((report.health, report.reason, report.pid), (Health::Ok, None, pid));
+    });
+}
+
+#[test]
+fn what_may_pass_is_nothing_to_call_anybody_for() {
+    simulated(async |dir| {
+        let mut rig = Rig::new(dir);
+        let path = dir.join("s");
+        let health = serde_json::json!({"unix": path, "interval": "1s", "failures": 3, "start_period": "5s"});
+        let mut spec = silent("a");
+        spec.health = Some(serde_json::from_value(health).unwrap());
+        spec.restart.policy = RestartPolicy::Never;
+        rig.define([spec]).await.unwrap();
+        rig.start("a").await.unwrap();
+        let report = rig.until("a", |report| report.reason.is_some()).await;
+        assert_eq!(report.health, Health::Pending, "it is being started: {report:?}");
+        let socket = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        rig.until("a", |report| report.health == Health::Ok && report.reason.is_none()).await;
+        drop(socket);
+        let why = |report: &ServiceReport| report.reason.clone().unwrap_or_default();
+        let report = rig.until("a", |report| report.reason.is_some()).await;
+        assert!(report.health == Health::Ok && why(&report).ends_with("(1 of 3 times)"), "{report:?}");
+        let report = rig.until("a", |report| why(report).ends_with("5 times in a row")).await;
+        assert_eq!(report.health, Health::Bad, "{report:?}");
+        std::fs::remove_file(&path).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        rig.until("a", |report| report.health == Health::Ok).await;
+        let said = |kind: &EventKind| matches!(kind, EventKind::Unhealthy | EventKind::Healthy);
+        let event = rig.event("a", said).await;
+        assert!(
+            event.message.starts_with("it is unhealthy: ") && event.message.ends_with("3 times in a row"),
+            "{event:?}"
+        );
+        let event = rig.event("a", said).await;
+        assert_eq!(event.kind, EventKind::Healthy, "it is said once, and that it is over: {event:?}");
     });
 }
 

@@ -113,6 +113,18 @@ impl Rig {
         all.remove(0)
     }
 
+    /// A report in which this is so.
+    async fn until(&self, word: &str, is_so: impl Fn(&ServiceReport) -> bool) -> ServiceReport {
+        for _ in 0..600 {
+            let report = self.report(word).await;
+            if is_so(&report) {
+                return report;
+            }
+            tokio::time::sleep(SECOND / 10).await;
+        }
+        panic!("it never is so: {:?}", self.report(word).await);
+    }
+
     async fn state(&self, word: &str) -> ServiceState {
         self.report(word).await.state
     }

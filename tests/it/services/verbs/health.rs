@@ -18,13 +18,16 @@ const CONFIG: &str = "[defaults]\n\
     [service.writes]\ncommand = [\"sh\", \"-c\", \"while :; do test -e writes.good && : > beat; sleep 0.2; done\"]\n\
     health.heartbeat = { file = \"beat\", timeout = \"2s\" }\n\
     [service.eats]\ncommand = [\"sh\", \"-c\", \"while test -e eats.good; do sleep 0.1; done; (head -c 80000000 /dev/zero; sleep 1000) | tail\"]\n\
-    health.memory = { max = \"40M\", for = \"1s\" }\n";
+    health.memory = { max = \"40M\", for = \"1s\" }\n\
+    [service.burns]\ncommand = [\"sh\", \"-c\", \"while test -e burns.good; do sleep 0.5; done; while :; do :; done\"]\n\
+    health.cpu = { max = \"5%\", for = \"1s\" }\n";
 
-const ALL: [(&str, &str); 4] = [
+const ALL: [(&str, &str); 5] = [
     ("asked", "exit code 3: not good, 2 times in a row"),
     ("beats", "no heartbeat within 2s"),
     ("writes", "no heartbeat within 2s"),
     ("eats", " MiB of memory, more than 40M for 1s"),
+    ("burns", "% of a processor, more than 5% for 1s"),
 ];
 
 fn health(stage: &Stage<'_>) -> Result<()> {

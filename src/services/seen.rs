@@ -1,0 +1,174 @@
+//! What was seen of services since a command was given, and whether they are as they are wanted: one
+//! rule for all who wait. Does no waiting itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+use crate::model::ServiceId;
+use crate::model::service::{Desired, Event, EventKind, ServiceReport, ServiceState};
+
+/// What is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Goal {
+    /// It runs and is ready, or has done its work and ended well.
+    Ready,
+    /// The same, by a process that was started from now on.
+    Again,
+    /// It does not run, and is not about to.
+    Down,
+    /// It has ended for good, however.
+    Ended,
+    /// The same, or it fails again and again.
+    Lost,
+}
+
+/// For so long a program must have run to count as up. That it was executed says little: one that lacks
+/// a library, or a word on its command line, ends a moment later.
+const SETTLES: Duration = Duration::from_millis(250);
+
+/// As many failures in a row as end a wait: it is tried again, but somebody should look.
+pub(super) const FAILURES: u32 = 3;
+
+/// What events and reports tell since a moment.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    /// Services that went down, and those that went up, since.
+    down: BTreeSet<ServiceId>,
+    up: BTreeSet<ServiceId>,
+    /// When this began, and since when those are known to run that were started later.
+    begun: SystemTime,
+    since: BTreeMap<ServiceId, Instant>,
+    /// Events came too fast: not all of them were seen.
+    missed: bool,
+}
+
+impl Seen {
+    /// From now on: before a command is given, so that nothing is missed.
+    pub(crate) fn begin() -> Self {
+        let (down, up, since) = (BTreeSet::new(), BTreeSet::new(), BTreeMap::new());
+        Self { down, up, begun: crate::clock::now(), since, missed: false }
+    }
+
+    /// That not all events were seen.
+    pub(crate) fn missed(&mut self) {
+        self.missed = true;
+    }
+
+    /// The same of one that was told already what to do: how it is came of that.
+    pub(crate) fn lost(&mut self, id: &ServiceId) {
+        self.missed();
+        self.up.insert(id.clone());
+        self.down.insert(id.clone());
+    }
+
+    /// Takes a report into account: events may be on their way still.
+    pub(crate) fn look_at(&mut self, report: &ServiceReport) {
+        if is_younger(report, self.begun) {
+            self.since.entry(report.id.clone()).or_insert_with(Instant::now);
+        }
+    }
+
+    /// When the last of these has run for long enough, if that is still to come.
+    pub(crate) fn settled(&self, wanted: &[&ServiceReport], goal: Goal) -> Option<Instant> {
+        let running = wanted.iter().filter(|report| report.state == ServiceState::Running);
+        let last = running.filter_map(|report| self.since.get(&report.id)).max()?;
+        let at = *last + SETTLES;
+        (matches!(goal, Goal::Ready | Goal::Again) && at > Instant::now()).then_some(at)
+    }
+
+    pub(crate) fn note(&mut self, event: &Event) {
+        if let EventKind::State { to, .. } = event.kind {
+            match to {
+                ServiceState::Running => self.since.insert(event.id.clone(), Instant::now()),
+                _ => self.since.remove(&event.id),
+            };
+            match to {
+                ServiceState::Starting | ServiceState::Running => {
+                    self.up.insert(event.id.clone());
+                    self.down.remove(&event.id);
+                }
+                ServiceState::Stopped | ServiceState::Failed | ServiceState::Done => {
+                    self.down.insert(event.id.clone());
+                }
+                ServiceState::Stopping | ServiceState::Restarting => {}
+            }
+        }
+    }
+
+    /// Whether it is as wanted; `None`: it may still become so.
+    pub(crate) fn judge(&self, report: &ServiceReport, goal: Goal) -> Option<bool> {
+        let (down, up) = (self.down.contains(&report.id), self.up.contains(&report.id));
+        // Whoever watches sees its last event before it is over.
+        let unseen = goal == Goal::Ended && up && !down && !self.missed;
+        judge(report, goal, down, up).filter(|_| !unseen)
+    }
+}
+
+/// Whether what runs was started after this time; times of reports are in whole milliseconds.
+fn is_younger(report: &ServiceReport, than: SystemTime) -> bool {
+    let started = report.started_at.as_deref().and_then(|at| humantime::parse_rfc3339(at).ok());
+    report.state == ServiceState::Running && started.is_some_and(|at| at + Duration::from_millis(1) > than)
+}
+
+/// Whether a service is as wanted; `None`: it may still become so. `down`, `up`: it was seen to go
+/// there.
+fn judge(report: &ServiceReport, goal: Goal, down: bool, up: bool) -> Option<bool> {
+    use ServiceState::{Done, Failed, Restarting, Running, Starting, Stopped, Stopping};
+    match (goal, report.state) {
+        (Goal::Down | Goal::Ended | Goal::Lost, Stopped | Failed | Done) => Some(true),
+        (Goal::Lost, Restarting) if report.failures >= FAILURES => Some(true),
+        (Goal::Down | Goal::Ended | Goal::Lost, _) => None,
+        (Goal::Ready, Running) if report.ready => Some(true),
+        (Goal::Again, Running) if report.ready && up => Some(true),
+        // It ran, and did its work.
+        (Goal::Ready, Done) => Some(true),
+        (Goal::Again, Done) => up.then_some(true),
+        // One that had failed before is not lost yet.
+        (_, Failed) => (up || down).then_some(false),
+        (_, Stopped) if down => match report.last_exit {
+            // A program that did its work.
+            Some(exit) if exit.is_success() => Some(true),
+            _ if report.desired == Desired::Down => Some(false),
+            _ => None,
+        },
+        // It will run some day, but nobody knows when.
+        (_, Restarting) if report.failures >= FAILURES || report.held_up => Some(false),
+        (_, Running | Starting | Stopping | Restarting | Stopped) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::service::{Exit, ServiceSpec};
+
+    fn report(state: ServiceState, ready: bool) -> ServiceReport {
+        let spec = ServiceSpec::new("a".parse().unwrap(), vec!["x".to_owned()], "/".into());
+        ServiceReport { state, ready, desired: Desired::Up, ..crate::services::of_spec(&spec) }
+    }
+
+    #[test]
+    fn a_start_ends_ready_or_lost() {
+        use ServiceState::{Failed, Restarting, Running, Stopped, Stopping};
+        assert_eq!(judge(&report(Running, true), Goal::Ready, false, false), Some(true));
+        assert_eq!(judge(&report(Running, false), Goal::Ready, false, true), None);
+        // Not begun yet.
+        assert_eq!(judge(&report(Stopped, false), Goal::Ready, false, false), None);
+        assert_eq!(judge(&report(Failed, false), Goal::Ready, false, true), Some(false));
+        // The old process is not the new one.
+        assert_eq!(judge(&report(Running, true), Goal::Again, false, false), None);
+        assert_eq!(judge(&report(Running, true), Goal::Again, true, true), Some(true));
+        let flapping = ServiceReport { failures: 3, ..report(Restarting, false) };
+        assert_eq!(judge(&flapping, Goal::Ready, false, true), Some(false));
+        let done = ServiceReport { last_exit: Some(Exit::Code(0)), ..report(Stopped, false) };
+        assert_eq!(judge(&done, Goal::Ready, true, true), Some(true));
+        assert_eq!(judge(&flapping, Goal::Lost, false, true), Some(true));
+        assert_eq!(judge(&flapping, Goal::Ended, false, true), None);
+        let stopped = ServiceReport { desired: Desired::Down, ..report(Stopped, false) };
+        assert_eq!(judge(&stopped, Goal::Ready, true, true), Some(false));
+        assert_eq!(judge(&report(Stopping, false), Goal::Down, false, false), None);
+        assert_eq!(judge(&stopped, Goal::Down, false, false), Some(true));
+    }
+}
