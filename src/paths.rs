@@ -125,7 +125,7 @@ pub(crate) fn make_private(dir: &Path, uid: u32) -> io::Result<()> {
     // lstat: a link that somebody put here is not followed.
     let found = fs::symlink_metadata(dir)?;
     if !found.is_dir() || found.uid() != uid || found.mode() & 0o022 != 0 {
-        let why = format!("{} is not a folder of uid {uid} alone", dir.display());
+        let why = format!("{} is not a folder of uid {uid} alone; set XDG_RUNTIME_DIR to one that is", dir.display());
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
     }
     Ok(())

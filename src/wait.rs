@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::client::Client;
-use crate::control::{Control, Events};
+use crate::control::{Control, Events, Next};
 use crate::error::Error;
 use crate::model::service::{ServiceReport, ServiceState};
 use crate::model::{
@@ -252,7 +252,9 @@ async fn news(client: &Client, target: &Target, facts: Option<&Facts>, state: St
         waits.push(Box::pin(change.next()));
     }
     for (events, id) in &mut services {
-        waits.push(Box::pin(async move { while events.next().await.is_some_and(|event| event.id != *id) {} }));
+        waits.push(Box::pin(async move {
+            while matches!(events.next().await, Some(Next::Event(event)) if event.id != *id) {}
+        }));
     }
     for end in &ends {
         waits.push(Box::pin(async {

@@ -27,6 +27,9 @@ pub fn main() -> ExitCode {
     if let Some(code) = crate::logs::keeper::main() {
         return code;
     }
+    if let Some(code) = crate::supervise::run::stale_socket::main() {
+        return code;
+    }
     let args = signals_as_kill_has_them(std::env::args_os().collect());
     let cli = match Cli::try_parse_from(verbs::import::output_as_a_file(args)) {
         Ok(cli) => cli,

@@ -42,6 +42,25 @@ fn upward(here: &Path, uid: u32) -> Result<Option<PathBuf>, Errors> {
     Ok(None)
 }
 
+/// The nearest file from here upwards that looks like a config and does not count, and why: whoever
+/// wrote it wonders.
+pub(crate) fn passed_over(here: &Path, uid: u32) -> Option<String> {
+    let of_folder = |folder: &Path| NAMES.iter().map(|name| folder.join(name)).find(|path| path.is_file());
+    let path = here.ancestors().find_map(of_folder)?;
+    let place = fs::canonicalize(&path).ok()?;
+    let why = [place.as_path(), place.parent()?].into_iter().find_map(|path| {
+        let found = fs::metadata(path).ok()?;
+        let shown = crate::text::escape(&path.to_string_lossy());
+        match found.uid() == uid {
+            false => Some(format!("{shown} belongs to {}", crate::observe::user_name(found.uid()))),
+            true if theirs(&found, uid) => None,
+            true => Some(format!("others may write to {shown} ('chmod go-w' mends that)")),
+        }
+    })?;
+    let shown = crate::text::escape(&path.to_string_lossy());
+    Some(format!("{shown} does not count, because {why}; -c names it all the same"))
+}
+
 /// A link counts as what it leads to: that must be the caller's, and its folder too.
 fn safe(path: &Path, uid: u32) -> bool {
     let target = fs::canonicalize(path).ok();
@@ -93,8 +112,13 @@ mod tests {
         for (path, loose, tight) in [(of_a.as_path(), 0o664, 0o644), (of_a.parent().unwrap(), 0o777, 0o755)] {
             mode(path, loose);
             assert_eq!(look(true).unwrap().as_deref(), Some(&*of_own));
+            let why = passed_over(&deep, uid).unwrap();
+            let expected = format!("others may write to {} ('chmod go-w'", path.display());
+            assert!(why.contains("/a/provost.yaml does not count") && why.contains(&expected), "{why}");
             mode(path, tight);
         }
+        assert_eq!(passed_over(&deep, uid), None);
+        assert!(passed_over(&deep, uid + 1).unwrap().contains("provost.yaml belongs to "));
         fs::write(root.path().join("a/provost.toml"), "").unwrap();
         assert!(look(true).unwrap_err().to_string().contains("provost.yaml is beside it"));
     }

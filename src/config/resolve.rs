@@ -21,8 +21,9 @@ pub struct Surroundings<'a> {
     pub env_file: Option<&'a str>,
     /// Port and socket of another service, as far as they are known.
     pub others: &'a dyn Fn(&ServiceId) -> Option<Reached>,
-    /// Whether there is a program at this path: for `interpreter = "auto"`.
-    pub is_program: &'a dyn Fn(&Path) -> bool,
+    /// Whether there is anything at this path, a link to nowhere too: for `interpreter = "auto"`. One
+    /// that cannot be executed is the one that was meant, and another is not taken in its place.
+    pub is_there: &'a dyn Fn(&Path) -> bool,
 }
 
 /// How a service is reached: its port and its socket, as far as they are known.
@@ -178,7 +179,7 @@ fn argv(spec: &ServiceSpec, words: &Words<'_>, cwd: &Path) -> Result<Vec<String>
                 Some(text) => words.text("interpreter", text)?,
                 None => {
                     let inside = [".venv/bin/python", "venv/bin/python"].map(|path| cwd.join(path));
-                    let found = inside.into_iter().find(|path| (words.around.is_program)(path));
+                    let found = inside.into_iter().find(|path| (words.around.is_there)(path));
                     found.map_or_else(|| "python3".to_owned(), |path| path.display().to_string())
                 }
             };

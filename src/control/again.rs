@@ -71,9 +71,14 @@ impl Line {
     }
 
     /// Connects to the daemon that follows this one, which need not be there yet: one that ended
-    /// properly took its socket away, one that died is started anew by whoever started it.
+    /// properly took its socket away, one that died is started anew by whoever started it. On a bus, any
+    /// may come.
     pub(super) async fn next_daemon(&self, before: &Proxy, limit: Duration, look: Duration) -> Option<Proxy> {
-        let socket = self.socket.as_ref()?;
+        let Some(socket) = &self.socket else {
+            let bus = before.inner().connection().clone();
+            let bus = tokio::time::timeout(limit, super::bus::next_daemon(bus)).await.ok()??;
+            return self.begin(&bus).await;
+        };
         tokio::time::timeout(GONE, before.inner().connection().closed()).await.ok()?;
         let begin = tokio::time::Instant::now();
         let connection = loop {
@@ -83,7 +88,12 @@ impl Line {
                 None => return None,
             }
         };
-        let proxy = proxy(&connection).await.ok()?;
+        self.begin(&connection).await
+    }
+
+    /// Calls go there from now on.
+    async fn begin(&self, connection: &zbus::Connection) -> Option<Proxy> {
+        let proxy = proxy(connection).await.ok()?;
         *self.proxy.lock().unwrap_or_else(PoisonError::into_inner) = proxy.clone();
         Some(proxy)
     }

@@ -62,9 +62,7 @@ pub(super) async fn connect_socket(path: &Path) -> Result<Option<zbus::Connectio
     loop {
         let stream = match open(path) {
             Ok(stream) => stream,
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
-                return Ok(None);
-            }
+            Err(error) if is_none(&error) => return Ok(None),
             Err(error) => return Err(unreachable(&error)),
         };
         let server = getsockopt(&stream, sockopt::PeerCredentials).map_err(|e| unreachable(&e))?.uid();
@@ -81,6 +79,12 @@ pub(super) async fn connect_socket(path: &Path) -> Result<Option<zbus::Connectio
             Err(_) => return Err(unreachable(&"the daemon does not answer; is it stopped?")),
         }
     }
+}
+
+/// Whether nobody serves it: it is not there, nor listened on, nor is its folder one.
+fn is_none(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionRefused, NotADirectory, NotFound};
+    matches!(error.kind(), NotFound | ConnectionRefused | NotADirectory)
 }
 
 /// Connects without waiting for a daemon that does not accept: a full queue is an error.

@@ -28,7 +28,24 @@ pub(crate) struct Events {
     /// The number of the last one that was given out.
     last: Option<u64>,
     missed: u64,
-    replaced: bool,
+    /// How long the daemon after one that went is waited for.
+    limit: Duration,
+}
+
+/// What comes next.
+#[derive(Debug)]
+pub(crate) enum Next {
+    Event(Event),
+    /// Another daemon runs: what happened between the two nobody can tell.
+    Another,
+}
+
+#[cfg(test)]
+impl Next {
+    pub(crate) fn event(self) -> Event {
+        let Self::Event(event) = self else { panic!("another daemon") };
+        event
+    }
 }
 
 /// What one connection hears. It is taken off that by a task of its own: a reader that rests would
@@ -47,7 +64,16 @@ impl Events {
     pub(super) async fn subscribe(line: &Line) -> Result<Self, Error> {
         let heard = Heard::over(line.proxy(), line.is_bus()).await?;
         let between = VecDeque::new();
-        Ok(Self { line: line.clone(), heard, between, last: None, missed: 0, replaced: false })
+        Ok(Self { line: line.clone(), heard, between, last: None, missed: 0, limit: NEXT })
+    }
+
+    /// For whoever only looks on: where a bus tells when there is a daemon again, that is waited for, since
+    /// the system's leaves when it has nothing to do.
+    pub(crate) fn patiently(mut self) -> Self {
+        if self.line.is_bus() {
+            self.limit = Duration::MAX;
+        }
+        self
     }
 
     /// One that is there already.
@@ -60,16 +86,17 @@ impl Events {
         }
     }
 
-    /// The next one; `None` when the daemon has gone.
-    pub(crate) async fn next(&mut self) -> Option<Event> {
+    /// The next one, or that another daemon is followed from now on, which may have nothing to tell;
+    /// `None` when the daemon has gone.
+    pub(crate) async fn next(&mut self) -> Option<Next> {
         loop {
             if let Some(event) = self.ready() {
-                return Some(event);
+                return Some(Next::Event(event));
             }
             match self.heard.received.recv().await {
                 Some(event) => self.between.push_back(event),
-                None if self.again().await => {}
-                None => return None,
+                None if self.again().await? => return Some(Next::Another),
+                None => {}
             }
         }
     }
@@ -80,29 +107,25 @@ impl Events {
         std::mem::take(&mut self.missed)
     }
 
-    /// Whether another daemon is followed since this was last asked: what happened between the two
-    /// nobody can tell.
-    pub(crate) fn replaced(&mut self) -> bool {
-        std::mem::take(&mut self.replaced)
-    }
-
     /// That all up to this one are known already.
     pub(crate) fn skip_to(&mut self, seq: u64) {
         self.last = self.last.max(Some(seq));
     }
 
-    /// Follows the daemon that comes after the one that has gone; whether there is one.
-    async fn again(&mut self) -> bool {
-        let Some(proxy) = self.line.next_daemon(&self.heard.proxy, NEXT, LOOK).await else { return false };
-        let Ok(heard) = Heard::over(proxy.clone(), self.line.is_bus()).await else { return false };
-        if heard.run.is_none() || heard.run != self.heard.run {
-            (self.last, self.replaced) = (None, true);
+    /// Follows the daemon that comes after the one that has gone, and whether that is another, and not
+    /// the same one that executed its program anew; `None`: there is none.
+    async fn again(&mut self) -> Option<bool> {
+        let proxy = self.line.next_daemon(&self.heard.proxy, self.limit, LOOK).await?;
+        let heard = Heard::over(proxy.clone(), self.line.is_bus()).await.ok()?;
+        let is_another = heard.run.is_none() || heard.run != self.heard.run;
+        if is_another {
+            self.last = None;
         }
         self.heard = heard;
         // What it kept, and what comes from now on: those in both are given out once.
         let kept = soon(proxy.recent_events()).await.unwrap_or_default();
         self.between = kept.iter().filter_map(|dict| from_dict(dict).ok()).collect();
-        true
+        Some(is_another)
     }
 
     /// Counts one that is to be given out; `None`: it was.

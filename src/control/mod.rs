@@ -13,7 +13,7 @@ mod linger;
 mod start;
 
 pub(crate) use ask::Asks;
-pub(crate) use events::Events;
+pub(crate) use events::{Events, Next};
 pub(crate) use linger::Linger;
 pub(crate) use start::{own_program, start_daemon};
 

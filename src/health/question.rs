@@ -42,6 +42,7 @@ impl Question {
                 // The wait for its turn is no failure of the service.
                 let turn = match spec {
                     ProbeSpec::Exec(_) => turns.acquire().await.ok(),
+                    ProbeSpec::Unix(_) if matches!(commands, Commands::Bounded(_)) => turns.acquire().await.ok(),
                     _ => None,
                 };
                 let asked = readiness::ask(spec, limit, commands).await;

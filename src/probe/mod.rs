@@ -40,6 +40,7 @@ pub(crate) use outcome::first_line;
 pub use settings::Environ;
 pub use spec::{HttpSpec, ProbeSpec};
 pub use status::StatusSet;
+pub(crate) use unix::DENIED;
 pub use until::until_available;
 pub use url::{HttpUrl, To};
 

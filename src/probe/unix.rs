@@ -9,6 +9,9 @@ use tokio::time::{Instant, timeout_at};
 
 use super::fault::Fault;
 
+/// Why it is not known whether anybody answers.
+pub(crate) const DENIED: &str = "permission denied on the socket or a folder above it";
+
 /// Connects; a socket that is missing, stale or no stream socket is told apart.
 pub(super) async fn connect(path: &Path, deadline: Instant, limit: Duration) -> Result<UnixStream, Fault> {
     let connecting = UnixStream::connect(name(path));
@@ -21,7 +24,7 @@ pub(super) async fn connect(path: &Path, deadline: Instant, limit: Duration) -> 
         io::ErrorKind::NotFound => "there is no such socket".to_owned(),
         io::ErrorKind::ConnectionRefused if is_file(path) => "it is no socket".to_owned(),
         io::ErrorKind::ConnectionRefused => "connection refused: nothing listens on the socket".to_owned(),
-        io::ErrorKind::PermissionDenied => "permission denied on the socket or a folder above it".to_owned(),
+        io::ErrorKind::PermissionDenied => DENIED.to_owned(),
         io::ErrorKind::WouldBlock => "the server's queue of connections is full".to_owned(),
         _ => return Err(Fault::of_io("connecting", &error)),
     };

@@ -51,6 +51,8 @@ enum Fault {
     Damaged(String),
     /// It is good for somebody else, or cannot be told.
     Leave(String),
+    /// A newer provost wrote it.
+    Newer(String),
     /// It went away meanwhile.
     Gone,
 }
@@ -121,6 +123,11 @@ impl Store {
                 }
                 Err(Fault::Gone) => continue,
                 Err(Fault::Leave(reason)) => (reason, None),
+                // What runs of it gets a record of this version; that one is not lost.
+                Err(Fault::Newer(reason)) => {
+                    let _kept_already = aside.map(|_| fs::hard_link(&path, path.with_extension("json.newer")));
+                    (reason, None)
+                }
                 Err(Fault::Damaged(reason)) => (reason, aside.map(|now| set_aside(&path, now))),
             };
             let (reason, aside) = match moved {
@@ -147,7 +154,7 @@ fn read(path: &Path, id: &ServiceId) -> Result<Record, Fault> {
     match upgrade::read(&text) {
         Ok(record) if record.id == *id && record.spec.id == *id => Ok(record),
         Ok(record) => Err(Fault::Damaged(format!("it says that it is the record of {}", record.id))),
-        Err(newer @ Unreadable::Newer(_)) => Err(Fault::Leave(newer.to_string())),
+        Err(newer @ Unreadable::Newer(_)) => Err(Fault::Newer(newer.to_string())),
         Err(damaged) => Err(Fault::Damaged(damaged.to_string())),
     }
 }

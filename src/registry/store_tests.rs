@@ -185,6 +185,9 @@ fn what_is_not_ours_to_read_is_left_alone_and_said() {
         ]
     );
     assert_eq!(fs::read_to_string(store.dir.join("newer.json")).unwrap(), newer);
+    // What runs of it is taken over with a record of this version; theirs is there still.
+    store.save(&record("newer"), false).unwrap();
+    assert_eq!(fs::read_to_string(store.dir.join("newer.json.newer")).unwrap(), newer);
 }
 
 fn nix_fifo(path: &Path) {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::seen::{FAILURES, Goal, Seen};
-use crate::control::{Control, Events};
+use crate::control::{Control, Events, Next};
 use crate::error::Error;
 use crate::model::ServiceId;
 use crate::model::service::{Event, Health, ServiceReport, ServiceState};
@@ -77,21 +77,26 @@ impl Follow {
                     }
                     let is_wanted = |report: &ServiceReport| ids.iter().any(|id| super::matches(id, &report.id));
                     let (wanted, earlier): (Vec<_>, Vec<_>) = known.values().partition(|report| is_wanted(report));
-                    let lost = wanted.iter().find(|report| self.seen.judge(report, goal) == Some(false));
+                    // What was started with them has to hold as long as they.
+                    let with_them = earlier.iter().copied().filter(|report| self.seen.is_new(report));
+                    let started = wanted.iter().map(|report| (*report, goal));
+                    let started: Vec<_> = started.chain(with_them.map(|report| (report, Goal::Ready))).collect();
+                    let lost = started.iter().find(|(report, goal)| self.seen.judge(report, *goal) == Some(false));
                     let is_stuck = wanted.iter().any(|later| later.state != ServiceState::Running);
                     let blocks = |report: &&&ServiceReport| match report.state {
                         ServiceState::Failed => wanted.iter().any(|later| later.health == Health::Bad),
                         ServiceState::Restarting => is_stuck && (report.failures >= FAILURES || report.held_up),
                         _ => false,
                     };
-                    if let Some(report) = earlier.iter().find(blocks).or(lost) {
+                    if let Some(report) = earlier.iter().find(blocks).or(lost.map(|(report, _)| report)) {
                         return Ok(Ended::Failed(Box::new((*report).clone())));
                     }
-                    for report in &wanted {
+                    let reports: Vec<&ServiceReport> = started.iter().map(|(report, _)| *report).collect();
+                    for report in &reports {
                         self.seen.look_at(report);
                     }
-                    if wanted.iter().all(|report| self.seen.judge(report, goal) == Some(true)) {
-                        settled = self.seen.settled(&wanted, goal);
+                    if started.iter().all(|(report, goal)| self.seen.judge(report, *goal) == Some(true)) {
+                        settled = self.seen.settled(&reports, goal);
                         if settled.is_none() {
                             return Ok(Ended::Reached(wanted.into_iter().cloned().collect()));
                         }
@@ -99,35 +104,40 @@ impl Follow {
                 }
                 // All that is there already is taken at once: one question answers them all.
                 // What happens to others does not change when that is.
-                let mut next = match settled {
+                let next = match settled {
                     None => self.events.next().await,
                     Some(at) => match tokio::time::timeout_at(at, self.events.next()).await {
                         Ok(next) => next,
                         Err(_) => {
                             settled = None;
-                            stale.extend(ids.iter().cloned());
+                            stale.extend(asked_for.iter().cloned());
                             continue;
                         }
                     },
                 };
-                loop {
-                    let Some(event) = next else {
+                let mut next = match next {
+                    Some(Next::Event(event)) => Some(event),
+                    Some(Next::Another) => {
+                        self.seen.missed();
+                        stale.extend(asked_for.iter().cloned());
+                        None
+                    }
+                    None => {
                         let why = "the daemon ended while it was waited for";
                         return Err(Error::Unreachable(why.to_owned()));
-                    };
+                    }
+                };
+                while let Some(event) = next {
                     self.seen.note(&event);
                     if known.contains_key(&event.id) {
                         stale.insert(event.id.clone());
                     }
                     see(&event);
-                    match self.events.ready() {
-                        Some(event) => next = Some(event),
-                        None => break,
-                    }
+                    next = self.events.ready();
                 }
-                if self.events.missed() > 0 || self.events.replaced() {
+                if self.events.missed() > 0 {
                     self.seen.missed();
-                    stale.extend(ids.iter().cloned());
+                    stale.extend(asked_for.iter().cloned());
                 }
             }
         };
@@ -136,8 +146,11 @@ impl Follow {
             return ended;
         }
         let is_wanted = |report: &ServiceReport| ids.iter().any(|id| super::matches(id, &report.id));
-        let wanted: Vec<ServiceReport> = known.into_values().filter(is_wanted).collect();
-        let Some(late) = wanted.iter().find(|report| self.seen.judge(report, goal) != Some(true)) else {
+        let (wanted, earlier): (Vec<_>, Vec<_>) = known.into_values().partition(is_wanted);
+        let seen = &self.seen;
+        let late = wanted.iter().find(|report| seen.judge(report, goal) != Some(true));
+        let is_late = |report: &&ServiceReport| seen.is_new(report) && seen.judge(report, Goal::Ready) != Some(true);
+        let Some(late) = late.or_else(|| earlier.iter().find(is_late)) else {
             // As far as could be seen in so short a time.
             return match wanted.is_empty() {
                 true => Err(Error::Unreachable("the daemon did not answer in time".to_owned())),

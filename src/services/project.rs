@@ -7,6 +7,7 @@ use crate::error::Error;
 use crate::model::Instance;
 use crate::model::ServiceId;
 use crate::model::service::ServiceSpec;
+use crate::paths::Places;
 
 /// Who chooses a config.
 #[derive(Debug, Clone, Copy)]
@@ -29,7 +30,8 @@ pub(crate) fn choose(choice: Choice<'_>) -> Result<Option<PathBuf>, Error> {
         return Ok(Some(placed(here.join(named))));
     }
     let system = choice.instance == Instance::System;
-    let own = if system { Some(PathBuf::from("/etc/provost")) } else { crate::paths::config_dir(choice.uid) };
+    // Not what root usually means: that is the system's, which would run a second time.
+    let own = Places::of(choice.instance, choice.uid).map(|places| places.config);
     // One that somebody put in a folder above must not run programs as root.
     let upwards = choice.uid != 0 && !system;
     Ok(config::find(&here, own.as_deref(), choice.uid, upwards)?.map(placed))

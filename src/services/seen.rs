@@ -78,6 +78,11 @@ impl Seen {
         (matches!(goal, Goal::Ready | Goal::Again) && at > Instant::now()).then_some(at)
     }
 
+    /// Whether it was started since this began.
+    pub(crate) fn is_new(&self, report: &ServiceReport) -> bool {
+        self.up.contains(&report.id) || is_younger(report, self.begun)
+    }
+
     pub(crate) fn note(&mut self, event: &Event) {
         if let EventKind::State { to, .. } = event.kind {
             match to {
@@ -117,6 +122,8 @@ fn is_younger(report: &ServiceReport, than: SystemTime) -> bool {
 fn judge(report: &ServiceReport, goal: Goal, down: bool, up: bool) -> Option<bool> {
     use ServiceState::{Done, Failed, Restarting, Running, Starting, Stopped, Stopping};
     match (goal, report.state) {
+        // What was to be stopped and has failed at that may run.
+        (Goal::Down, Failed) if report.desired == Desired::Down => Some(false),
         (Goal::Down | Goal::Ended | Goal::Lost, Stopped | Failed | Done) => Some(true),
         (Goal::Lost, Restarting) if report.failures >= FAILURES => Some(true),
         (Goal::Down | Goal::Ended | Goal::Lost, _) => None,
@@ -170,5 +177,8 @@ mod tests {
         assert_eq!(judge(&stopped, Goal::Ready, true, true), Some(false));
         assert_eq!(judge(&report(Stopping, false), Goal::Down, false, false), None);
         assert_eq!(judge(&stopped, Goal::Down, false, false), Some(true));
+        assert_eq!(judge(&report(Failed, false), Goal::Down, true, false), Some(true));
+        let stuck = ServiceReport { desired: Desired::Down, ..report(Failed, false) };
+        assert_eq!(judge(&stuck, Goal::Down, true, false), Some(false));
     }
 }

@@ -84,7 +84,15 @@ pub(crate) async fn ask(spec: &ProbeSpec, limit: Duration, commands: &Commands) 
         (Commands::Children(env, cwd), _) => Some((env, cwd.as_path())),
     };
     let answer = probe::ask(spec, limit, within).await;
-    if answer.state == AvailabilityState::Available { Ok(()) } else { Err(answer.detail) }
+    match (commands, spec) {
+        _ if answer.state == AvailabilityState::Available => Ok(()),
+        // Root without its capabilities may not use a socket of the service's user, who may.
+        (Commands::Bounded(run), ProbeSpec::Unix(path)) if answer.detail.contains(probe::DENIED) => {
+            let own = crate::control::own_program().map_err(|error| error.to_string())?;
+            run(vec![own, "probe".to_owned(), format!("unix:{}", path.display())], limit).await
+        }
+        _ => Err(answer.detail),
+    }
 }
 
 /// Runs a command once; `shown` as messages name it.

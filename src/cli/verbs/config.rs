@@ -14,6 +14,8 @@ use super::super::exit::Exit;
 use super::Context;
 use crate::config::{self, Errors, LoadOptions, Project};
 use crate::error::Error;
+use crate::model::Instance;
+use crate::paths::Places;
 use crate::text::escape;
 use edit::Became;
 
@@ -72,7 +74,8 @@ fn chosen(file: Option<&Path>, uid: u32, system: bool, begin: bool) -> Result<Pa
     if let Some(file) = file {
         return Ok(file.to_owned());
     }
-    let own = if system { Some(PathBuf::from("/etc/provost")) } else { crate::paths::config_dir(uid) };
+    let instance = if system { Instance::System } else { Instance::User };
+    let own = Places::of(instance, uid).map(|places| places.config);
     let here = std::env::current_dir().map_err(|source| Error::Io { what: "the current folder".into(), source })?;
     let found = config::find(&here, own.as_deref(), uid, uid != 0 && !system)?;
     if let (None, Some(own), true) = (&found, &own, begin) {
@@ -84,10 +87,14 @@ fn chosen(file: Option<&Path>, uid: u32, system: bool, begin: bool) -> Result<Pa
         let own = own.map_or_else(|| "there".to_owned(), |own| own.display().to_string());
         Error::Config(match system {
             true => format!("there is no config: no provost.toml, .yaml or .json in {own}"),
-            false => format!(
-                "there is no config: no provost.toml, .yaml or .json of yours, writable by you alone, from here up, \
-                 nor in {own}"
-            ),
+            false => {
+                let passed = config::passed_over(&here, uid).filter(|_| uid != 0);
+                let passed = passed.map(|why| format!(": {why}")).unwrap_or_default();
+                format!(
+                    "there is no config: no provost.toml, .yaml or .json of yours, writable by you alone, from here \
+                     up, nor in {own}{passed}"
+                )
+            }
         })
     })
 }

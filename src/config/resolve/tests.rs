@@ -20,7 +20,7 @@ fn resolved(keys: &str, env_file: Option<&str>) -> Result<Resolved, Malformed> {
             whose: "of your shell",
             env_file,
             others: &|id| (id.as_str() == "other").then_some((Some(7), None)),
-            is_program: &|path| path == Path::new("/p/venv/bin/python"),
+            is_there: &|path| path == Path::new("/p/venv/bin/python"),
         },
     )
 }

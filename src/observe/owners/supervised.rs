@@ -41,7 +41,7 @@ pub(super) async fn supervised_service(
             of_tree(observer, owner, exact, pid, vec![pid], tree, want).await
         }
         (None, None) => {
-            let uid = observer.caller().uid;
+            let uid = if service.system { 0 } else { observer.caller().uid };
             OwnerFacts { uid: Some(uid), user: Some(user_name(uid)), ..OwnerFacts::new(owner, exact) }
         }
     };

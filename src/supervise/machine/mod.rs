@@ -11,9 +11,11 @@
 //! ended and nothing of its tree is left, and only then begins the next. What is meant by "again",
 //! by "failed" and by "stopped" is decided here and nowhere else.
 
+mod asked;
 mod event;
 mod failure;
 mod phase;
+mod run;
 mod step;
 
 #[cfg(test)]
@@ -29,6 +31,8 @@ use phase::{Phase, Why};
 use crate::model::Ladder;
 use crate::model::service::{Desired, Exit, Restart, RestartPolicy, ServiceSpec, ServiceState};
 use crate::supervise::backoff;
+
+type Effects = Vec<Effect>;
 
 /// How long a port that somebody else holds is waited for.
 pub(crate) const PORT_WAIT: Duration = Duration::from_secs(30);

@@ -36,6 +36,24 @@ impl Supervisor {
         }
     }
 
+    /// How a service is asked, by a command or by its Unix socket: both as its user where it has one.
+    pub(super) fn questions(
+        &self,
+        record: &Record,
+        (exec, unix): (bool, bool),
+        env: BTreeMap<String, String>,
+        cwd: PathBuf,
+    ) -> Result<Commands, String> {
+        let theirs = unix && record.spec.user.is_some();
+        if !exec && !theirs {
+            return Ok(Commands::Children(BTreeMap::new(), cwd));
+        }
+        match self.commands(record, Use::Check, env, cwd.clone()) {
+            Err(_) if !exec => Ok(Commands::Children(BTreeMap::new(), cwd)),
+            commands => commands,
+        }
+    }
+
     /// How this command of a service is run.
     pub(super) fn commands(
         &self,

@@ -6,11 +6,10 @@ use std::time::Duration;
 use super::backends::AnyBackend;
 use super::service::{Checked, Held};
 use super::{Done, Supervisor};
-use crate::backend::Use;
 use crate::model::service::{Check, EventKind, ServiceState};
 use crate::model::{ServiceId, Whom};
 use crate::supervise::machine::{Effect, Event};
-use crate::supervise::readiness::{self, Commands};
+use crate::supervise::readiness;
 
 /// How soon it is looked again whether anything of a stopped tree is left, and how much later each time.
 const LOOK: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(500));
@@ -102,10 +101,8 @@ impl Supervisor {
         };
         let (tell, own, log_match) = (self.tell.clone(), id.clone(), self.log_match.clone());
         let record = service.record().clone();
-        let commands = match &ready.check {
-            Check::Exec(_) => self.commands(&record, Use::Check, env, cwd),
-            _ => Ok(Commands::Children(env, cwd)),
-        };
+        let kinds = (matches!(ready.check, Check::Exec(_)), matches!(ready.check, Check::Unix(_)));
+        let commands = self.questions(&record, kinds, env, cwd);
         let commands = match commands {
             Ok(commands) => commands,
             Err(why) => return self.queue.push_back((id.clone(), Event::NotReady { run, why })),

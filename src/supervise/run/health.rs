@@ -1,7 +1,6 @@
 //! Who is looked after while it runs, and what becomes of what is found.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
@@ -13,13 +12,11 @@ use super::backends::AnyBackend;
 use super::report::started_at;
 use super::service::Service;
 use super::{Done, Supervisor};
-use crate::backend::Use;
 use crate::health::{Patient, Signs, Verdict, watch};
 use crate::model::ServiceId;
 use crate::model::service::{EventKind, Health, HealthSpec};
 use crate::supervise::Refusal;
 use crate::supervise::machine::Event;
-use crate::supervise::readiness::Commands;
 
 /// Commands of checks that run at the same time, of all services.
 pub(super) const COMMANDS: usize = 16;
@@ -118,10 +115,8 @@ impl Supervisor {
         let took = Rc::new(Cell::new(None));
         let signs = Run { id: id.clone(), backend, beat: Rc::clone(&beat), took: Rc::clone(&took) };
         let cwd = checked.cwd.clone();
-        let commands = match spec.exec {
-            Some(_) => self.commands(&service.record(), Use::Check, checked.env, checked.cwd),
-            None => Ok(Commands::Children(BTreeMap::new(), checked.cwd)),
-        };
+        let kinds = (spec.exec.is_some(), spec.unix.is_some());
+        let commands = self.questions(&service.record(), kinds, checked.env, checked.cwd);
         let commands = match commands {
             Ok(commands) => commands,
             Err(why) => return self.say(id, EventKind::Warning, format!("it is not looked after: {why}")),

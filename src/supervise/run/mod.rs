@@ -41,7 +41,7 @@ mod report;
 mod save;
 mod select;
 mod service;
-mod stale_socket;
+pub(crate) mod stale_socket;
 mod sync;
 mod tell;
 #[cfg(test)]

@@ -118,11 +118,20 @@ impl Supervisor {
             // sd_watchdog_enabled(3): by it a service knows how often it is to say that it lives.
             env.insert("WATCHDOG_USEC".to_owned(), heartbeat.timeout.0.as_micros().to_string());
         }
-        if !cwd.is_dir() {
-            return Err(permanent(format!("the folder {} is not there", cwd.display())));
+        match fs::metadata(&cwd) {
+            Ok(found) if found.is_dir() => {}
+            // Of its user, who may enter it; where not, the backend says so.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied && record.spec.user.is_some() => {}
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                return Err(permanent(format!("the folder {}: {error}", cwd.display())));
+            }
+            _ => return Err(permanent(format!("the folder {} is not there", cwd.display()))),
         }
         let program = find_program(&argv[0], &env, &cwd).map_err(permanent)?;
-        if let Some(path) = socket.as_deref().filter(|path| !path.starts_with('@')) {
+        // Where it is a user's of whom root is not to touch anything, its unit does.
+        let by_unit = self.places.instance == Instance::System && backend == BackendKind::Systemd;
+        let by_unit = by_unit && record.spec.user.is_some();
+        if let Some(path) = socket.as_deref().filter(|path| !path.starts_with('@') && !by_unit) {
             stale_socket::remove(Path::new(path)).map_err(permanent)?;
         }
         let spec = &record.spec;
@@ -198,7 +207,7 @@ impl Supervisor {
             whose,
             env_file: file.as_deref(),
             others: &others,
-            is_program: &is_program,
+            is_there: &|path| fs::symlink_metadata(path).is_ok(),
         };
         crate::config::resolve(&record.spec, &surroundings).map_err(|error| error.to_string())
     }
@@ -226,6 +235,10 @@ pub(super) fn find_program(name: &str, env: &BTreeMap<String, String>, cwd: &Pat
     if name.contains('/') {
         let path = cwd.join(name);
         let why = match fs::metadata(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && path.is_symlink() => {
+                let to = fs::read_link(&path).unwrap_or_default();
+                format!("it is a link to {}, which is not there", to.display())
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => "there is no such file".to_owned(),
             Err(error) => error.to_string(),
             Ok(found) if found.is_dir() => "it is a folder".to_owned(),
@@ -250,6 +263,11 @@ mod tests {
         assert_eq!(find("sh", "/nowhere:/bin"), Ok("/bin/sh".into()));
         assert_eq!(find("./bin/env", ""), Ok("/usr/./bin/env".into()));
         assert!(find("sh", "bin").unwrap_err().contains("no such program in the PATH of the service"));
+        let dir = tempfile::tempdir().unwrap();
+        let link = dir.path().join("python");
+        std::os::unix::fs::symlink("/nowhere/python3", &link).unwrap();
+        let why = find(&link.display().to_string(), "").unwrap_err();
+        assert!(why.ends_with("python: it is a link to /nowhere/python3, which is not there"), "{why}");
         for (name, why) in [("/etc", "it is a folder"), ("/etc/passwd", "not be executed"), ("./x", "no such file")] {
             assert!(find(name, "/bin").unwrap_err().contains(why), "{name}");
         }

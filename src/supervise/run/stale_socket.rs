@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::Path;
+use std::process::ExitCode;
 
 use nix::sys::socket::{getsockopt, sockopt};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat};
@@ -10,6 +11,25 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use crate::observe::user_name;
+
+/// The argument that makes this program do so, as a user of whom the daemon may not. The path follows.
+pub(crate) const WORD: &str = "--stale-socket";
+
+/// Whether this program was started for that: then it is done.
+pub(crate) fn main() -> Option<ExitCode> {
+    let mut words = std::env::args_os().skip(1);
+    let (word, path) = (words.next()?, words.next()?);
+    if word != WORD {
+        return None;
+    }
+    Some(match remove(Path::new(&path)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("provost: {}", crate::text::escape(&why));
+            ExitCode::FAILURE
+        }
+    })
+}
 
 /// Removes it, if nobody listens on it.
 ///

@@ -17,6 +17,7 @@ pub fn register(trials: &mut Trials) {
     trials.plain("daemon::restart_without_its_file", restart_without_its_file);
     trials.plain("daemon::rest", rest);
     trials.plain("daemon::children", children);
+    trials.plain("daemon::stops_are_true", stops_are_true);
 }
 
 /// A second daemon says who holds the first one's place; the first does not mind.
@@ -35,6 +36,26 @@ fn second() -> Result<()> {
     expect!(daemon.socket().exists(), "a killed daemon cannot remove it");
     expect!(daemon.provost(&["daemon", "status"])?.status.code() == Some(3), "nobody runs");
     Ok(())
+}
+
+/// What a daemon cannot stop, because it has not the backend that runs it, is not said to be stopped.
+fn stops_are_true() -> Result<()> {
+    let config = "[service.one]\ncommand = ['sleep', '1000']\n";
+    let mut daemon = Hosted::with_config(&["--backend", "direct"], config)?;
+    eventually("it runs", || daemon.service("one").is_ok_and(|one| one["state"] == "running"))?;
+    let pid = daemon.service("one")?["pid"].clone();
+    daemon.kill()?;
+    daemon.then_with(&["--sim"])?;
+    for verb in [&["stop", "one"][..], &["down", "one"], &["down", "--all"], &["up", "--replace", "-d", "one"]] {
+        let said = daemon.provost(verb)?;
+        let (told, code) = (String::from_utf8_lossy(&said.stderr), said.status.code());
+        expect!(code == Some(1) && told.contains("the backend that runs it is not there"), "{verb:?}: {said:?}");
+    }
+    daemon.kill()?;
+    daemon.then_with(&["--backend", "direct"])?;
+    daemon.ok(&["stop", "one"])?;
+    let gone = || !Path::new(&format!("/proc/{pid}")).exists();
+    eventually("it has ended", gone)
 }
 
 /// SIGHUP reads the config again; SIGTERM and SIGINT end it, and leave no socket.

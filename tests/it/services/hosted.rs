@@ -73,6 +73,12 @@ impl Hosted {
         self.says("READY=1")
     }
 
+    /// The same, with other arguments.
+    pub fn then_with(&mut self, args: &[&str]) -> Result<()> {
+        self.args = args.iter().map(|word| (*word).to_owned()).collect();
+        self.then()
+    }
+
     /// Where everything of it is.
     pub fn dir(&self) -> &Path {
         self.dir.path()

@@ -50,12 +50,23 @@ pub(crate) async fn serve_system(
     handover: Arc<Handover>,
 ) {
     let mut wait = AGAIN.0;
+    let mut said = None;
     loop {
-        match once(&api, &mut wait, &mut leave, &handover).await {
+        let ended = once(&api, &mut wait, &mut leave, &handover).await;
+        // It was served meanwhile: what is wrong now is news.
+        if wait == AGAIN.0 {
+            said = None;
+        }
+        match ended {
             Ok(()) if *leave.borrow() => return,
             Ok(()) => tracing::info!("the system bus has gone; it is looked for again"),
             Err(error) => {
-                tracing::info!("the system bus: {error}");
+                let why = error.to_string();
+                match said.as_ref() == Some(&why) {
+                    true => tracing::debug!("the system bus is not there yet: {why}"),
+                    false => tracing::info!("the system bus: {why}; it is looked for again"),
+                }
+                said = Some(why);
                 handover.keep();
             }
         }

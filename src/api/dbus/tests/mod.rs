@@ -40,7 +40,7 @@ fn every_method_travels_there_and_back() {
         let a = [id("a")];
         let mut events = control.events().await.unwrap();
         assert_eq!(control.start(&a, None, &none).await.unwrap(), touched);
-        assert_eq!(events.next().await.unwrap(), event(1, "a", "started"));
+        assert_eq!(events.next().await.unwrap().event(), event(1, "a", "started"));
         assert_eq!(control.stop(&a, Some("/p.toml".as_ref()), true).await.unwrap(), touched);
         assert_eq!(control.restart(&a, None).await.unwrap(), touched);
         assert_eq!(control.kill(&a, Whom::All, Signal::TERM).await.unwrap(), touched);
@@ -188,18 +188,18 @@ fn a_gap_in_the_events_is_seen() {
         let mut got = 0;
         loop {
             got += 1;
-            if events.next().await.unwrap().seq == 1000 {
+            if events.next().await.unwrap().event().seq == 1000 {
                 break;
             }
         }
         daemon.events.send(event(1001, "a", "x")).unwrap();
-        assert_eq!(events.next().await.unwrap().seq, 1001);
+        assert_eq!(events.next().await.unwrap().event().seq, 1001);
         // The first that is got begins the count.
         assert!(got < 1000 && control.list(&[], None, false).await.is_ok(), "{got}");
         for seq in 1002..=2000 {
             daemon.events.send(event(seq, "a", "x")).unwrap();
         }
-        while events.next().await.unwrap().seq != 2000 {}
+        while events.next().await.unwrap().event().seq != 2000 {}
         assert_ne!(events.missed(), 0);
     });
 }

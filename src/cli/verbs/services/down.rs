@@ -67,7 +67,8 @@ async fn down(ctx: &Context<'_>, args: &Down) -> Result<Touched, Error> {
             }
             Ok(touched)
         }
-        Ok(Ended::TimedOut(report) | Ended::Failed(report)) => {
+        Ok(Ended::Failed(report)) => Err(ActError::Failed(crate::act::why_not(&report)).into()),
+        Ok(Ended::TimedOut(report)) => {
             let limit = humantime::format_duration(args.timeout.unwrap_or_default());
             let why = format!("{} is still {} after {limit}; it goes on, or --force kills it", report.id, report.state);
             Err(ActError::TimedOut(why).into())

@@ -6,6 +6,7 @@ use super::super::super::args::Events;
 use super::super::super::exit::Exit;
 use super::super::super::render;
 use super::super::Context;
+use crate::control::Next;
 use crate::error::Error;
 use crate::model::service::Event;
 use crate::services;
@@ -34,7 +35,7 @@ async fn follow(ctx: &Context<'_>, args: &Events) -> Result<(), Error> {
         let is = |id| services::matches(id, &event.id);
         args.ids.is_empty() || named.contains(&event.id) || args.ids.iter().any(is)
     };
-    let mut events = control.events().await?;
+    let mut events = control.events().await?.patiently();
     for event in control.recent_events().await? {
         // What came between the subscription and the answer is in both.
         events.skip_to(event.seq);
@@ -46,12 +47,14 @@ async fn follow(ctx: &Context<'_>, args: &Events) -> Result<(), Error> {
         return Ok(());
     }
     loop {
-        let Some(event) = events.next().await else {
-            return Err(Error::Unreachable("the daemon has ended".to_owned()));
+        let event = match events.next().await {
+            Some(Next::Event(event)) => event,
+            Some(Next::Another) => {
+                ctx.say.note("provost: another daemon runs now: what happened between the two is not known");
+                continue;
+            }
+            None => return Err(Error::Unreachable("the daemon has ended".to_owned())),
         };
-        if events.replaced() {
-            ctx.say.note("provost: another daemon runs now: what happened between the two is not known");
-        }
         let missed = events.missed();
         if missed > 0 {
             ctx.say.note(&format!("provost: {missed} events came too fast, and are not shown"));

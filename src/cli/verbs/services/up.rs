@@ -90,6 +90,9 @@ async fn with_daemon(ctx: &Context<'_>, args: &Up, wanted: &Wanted, control: &Co
 
 fn wanted(ctx: &Context<'_>, args: &Up) -> Result<Wanted, Error> {
     let choice = ctx.choice(args.config.as_deref());
+    let passed = || crate::config::passed_over(&std::env::current_dir().ok()?, choice.uid);
+    let own = choice.instance == crate::model::Instance::User && choice.uid != 0;
+    let passed = if choice.named.is_none() && own { passed() } else { None };
     let Some(path) = services::choose(choice)? else {
         let none = match choice.uid {
             0 => {
@@ -98,8 +101,12 @@ fn wanted(ctx: &Context<'_>, args: &Up) -> Result<Wanted, Error> {
             }
             _ => "there is no provost.toml, .yaml or .json of yours here or above, nor an own one: write one",
         };
+        let none = passed.unwrap_or_else(|| none.to_owned());
         return Err(Error::Config(format!("{none}, or start a command with provost run -- COMMAND")));
     };
+    if let Some(why) = passed {
+        ctx.say.note(&format!("provost: {why}; {} is taken", crate::text::escape(&path.to_string_lossy())));
+    }
     let project = services::load(&path, choice)?;
     for warning in &project.warnings {
         ctx.say.note(&format!("provost: {warning}"));
@@ -163,7 +170,9 @@ async fn replace(ctx: &Context<'_>, wanted: &Wanted, control: &Control) -> Resul
     if !running.is_empty() {
         let mut follow = Follow::begin(control).await?;
         control.stop(&running, None, false).await?;
-        follow.until(&running, Goal::Down, None, |_| ()).await?;
+        if let Ended::Failed(report) = follow.until(&running, Goal::Down, None, |_| ()).await? {
+            return Err(Error::Act(crate::act::ActError::Failed(crate::act::why_not(&report))));
+        }
     }
     let left = control.orphans(&[]).await?;
     let ours = |orphan: &&crate::supervise::Orphan| {

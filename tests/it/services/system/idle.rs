@@ -8,6 +8,28 @@ use crate::trial::Trials;
 
 pub fn register(trials: &mut Trials) {
     trials.exclusive("system::idle", idle);
+    trials.exclusive("system::late_bus", late_bus);
+}
+
+/// A bus that is not there is said once, however often it is looked for, and once that it has come.
+fn late_bus(rig: &Rig) -> Result<()> {
+    rig.with_helper(|| {
+        let (bus, log) = ("/run/late-bus", "/root/late.log");
+        let root = rig.as_root().without("/run/systemd").env("DBUS_SYSTEM_BUS_ADDRESS", format!("unix:path={bus}"));
+        let line = format!("exec provost -vv daemon --system 2> {log}");
+        let _daemon = root.spawn_as("provost", ["sh", "-c", &line])?;
+        let said = |words: &[&str]| {
+            let text = rig.read(log).unwrap_or_default();
+            text.lines().filter(|line| words.iter().all(|word| line.contains(word))).count()
+        };
+        let patience = Duration::from_secs(30);
+        until("it is looked for again and again", patience, || said(&["the system bus is not there yet"]) == 2)?;
+        expect!(said(&[" INFO ", "the system bus"]) == 1, "{}", rig.read(log)?);
+        rig.as_root().run(["ln", "-s", "/run/dbus/system_bus_socket", bus])?.ok()?;
+        until("it is served", patience, || said(&[" INFO ", "serving", "on the system bus"]) == 1)?;
+        expect!(said(&[" INFO ", "the system bus"]) == 2, "{}", rig.read(log)?);
+        rig.as_root().run(["rm", bus, log])?.ok().map(drop)
+    })
 }
 
 fn idle(rig: &Rig) -> Result<()> {

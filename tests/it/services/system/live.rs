@@ -7,6 +7,49 @@ use crate::trial::Trials;
 
 pub fn register(trials: &mut Trials) {
     trials.exclusive("system::live", live);
+    trials.exclusive("system::events_go_on", events_go_on);
+}
+
+/// Who follows events over the bus follows the next daemon: after one that executed its program anew nothing is lost, and
+/// after one that was killed, or stopped for as long as anybody likes, it is said that this is another.
+fn events_go_on(rig: &Rig) -> Result<()> {
+    with_config(rig, "[service.one]\ncommand = ['sleep', '1000']\n", || {
+        let (eve, root) = (rig.as_user("eve"), rig.as_root());
+        eve.run(["provost", "--system", "list"])?.ok()?;
+        eventually("it runs", || pid_of(rig, "one").is_ok_and(|pid| pid != 0))?;
+        let line = "exec provost --system events -f -o json one > told 2> said";
+        let follower = eve.clone().folder("/home/eve");
+        let mut follower = follower.spawn_as("provost", ["sh", "-c", line])?;
+        let told = || -> Vec<serde_json::Value> {
+            let text = rig.read("/home/eve/told").unwrap_or_default();
+            text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+        };
+        let others = || rig.read("/home/eve/said").unwrap_or_default().matches("another daemon runs now").count();
+        let is_start = |event: &&serde_json::Value| event["from"] == "starting" && event["to"] == "running";
+        let restarts = || told().iter().filter(is_start).count();
+        eventually("it listens", || restarts() == 1)?;
+        root.run(["provost", "--system", "daemon", "restart"])?.ok()?;
+        root.run(["provost", "--system", "restart", "one"])?.ok()?;
+        eventually("the restart is told", || restarts() == 2)?;
+        let numbers: Vec<u64> = told().iter().filter_map(|event| event["seq"].as_u64()).collect();
+        let all = root.run(["provost", "--system", "events", "-o", "json", "one"])?.ok()?;
+        expect!(all.lines().count() == numbers.len() && others() == 0, "{numbers:?}\n{all}");
+        expect!(numbers.is_sorted_by(|one, next| one < next), "{numbers:?}");
+        rig.systemctl(["kill", "-s", "KILL", "provost.service"])?;
+        eventually("the next one is followed", || others() == 1)?;
+        root.run(["provost", "--system", "restart", "one"])?.ok()?;
+        eventually("its events are told", || restarts() == 3)?;
+        rig.systemctl(["stop", "provost.service"])?;
+        // Nobody brings it back who only looks on.
+        eventually("it has gone", || rig.active_state("provost.service").is_ok_and(|state| state == "inactive"))?;
+        expect!(follower.alive() && others() == 1, "{:?}", rig.read("/home/eve/said"));
+        rig.systemctl(["start", "provost.service"])?;
+        eventually("that one is followed, too", || others() == 2)?;
+        root.run(["provost", "--system", "restart", "one"])?.ok()?;
+        eventually("its events are told, too", || restarts() == 4)?;
+        drop(follower);
+        root.run(["rm", "/home/eve/told", "/home/eve/said"])?.ok().map(drop)
+    })
 }
 
 const ONE: &str = "[service.one]\ncommand = ['sleep', '1000']\nuser = 'ollama'\ncwd = '/srv/live'\n\
@@ -20,6 +63,11 @@ fn live(rig: &Rig) -> Result<()> {
         eve.run(["provost", "--system", "list"])?.ok()?;
         eventually("it runs", || pid_of(rig, "one").is_ok_and(|pid| pid != 0))?;
         let before = pid_of(rig, "one")?;
+        // Of root itself these are not: they would run twice.
+        for verb in [&["up", "-d"][..], &["config", "show"], &["down"]] {
+            let said = root.run(["provost", "--user"].iter().chain(verb))?;
+            expect!(said.code() != 0 && !said.stdout.contains("one"), "{said:?}");
+        }
         let status = || eve.run(["provost", "--system", "daemon", "status"]).map(|o| o.stdout).unwrap_or_default();
         let two = format!("{ONE}[service.two]\ncommand = ['sleep', '1000']\n");
         // Whoever else can write it has nothing run.

@@ -7,6 +7,7 @@ mod flood;
 mod idle;
 mod live;
 mod others;
+mod sockets;
 mod trust;
 
 use crate::rig::{PolkitRule, Result, Rig, eventually};
@@ -24,6 +25,7 @@ pub fn register(trials: &mut Trials) {
     idle::register(trials);
     live::register(trials);
     others::register(trials);
+    sockets::register(trials);
     trust::register(trials);
     trials.destructive("system::bus_anew", bus_anew);
 }
@@ -35,6 +37,10 @@ fn bus_anew(rig: &Rig) -> Result<()> {
         let (eve, patience) = (rig.as_user("eve"), std::time::Duration::from_secs(60));
         eve.run(["provost", "--system", "list"])?.ok()?;
         let before = up(rig, "llm")?;
+        let follow = "exec provost --system events -f llm > told 2> said";
+        let _follower = eve.clone().folder("/home/eve").spawn_as("provost", ["sh", "-c", follow])?;
+        let told = |file: &str| rig.read(&format!("/home/eve/{file}")).unwrap_or_default();
+        eventually("it listens", || !told("told").is_empty())?;
         let daemon =
             rig.as_root().run(["systemctl", "show", "-P", "MainPID", "provost.service"])?.ok()?.trim().to_owned();
         rig.systemctl(["restart", "dbus.service"])?;
@@ -49,8 +55,12 @@ fn bus_anew(rig: &Rig) -> Result<()> {
         expect!(pid_of(rig, "llm")? == before, "its service was restarted");
         let _rule = allow(rig, "watson", "llm", &["restart"])?;
         rig.as_user("watson").run(["provost", "restart", "llm"])?.ok()?;
-        expect!(up(rig, "llm")? != before, "it was not restarted");
-        Ok(())
+        let after = up(rig, "llm")?;
+        expect!(after != before, "it was not restarted");
+        // Who followed what happens still does.
+        expect!(told("said").contains("another daemon runs now"), "{}", told("said"));
+        eventually("the restart is told", || told("told").contains(&format!("it runs as pid {after}")))?;
+        rig.as_root().run(["rm", "/home/eve/told", "/home/eve/said"])?.ok().map(drop)
     })
 }
 

@@ -280,6 +280,16 @@ fn scripts(stage: &Stage<'_>) -> Result<()> {
     }
     let line = stage.service("own")?["command_line"].to_string();
     expect!(line.contains("b/.venv/bin/python\",") && line.contains("job.py"), "{line}");
+    // A venv that cannot be used is not passed over: another interpreter has not what the script needs.
+    let who = stage.who();
+    who.run(["sh", "-c", "chmod -x b/.venv/bin/python; ln -sf /nowhere/python3 c/venv/bin/python"])?.ok()?;
+    for (id, why) in [
+        ("own", "b/.venv/bin/python: it may not be executed"),
+        ("second", "c/venv/bin/python: it is a link to /nowhere/python3, which is not there"),
+    ] {
+        let said = stage.provost(&["restart", id])?;
+        expect!(said.code() == 1 && said.stderr.contains(why), "{id}: {said:?}");
+    }
     Ok(())
 }
 

@@ -65,7 +65,16 @@ fn ids_and_unknown_ones(stage: &Stage<'_>) -> Result<()> {
     expect!(wrong.code() == 5, "{wrong:?}");
     let stopped = stage.ok(&["down", "agent"])?;
     expect!(stopped == "agent: stopped" && stage.service("embedding")?["state"] == "running", "{stopped}");
-    Ok(())
+    // A config that others could change does not count, and that is said.
+    stage.who().run(["chmod", "g+w", "provost.toml"])?.ok()?;
+    for verb in [&["up", "-d"][..], &["config", "check"]] {
+        let said = stage.provost(verb)?;
+        expect!(
+            said.code() == 6 && said.stderr.contains("provost.toml does not count, because others may"),
+            "{said:?}"
+        );
+    }
+    stage.who().run(["chmod", "g-w", "provost.toml"])?.ok().map(drop)
 }
 
 fn first_that_is_not_ready(stage: &Stage<'_>) -> Result<()> {

@@ -9,6 +9,7 @@ use crate::rig::{Result, eventually, until};
 
 pub(super) const BODIES: &[(&str, Body)] = &[
     ("dies_at_once", dies_at_once),
+    ("earlier_dies_at_once", earlier_dies_at_once),
     ("being_written", being_written),
     ("what_was_waited_for", what_was_waited_for),
     ("waits_end_with_the_failure", waits_end_with_the_failure),
@@ -49,6 +50,30 @@ fn being_written(stage: &Stage<'_>) -> Result<()> {
     })?;
     drop(writer);
     eventually("it runs", || stage.service("tool").is_ok_and(|tool| tool["state"] == "running"))
+}
+
+/// The same holds for what was started because another comes after it.
+fn earlier_dies_at_once(stage: &Stage<'_>) -> Result<()> {
+    let one = |wait: u32| {
+        format!(
+            "[service.dies-{wait}]\ncommand = [\"sh\", \"-c\", \"sleep 0.1{wait}; exit 3\"]\n\
+             restart = {{ policy = \"never\" }}\n{}",
+            sleeper(&format!("later-{wait}"), &format!("after = [\"dies-{wait}\"]"))
+        )
+    };
+    let done = "[service.done]\ncommand = [\"true\"]\noneshot = true\n";
+    let last = sleeper("last", "after = [\"done\", \"good\"]");
+    stage.config(&((0..5).map(one).collect::<String>() + done + &sleeper("good", "") + &last))?;
+    for wait in 0..5 {
+        let (verb, id) = (if wait % 2 == 0 { &["up", "-d"][..] } else { &["start"] }, format!("later-{wait}"));
+        let said = stage.provost(&[verb, &[&id]].concat())?;
+        expect!(said.code() == 1 && said.stderr.contains("ended with exit code 3"), "{id}: {said:?}");
+        expect!(said.stderr.contains(&format!("dies-{wait}")), "{id}: {said:?}");
+    }
+    stage.ok(&["up", "-d", "last"])?;
+    // What failed before is not what this one starts.
+    stage.ok(&["up", "-d", "good"])?;
+    Ok(())
 }
 
 /// A time that ran out is told with what it was waited for.

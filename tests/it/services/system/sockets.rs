@@ -1,0 +1,68 @@
+//! What is the user's of a service, whom root in its sandbox may not do as it likes with: its folder, its socket.
+
+use super::{pid_of, with_config};
+use crate::rig::{Result, Rig, eventually};
+use crate::trial::Trials;
+
+pub fn register(trials: &mut Trials) {
+    trials.exclusive("system::sockets", sockets);
+}
+
+/// One that leaves its socket behind when it is killed, and lets nobody else use it.
+const CONFIG: &str = r#"
+[service.sock]
+user = "ollama"
+cwd = "/srv/sock"
+socket = "in/s.sock"
+command = ["python3", "-c", """
+import os, socket, time
+s = socket.socket(socket.AF_UNIX)
+s.bind(os.environ['PROVOST_SOCKET'])
+os.chmod('in/s.sock', 0o600)
+s.listen()
+time.sleep(1000)
+"""]
+restart = { base = "0s" }
+ready = { unix = "${socket}", interval = "20ms" }
+health = { unix = "${socket}", interval = "100ms" }
+
+[service.inside]
+user = "ollama"
+cwd = "/srv/sock/in"
+command = ["sh", "-c", "pwd > where; exec sleep 1000"]
+"#;
+
+/// As its user it is asked whether it answers, and what an earlier run left is removed.
+fn sockets(rig: &Rig) -> Result<()> {
+    let root = rig.as_root();
+    let make = "rm -rf /srv/sock; mkdir -p /srv/sock/in; chown -R ollama /srv/sock; chmod 700 /srv/sock/in";
+    root.run(["sh", "-c", make])?.ok()?;
+    with_config(rig, CONFIG, || {
+        root.run(["provost", "--system", "up", "-d"])?.ok()?;
+        eventually("it is where it should be", || {
+            rig.read("/srv/sock/in/where").is_ok_and(|text| text.trim() == "/srv/sock/in")
+        })?;
+        let before = pid_of(rig, "sock")?;
+        root.run(["provost", "--system", "kill", "-KILL", "sock"])?.ok()?;
+        eventually("it runs again", || pid_of(rig, "sock").is_ok_and(|pid| pid != 0 && pid != before))?;
+        let status = || root.run(["provost", "--system", "status", "sock"]).map(|said| said.stdout).unwrap_or_default();
+        eventually("it is ready, and well", || status().contains("Health: ok"))?;
+        // Where somebody else listens, that is left to them.
+        root.run(["provost", "--system", "stop", "sock"])?.ok()?;
+        root.run(["rm", "-f", "/srv/sock/in/s.sock"])?.ok()?;
+        let other = "import socket, time; s = socket.socket(socket.AF_UNIX); s.bind('/srv/sock/in/s.sock'); s.listen(); \
+                     time.sleep(1000)";
+        let _other = rig.as_user("ollama").spawn(["python3", "-c", other])?;
+        eventually("somebody listens", || rig.exists("/srv/sock/in/s.sock"))?;
+        let inode = || root.run(["stat", "-c", "%i", "/srv/sock/in/s.sock"])?.ok();
+        let theirs = inode()?;
+        root.run(["provost", "--system", "start", "sock", "--no-block"])?.ok()?;
+        eventually("it has failed", || {
+            let said = root.run(["provost", "--system", "list", "--json", "sock"]).map(|said| said.stdout);
+            said.is_ok_and(|said| said.contains("exit code 1"))
+        })?;
+        expect!(inode()? == theirs, "it was removed");
+        Ok(())
+    })?;
+    root.run(["rm", "-rf", "/srv/sock"])?.ok().map(drop)
+}
