@@ -7,6 +7,7 @@
 pub(crate) mod conformance;
 pub(crate) mod direct;
 pub(crate) mod sim;
+pub(crate) mod stale_socket;
 pub(crate) mod systemd;
 
 use std::collections::BTreeMap;

@@ -27,7 +27,7 @@ pub fn main() -> ExitCode {
     if let Some(code) = crate::logs::keeper::main() {
         return code;
     }
-    if let Some(code) = crate::supervise::run::stale_socket::main() {
+    if let Some(code) = crate::backend::stale_socket::main() {
         return code;
     }
     let args = signals_as_kill_has_them(std::env::args_os().collect());

@@ -8,10 +8,10 @@ use std::time::Duration;
 use zbus::{Fd, Variant};
 
 use super::{Scope, properties};
+use crate::backend::stale_socket::WORD;
 use crate::backend::{Launch, Placed, StartError};
 use crate::model::service::Containment;
 use crate::model::{Ladder, ServiceId, Signal, UnitName};
-use crate::supervise::run::stale_socket::WORD;
 use crate::systemd::Property;
 
 /// The variable that says to which instance of provost a process belongs.

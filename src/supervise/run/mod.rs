@@ -41,7 +41,6 @@ mod report;
 mod save;
 mod select;
 mod service;
-pub(crate) mod stale_socket;
 mod sync;
 mod tell;
 #[cfg(test)]
@@ -141,6 +140,8 @@ pub(crate) struct Supervisor {
     saves_later: bool,
     /// Since when something is not written that may wait.
     put_off: Option<Instant>,
+    /// It is looked at in a moment.
+    looks: bool,
     /// Services whose record the disk is to have.
     unsynced: BTreeSet<ServiceId>,
     syncing: sync::Syncing,
@@ -223,6 +224,7 @@ impl Supervisor {
             unremoved: BTreeSet::new(),
             saves_later: false,
             put_off: None,
+            looks: false,
             unsynced: BTreeSet::new(),
             syncing: sync::Syncing::default(),
             watcher: super::watch::Watcher::new(),
@@ -344,7 +346,7 @@ impl Supervisor {
             Done::Health { id, run, verdict } => self.found_health(&id, run, verdict),
             Done::Looked(looked) => self.found(*looked),
             Done::SaveAgain => self.save_again(),
-            Done::Look => {}
+            Done::Look => self.looks = false,
             Done::Sync => self.sync_soon(),
             Done::Synced(failed) => self.synced(failed),
             Done::Restart(id) => self.restart_all(&BTreeSet::from([id])),

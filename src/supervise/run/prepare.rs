@@ -7,8 +7,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::service::{Checked, Prepared};
-use super::{Done, Supervisor, stale_socket};
-use crate::backend::{Launch, StartError};
+use super::{Done, Supervisor};
+use crate::backend::{Launch, StartError, stale_socket};
 use crate::config::{Resolved, Surroundings};
 use crate::model::service::{BackendKind, Check, EventKind, PortSpec};
 use crate::model::{Instance, ServiceId};

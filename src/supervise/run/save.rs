@@ -13,7 +13,9 @@ use crate::supervise::machine::Event;
 /// How soon a record that could not be written is tried again.
 const AGAIN: Duration = Duration::from_secs(2);
 /// How long it may stay unwritten that a unit runs: what comes one after the other is written once.
-const MOMENT: Duration = Duration::from_millis(500);
+const MOMENT: Duration = Duration::from_millis(100);
+/// The same while others are being started.
+const BUSY: Duration = Duration::from_millis(500);
 
 impl Supervisor {
     /// Takes over into the record what the machine now says.
@@ -75,7 +77,8 @@ impl Supervisor {
     /// begun is to go out. That a unit runs is written a moment later: until then its record says that it
     /// is being started, and the next daemon asks the manager what became of that.
     fn write(&mut self, all: bool) {
-        let due = self.put_off.take_if(|since| since.elapsed() >= MOMENT).is_some();
+        let moment = if self.turns.is_busy() { BUSY } else { MOMENT };
+        let due = self.put_off.take_if(|since| since.elapsed() >= moment).is_some();
         if self.unsaved.is_empty() {
             return;
         }
@@ -103,9 +106,11 @@ impl Supervisor {
             }
             self.saved(&id, must_last, result);
         }
-        if may_wait && !self.unsaved.is_empty() && self.put_off.is_none() {
-            self.put_off = Some(tokio::time::Instant::now());
-            self.later(MOMENT, Done::Look);
+        if may_wait && !self.unsaved.is_empty() {
+            self.put_off.get_or_insert_with(tokio::time::Instant::now);
+            if !std::mem::replace(&mut self.looks, true) {
+                self.later(MOMENT, Done::Look);
+            }
         }
     }
 

@@ -49,6 +49,11 @@ impl Turns {
         self.waiting.drain(..free.min(self.waiting.len()))
     }
 
+    /// Whether anything is being started.
+    pub(super) fn is_busy(&self) -> bool {
+        !self.under_way.is_empty()
+    }
+
     /// Whether somebody waits who need not.
     pub(super) fn is_open(&self) -> bool {
         !self.waiting.is_empty() && self.free() > 0

@@ -65,7 +65,7 @@ fn health_within(reports: &[ServiceReport], room: Option<usize>) -> String {
         text.push_str(&format!(", and {} more", culprits.len() - named));
     }
     let label = "Health: ";
-    let lines = wrap(&text, room.map_or(usize::MAX, |room| room - label.len()));
+    let lines = wrap(&text, room.map_or(usize::MAX, |room| room.saturating_sub(label.len())));
     format!("{label}{style}{}{style:#}\n", lines.join(&format!("\n{:1$}", "", label.len())))
 }
 

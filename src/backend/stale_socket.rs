@@ -35,7 +35,7 @@ pub(crate) fn main() -> Option<ExitCode> {
 ///
 /// # Errors
 /// Somebody does, or that cannot be asked, or it is no socket, or it cannot be removed; with the path.
-pub(super) fn remove(path: &Path) -> Result<(), String> {
+pub(crate) fn remove(path: &Path) -> Result<(), String> {
     let about = |why: &str| format!("the socket {}: {why}", path.display());
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return Err(about("it is no path")) };
     // Everything from here on is in this very folder: a folder that is swapped meanwhile by its
