@@ -38,9 +38,7 @@ fn main() -> ExitCode {
     if std::env::var_os(rig::keeper::ROLE).is_some() {
         return rig::keeper::main();
     }
-    let mut args = libtest_mimic::Arguments::from_args();
-    // Most of the time they wait.
-    args.test_threads.get_or_insert(2 * std::thread::available_parallelism().map_or(1, usize::from));
+    let args = libtest_mimic::Arguments::from_args();
     let mut trials = trial::Trials::new();
     rig_itself::register(&mut trials);
     // The longest first, so that nothing waits for them at the end; and not all of the tables at the same time, which keep

@@ -99,10 +99,15 @@ fn by_mark(rig: &Rig) -> Result<()> {
     let ours = start(MARK, "")?;
     let stubborn = start(MARK, "trap \"\" TERM; ")?;
     let theirs = start("another0123456789", "")?;
-    eventually("both have their mark", || {
+    let mut last = None;
+    let marked = eventually("both have their mark", || {
         let found = json(&eve, ["orphans"]);
-        found.is_ok_and(|(found, _)| [ours, stubborn].iter().all(|pid| entry(&found, "orphans", *pid).is_some()))
-    })?;
+        let both = |found: &Value| [ours, stubborn].iter().all(|pid| entry(found, "orphans", *pid).is_some());
+        let so = found.as_ref().is_ok_and(|(found, _)| both(found));
+        last = Some(found);
+        so
+    });
+    expect!(marked.is_ok(), "{ours} and {stubborn} have no mark: {last:?}");
     let (found, _) = json(&eve, ["orphans"])?;
     for pid in [ours, stubborn] {
         let one = entry(&found, "orphans", pid).ok_or_else(|| format!("{pid}: {found}"))?;
