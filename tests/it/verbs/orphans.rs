@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{json, provost};
-use crate::rig::{Result, Rig, eventually};
+use crate::rig::{Result, Rig, User, eventually};
 use crate::trial::Trials;
 
 const LIKE: &str = "/usr/local/bin/orphan-like";
@@ -85,30 +85,32 @@ fn look_alikes(rig: &Rig) -> Result<()> {
 
 /// What carries the mark of this user's instance; of another instance it is left alone.
 fn by_mark(rig: &Rig) -> Result<()> {
+    // Nobody else's daemon runs as this user.
+    rig.add_user(&User::person("mara", 1092, &[]))?;
     let machine = rig.read("/etc/machine-id")?;
-    let state = format!("/home/eve/.local/state/provost/{}", machine.trim());
-    let eve = rig.as_user("eve").in_session();
-    eve.run(["mkdir", "-p", &state])?.ok()?;
-    rig.write_as("eve", &format!("{state}/instance-id"), format!("{MARK}\n"), 0o600)?;
+    let state = format!("/home/mara/.local/state/provost/{}", machine.trim());
+    let mara = rig.as_user("mara").in_session();
+    mara.run(["mkdir", "-p", &state])?.ok()?;
+    rig.write_as("mara", &format!("{state}/instance-id"), format!("{MARK}\n"), 0o600)?;
     let start = |instance: &str, more: &str| -> Result<u32> {
         let script = format!(
             "PROVOST_INSTANCE_ID={instance} PROVOST_SERVICE=llm setsid sh -c '{more}exec sleeper' >/dev/null & echo $!"
         );
-        left(&eve.run(["sh", "-c", &script])?.ok()?)
+        left(&mara.run(["sh", "-c", &script])?.ok()?)
     };
     let ours = start(MARK, "")?;
     let stubborn = start(MARK, "trap \"\" TERM; ")?;
     let theirs = start("another0123456789", "")?;
     let mut last = None;
     let marked = eventually("both have their mark", || {
-        let found = json(&eve, ["orphans"]);
+        let found = json(&mara, ["orphans"]);
         let both = |found: &Value| [ours, stubborn].iter().all(|pid| entry(found, "orphans", *pid).is_some());
         let so = found.as_ref().is_ok_and(|(found, _)| both(found));
         last = Some(found);
         so
     });
     expect!(marked.is_ok(), "{ours} and {stubborn} have no mark: {last:?}");
-    let (found, _) = json(&eve, ["orphans"])?;
+    let (found, _) = json(&mara, ["orphans"])?;
     for pid in [ours, stubborn] {
         let one = entry(&found, "orphans", pid).ok_or_else(|| format!("{pid}: {found}"))?;
         expect!(one["marked"] == true && one["service"] == "llm", "{found}");
@@ -118,7 +120,7 @@ fn by_mark(rig: &Rig) -> Result<()> {
     // Watson sees none of it.
     let (watsons, _) = json(&rig.as_user("watson"), ["orphans"])?;
     expect!(entry(&watsons, "orphans", ours).is_none(), "{watsons}");
-    let cleaned = provost(&eve, ["orphans", "--clean", "--force"])?;
+    let cleaned = provost(&mara, ["orphans", "--clean", "--force"])?;
     expect!(cleaned.code() == 0 && cleaned.stdout.contains("Cleaned up 2 orphaned processes"), "{cleaned:?}");
     expect!(cleaned.stderr.contains("no daemon runs"), "{cleaned:?}");
     expect!(!rig.is_running(ours) && !rig.is_running(stubborn) && rig.is_running(theirs), "{cleaned:?}");
