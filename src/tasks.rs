@@ -5,6 +5,16 @@ use std::pin::Pin;
 
 use tokio::task::JoinHandle;
 
+/// A task that ends when this is dropped.
+#[derive(Debug)]
+pub(crate) struct AbortOnDrop(pub(crate) JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 /// One of them, for a `JoinSet`.
 pub(crate) fn one(task: impl Future<Output = ()> + Send + 'static) -> Pin<Box<dyn Future<Output = ()> + Send>> {
     Box::pin(task)

@@ -35,7 +35,8 @@ fn main() -> ExitCode {
     if std::env::var_os(rig::keeper::ROLE).is_some() {
         return rig::keeper::main();
     }
-    // `cargo bench --bench peers -- inspect`, or `services`, or `logs`: only that part.
+    // `cargo bench --bench peers -- inspect`, or `services`, or `logs`: only that part. `starts` is a part of `services`
+    // that runs only when it is asked for.
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     let wanted = |part: &str| words.is_empty() || words.iter().any(|word| word == part);
     let mut done = Ok(());
@@ -51,12 +52,18 @@ fn main() -> ExitCode {
     if wanted("logs") {
         done = done.and_then(|()| logs::run(std::path::Path::new(env!("CARGO_BIN_EXE_provost")), &words));
     }
-    let on_systemd = wanted("services") || wanted("inspect");
+    let starts = words.iter().any(|word| word == "starts");
+    let on_systemd = wanted("services") || wanted("inspect") || starts;
     if let Some(reason) = rig::missing().filter(|_| on_systemd) {
         println!("\nnothing on a real systemd: {reason}");
     } else if on_systemd {
         if wanted("services") {
-            done = done.and_then(|()| rig::get().map_err(Into::into)).and_then(services_on_systemd);
+            done =
+                done.and_then(|()| rig::get().map_err(Into::into)).and_then(|rig| services_on_systemd(rig, "services"));
+        }
+        if starts {
+            done =
+                done.and_then(|()| rig::get().map_err(Into::into)).and_then(|rig| services_on_systemd(rig, "starts"));
         }
         if wanted("inspect") {
             done = done.and_then(|()| rig::get().map_err(Into::into)).and_then(bench);
@@ -72,7 +79,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn services_on_systemd(rig: &Rig) -> Result<()> {
+fn services_on_systemd(rig: &Rig, part: &str) -> Result<()> {
     let dir = tempfile::tempdir()?;
     rig.copy_program(&std::env::current_exe()?, driver::PATH)?;
     rig.copy_program(&services::child(dir.path())?, services::IN_RIG)?;
@@ -81,7 +88,7 @@ fn services_on_systemd(rig: &Rig) -> Result<()> {
     let version = rig.systemctl(["--version"])?;
     println!("{}", version.lines().next().unwrap_or_default());
     let table = |whose: &str, who: As<'_>| {
-        let table = who.timeout(Duration::from_secs(900)).run([driver::PATH, "services", "/usr/local/bin/provost"])?;
+        let table = who.timeout(Duration::from_secs(900)).run([driver::PATH, part, "/usr/local/bin/provost"])?;
         println!("\n{whose}\n{}", table.stdout);
         table.ok().map(drop)
     };

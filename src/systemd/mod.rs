@@ -17,7 +17,7 @@ pub(crate) use connect::{connect_system, connect_user, user_bus_path};
 pub(crate) use error::CallError;
 pub(crate) use jobs::{Jobs, next};
 pub(crate) use manager::Manager;
-pub(crate) use news::{News, Signals, UnitChange};
+pub(crate) use news::{News, Owner, Signals, UnitChange, UnitSignals};
 pub(crate) use properties::Properties;
 pub(crate) use transient::{Property, job_number};
 

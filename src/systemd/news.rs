@@ -1,10 +1,12 @@
 //! What a manager says without being asked: its signals, those of each kind in the order in which
 //! they were sent.
 //!
-//! Whoever has a [`Signals`] must read it at all times, in a task that waits for nothing else: a
-//! full queue would block the connection, answers included.
+//! Whoever has a [`Signals`] or a [`UnitSignals`] must read it at all times, in a task that waits for
+//! nothing else: a full queue would block the connection, answers included.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use zbus::message::Type;
 use zbus::{MatchRule, Message, MessageStream, OwnedObjectPath, Variant};
@@ -12,10 +14,10 @@ use zbus::{MatchRule, Message, MessageStream, OwnedObjectPath, Variant};
 use super::jobs::next;
 use super::transient::job_number;
 use super::{CallError, Manager};
+use crate::model::UnitName;
 
 const BUS: &str = "org.freedesktop.DBus";
 const SYSTEMD: &str = "org.freedesktop.systemd1";
-const UNITS: &str = "/org/freedesktop/systemd1/unit/";
 
 /// How long a manager may take to come to its bus.
 const COMING: std::time::Duration = std::time::Duration::from_secs(5);
@@ -23,13 +25,6 @@ const COMING: std::time::Duration = std::time::Duration::from_secs(5);
 /// One thing that the manager said.
 #[derive(Debug)]
 pub(crate) enum News {
-    /// A unit changed.
-    Unit {
-        /// Its object path.
-        path: String,
-        /// How.
-        change: UnitChange,
-    },
     /// A job ended.
     JobRemoved {
         /// Its number.
@@ -127,28 +122,30 @@ fn hex(bytes: &Variant<'_>) -> Option<String> {
     bytes.iter().map(|byte| u8::try_from(byte).ok().map(|byte| format!("{byte:02x}"))).collect()
 }
 
-/// The signals of one manager.
+/// The manager's own name on its bus, as the reader of its [`Signals`] knows it. Anybody may send
+/// signals; only those of this sender count.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Owner(Rc<RefCell<Option<String>>>);
+
+impl Owner {
+    fn sent(&self, message: &Message) -> bool {
+        message.header().sender().map(|name| name.as_str()) == self.0.borrow().as_deref()
+    }
+}
+
+/// The signals of one manager that are not about one unit.
 #[derive(Debug)]
 pub(crate) struct Signals {
-    units: MessageStream,
     jobs: MessageStream,
     names: MessageStream,
-    /// The manager's own name on the bus. Anybody may send signals; only those of this sender count.
-    owner: Option<String>,
-    /// Units whose object paths begin otherwise are left out.
-    prefix: String,
+    owner: Owner,
 }
 
 impl Signals {
-    /// Listens, from before this returns, to units whose names begin with `prefix`.
-    pub(crate) async fn listen(manager: &Manager, prefix: &str) -> Result<Self, CallError> {
+    /// Listens, from before this returns; and keeps in `owner` whose signals count.
+    pub(crate) async fn listen(manager: &Manager, owner: Owner) -> Result<Self, CallError> {
         let connection = manager.connection();
         let of_manager = || MatchRule::builder().msg_type(Type::Signal).sender(SYSTEMD);
-        let of_units = of_manager()
-            .path_namespace("/org/freedesktop/systemd1/unit")
-            .interface("org.freedesktop.DBus.Properties")
-            .member("PropertiesChanged")
-            .build()?;
         let of_jobs = of_manager().interface("org.freedesktop.systemd1.Manager").member("JobRemoved").build()?;
         let of_names = MatchRule::builder()
             .msg_type(Type::Signal)
@@ -158,20 +155,19 @@ impl Signals {
             .add_arg(SYSTEMD)
             .build()?;
         let queue = std::num::NonZeroUsize::new(1024);
-        let units = MessageStream::for_match_rule(of_units, connection, queue).await?;
         let jobs = MessageStream::for_match_rule(of_jobs, connection, queue).await?;
         let names = MessageStream::for_match_rule(of_names, connection, None).await?;
-        let owner = connection.call_method(Some(BUS), "/org/freedesktop/DBus", Some(BUS), "GetNameOwner", &(SYSTEMD,));
-        let owner = match owner.await.map_err(CallError::from) {
+        let asked = connection.call_method(Some(BUS), "/org/freedesktop/DBus", Some(BUS), "GetNameOwner", &(SYSTEMD,));
+        let found = match asked.await.map_err(CallError::from) {
             Ok(answer) => Some(answer.body().deserialize::<String>()?),
             // A bus that was started just now is there before its manager.
             Err(error) if error.short_name() == "NameHasNoOwner" => None,
             Err(error) => return Err(error),
         };
-        // The escaping of object paths is that of the name's bytes, one by one.
-        let prefix = format!("{UNITS}{}", prefix.replace('-', "_2d"));
-        let mut signals = Self { units, jobs, names, owner, prefix };
-        if signals.owner.is_none() {
+        let absent = found.is_none();
+        owner.0.replace(found);
+        let mut signals = Self { jobs, names, owner };
+        if absent {
             let come = tokio::time::timeout(COMING, signals.until_owned()).await;
             come.map_err(|_| CallError::Lost("its manager is not on the bus".to_owned()))??;
         }
@@ -179,7 +175,7 @@ impl Signals {
     }
 
     async fn until_owned(&mut self) -> Result<(), CallError> {
-        while self.owner.is_none() {
+        while self.owner.0.borrow().is_none() {
             match next(&mut self.names).await {
                 Some(Ok(message)) => self.name_changed(&message),
                 _ => return Err(CallError::Lost("the bus went away".to_owned())),
@@ -197,12 +193,8 @@ impl Signals {
                     Some(Ok(message)) => self.name_changed(&message),
                     _ => Some(News::Lost),
                 },
-                signal = next(&mut self.units) => match signal {
-                    Some(Ok(message)) => self.read(&message),
-                    _ => Some(News::Lost),
-                },
                 signal = next(&mut self.jobs) => match signal {
-                    Some(Ok(message)) => self.read(&message),
+                    Some(Ok(message)) => self.job_removed(&message),
                     _ => Some(News::Lost),
                 },
             };
@@ -218,35 +210,65 @@ impl Signals {
         }
         let body = message.body();
         let (_, _, now) = body.deserialize::<(&str, &str, &str)>().ok()?;
-        self.owner = Some(now.to_owned()).filter(|now| !now.is_empty());
-        self.owner.is_some().then_some(News::ManagerBack)
+        let now = Some(now.to_owned()).filter(|now| !now.is_empty());
+        let back = now.is_some().then_some(News::ManagerBack);
+        self.owner.0.replace(now);
+        back
     }
 
-    fn read(&self, message: &Message) -> Option<News> {
-        let header = message.header();
-        if header.sender().map(|name| name.as_str()) != self.owner.as_deref() {
+    fn job_removed(&self, message: &Message) -> Option<News> {
+        if !self.owner.sent(message) {
             return None;
         }
         let body = message.body();
-        match header.member()?.as_str() {
-            "PropertiesChanged" => {
-                let path = header.path()?.as_str();
-                if !path.starts_with(&self.prefix) {
-                    return None;
-                }
-                let (_, changed, _) = body.deserialize::<(&str, HashMap<&str, Variant<'_>>, Vec<&str>)>().ok()?;
-                let mut change = UnitChange::default();
-                for (name, value) in &changed {
-                    change.set(name, value);
-                }
-                (change != UnitChange::default()).then(|| News::Unit { path: path.to_owned(), change })
+        let (_, path, unit, result) = body.deserialize::<(u32, OwnedObjectPath, String, String)>().ok()?;
+        Some(News::JobRemoved { job: job_number(path.as_str())?, unit, result })
+    }
+}
+
+/// The changes of one unit. A manager tells those of units that are referenced; that of the system, to
+/// which others have subscribed, tells those of all, which is why the others are not listened to.
+#[derive(Debug)]
+pub(crate) struct UnitSignals {
+    stream: MessageStream,
+    owner: Owner,
+}
+
+impl UnitSignals {
+    /// Listens, from before this returns.
+    pub(crate) async fn listen(manager: &Manager, unit: &UnitName, owner: Owner) -> Result<Self, CallError> {
+        let rule = MatchRule::builder()
+            .msg_type(Type::Signal)
+            .sender(SYSTEMD)
+            .path(unit.object_path())
+            .interface("org.freedesktop.DBus.Properties")
+            .member("PropertiesChanged")
+            .build()?;
+        let stream = MessageStream::for_match_rule(rule, manager.connection(), None).await?;
+        Ok(Self { stream, owner })
+    }
+
+    /// The next change of what matters here; `None` when the connection is broken.
+    pub(crate) async fn next(&mut self) -> Option<UnitChange> {
+        loop {
+            let message = next(&mut self.stream).await?.ok()?;
+            if let Some(change) = self.read(&message) {
+                return Some(change);
             }
-            "JobRemoved" => {
-                let (_, path, unit, result) = body.deserialize::<(u32, OwnedObjectPath, String, String)>().ok()?;
-                Some(News::JobRemoved { job: job_number(path.as_str())?, unit, result })
-            }
-            _ => None,
         }
+    }
+
+    fn read(&self, message: &Message) -> Option<UnitChange> {
+        if !self.owner.sent(message) {
+            return None;
+        }
+        let body = message.body();
+        let (_, changed, _) = body.deserialize::<(&str, HashMap<&str, Variant<'_>>, Vec<&str>)>().ok()?;
+        let mut change = UnitChange::default();
+        for (name, value) in &changed {
+            change.set(name, value);
+        }
+        (change != UnitChange::default()).then_some(change)
     }
 }
 

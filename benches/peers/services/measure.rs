@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// How often one child is killed for the median.
 const KILLS: usize = 21;
 /// After so long all is said and done that belongs to a start.
-const SETTLED: Duration = Duration::from_millis(1500);
+pub const SETTLED: Duration = Duration::from_millis(1500);
 /// After so long nothing is left of a restart.
 const QUIET: Duration = Duration::from_millis(100);
 /// How long the supervisor is left alone.
@@ -51,6 +51,36 @@ pub fn row(name: &str, n: usize, f: &Figures) {
 
 /// Runs a tool with so many children in `folder`.
 pub fn run(tool: &Tool, child: &Path, folder: &Path, n: usize) -> Result<Figures> {
+    with(tool, child, folder, n, |births, started_s, pid, runs| {
+        // Idle is who has long started everything, and had nothing to restart.
+        std::thread::sleep(SETTLED);
+        let own = own_processes(pid, child);
+        let before = idle_marks(&own);
+        std::thread::sleep(IDLE);
+        let after = idle_marks(&own);
+        let pss_kib = own.iter().map(|pid| pss(*pid)).sum();
+        let (in_a_row, alone) = restarts(births, n, runs)?;
+        Ok(Figures {
+            started_s,
+            restart_ms: median(in_a_row),
+            alone_ms: median(alone),
+            pss_kib,
+            processes: own.len(),
+            wakeups: after.0 - before.0,
+            cpu_ms: after.1 - before.1,
+        })
+    })
+}
+
+/// Starts a tool with so many children in `folder`, has `look` measure something of it (the file of births, the
+/// seconds that it took, its pid, and whether it still runs), and ends it.
+pub fn with<T>(
+    tool: &Tool,
+    child: &Path,
+    folder: &Path,
+    n: usize,
+    look: impl FnOnce(&Path, f64, u32, &mut dyn FnMut() -> Result<()>) -> Result<T>,
+) -> Result<T> {
     let births = folder.join("births");
     fs::write(&births, "")?;
     tool.configure(folder, child, &births, n)?;
@@ -61,36 +91,19 @@ pub fn run(tool: &Tool, child: &Path, folder: &Path, n: usize) -> Result<Figures
         Some(status) => Err(format!("it ended: {status}").into()),
         None => Ok(()),
     };
-    let figures = (|| {
-        let born = until_born(&births, n, &mut runs)?;
+    let looked = until_born(&births, n, &mut runs).and_then(|born| {
         let last = born.iter().map(|b| b.1).max().unwrap_or(begin);
-        // Idle is who has long started everything, and had nothing to restart.
-        std::thread::sleep(SETTLED);
-        let own = own_processes(pid, child);
-        let before = idle_marks(&own);
-        std::thread::sleep(IDLE);
-        let after = idle_marks(&own);
-        let pss_kib = own.iter().map(|pid| pss(*pid)).sum();
-        let (in_a_row, alone) = restarts(&births, n, &mut runs)?;
-        Ok(Figures {
-            started_s: (last - begin) as f64 / 1e9,
-            restart_ms: median(in_a_row),
-            alone_ms: median(alone),
-            pss_kib,
-            processes: own.len(),
-            wakeups: after.0 - before.0,
-            cpu_ms: after.1 - before.1,
-        })
-    })();
-    let figures = figures.map_err(|error| in_its_words(error, folder));
+        look(&births, (last - begin) as f64 / 1e9, pid, &mut runs)
+    });
+    let looked = looked.map_err(|error| in_its_words(error, folder));
     tool.stop(folder, &mut supervisor);
     // Whatever a tool leaves behind was started here, and is ended here.
-    for (pid, _) in born(&births) {
+    for (pid, _) in self::born(&births) {
         if fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == child) {
             kill(pid);
         }
     }
-    figures
+    looked
 }
 
 /// The error, and what the supervisor itself said last.
@@ -209,4 +222,9 @@ fn idle_marks(pids: &[u32]) -> (u64, u64) {
         }
     }
     (switches, ms)
+}
+
+/// What the scheduler gave to a process so far, in milliseconds.
+pub fn cpu_ms(pid: u32) -> u64 {
+    idle_marks(&[pid]).1
 }

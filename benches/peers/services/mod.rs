@@ -11,7 +11,7 @@ mod units;
 use std::path::Path;
 
 pub use child::{IN_RIG, build as child};
-pub use units::main as in_rig;
+pub use units::{main as in_rig, starts};
 
 use crate::rig::Result;
 

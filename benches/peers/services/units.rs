@@ -10,6 +10,8 @@ use crate::rig::Result;
 
 /// How often hundred are started, alternating with the bare loop.
 const ROUNDS: usize = 5;
+/// The same, where nothing else is measured.
+const STARTS: usize = 15;
 
 /// Runs in the rig, on the manager of whoever it is: `services PROVOST`.
 pub fn main(provost: &str) -> Result<()> {
@@ -40,6 +42,58 @@ pub fn main(provost: &str) -> Result<()> {
     Ok(())
 }
 
+/// Only starts, and who worked for them: `starts PROVOST`.
+pub fn starts(provost: &str) -> Result<()> {
+    let dir = tempfile::tempdir_in("/var/tmp")?;
+    let child = Path::new(child::IN_RIG);
+    let tool = tools::installed(Path::new(provost), "systemd").into_iter().next().ok_or("no tool")?;
+    let (manager, bus) = who()?;
+    println!("{:22} {:>10} {:>11} {:>7} {:>8}", "", "started s", "manager ms", "bus ms", "self ms");
+    let mut all = [Vec::new(), Vec::new()];
+    for round in 0..STARTS {
+        let folder = dir.path().join(format!("starts-{round}"));
+        std::fs::create_dir(&folder)?;
+        let mark = || [measure::cpu_ms(manager), measure::cpu_ms(bus)].map(|ms| ms as f64);
+        let before = mark();
+        all[0].push(measure::with(&tool, child, &folder, 100, |_, started, pid, _| {
+            let own = measure::cpu_ms(pid) as f64;
+            let after = mark();
+            Ok([started, after[0] - before[0], after[1] - before[1], own])
+        })?);
+        std::thread::sleep(measure::SETTLED);
+        let (before, own) = (mark(), measure::cpu_ms(std::process::id()) as f64);
+        let mut after = before;
+        let births = dir.path().join(format!("bare-starts-{round}"));
+        let started = bare_starts(child, &births, 100, || after = mark())?;
+        let own = measure::cpu_ms(std::process::id()) as f64 - own;
+        all[1].push([started, after[0] - before[0], after[1] - before[1], own]);
+        stop_bare()?;
+        std::thread::sleep(measure::SETTLED);
+    }
+    let medians =
+        all.map(|rounds| [0, 1, 2, 3].map(|i| measure::median(rounds.iter().map(|round| round[i]).collect())));
+    for (name, [started, manager, bus, own]) in [tool.name(), "transient units"].iter().zip(medians) {
+        println!("{name:22} {started:>10.3} {manager:>11.0} {bus:>7.0} {own:>8.0}");
+    }
+    println!("{:22} {:>10.2}   at most 1.2", "ratio of medians", medians[0][0] / medians[1][0]);
+    Ok(())
+}
+
+/// The processes of the manager that is measured, and of its bus.
+fn who() -> Result<(u32, u32)> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let asked = runtime.block_on(async {
+        let bus = manager().await?;
+        let of = async |name: &str| {
+            let (dbus, path) = ("org.freedesktop.DBus", "/org/freedesktop/DBus");
+            let answer = bus.call_method(Some(dbus), path, Some(dbus), "GetConnectionUnixProcessID", &(name,)).await?;
+            answer.body().deserialize::<u32>()
+        };
+        zbus::Result::Ok((of("org.freedesktop.systemd1").await?, of("org.freedesktop.DBus").await?))
+    });
+    Ok(asked.map_err(|e| e.to_string())?)
+}
+
 /// The bus of the manager that is measured, as `systemctl` has it.
 async fn manager() -> zbus::Result<zbus::Connection> {
     if rustix::process::geteuid().is_root() {
@@ -49,9 +103,18 @@ async fn manager() -> zbus::Result<zbus::Connection> {
     }
 }
 
-/// Starts so many transient units, 64 calls in flight, of Restart=always and RestartSec=0; then
-/// kills some. Seconds until the last was born, median milliseconds of a restart in a row, and alone.
+/// Seconds until the last of so many bare units was born, median milliseconds of a restart in a row, and alone.
 fn bare(child: &Path, births: &Path, n: usize) -> Result<(f64, f64, f64)> {
+    let started = bare_starts(child, births, n, || ())?;
+    let (in_a_row, alone) = measure::restarts(births, n, &mut || Ok(()))?;
+    stop_bare()?;
+    std::thread::sleep(Duration::from_millis(200));
+    Ok((started, measure::median(in_a_row), measure::median(alone)))
+}
+
+/// Starts so many transient units, 64 calls in flight, of Restart=always and RestartSec=0. Seconds until the last was
+/// born; `done` is called then.
+fn bare_starts(child: &Path, births: &Path, n: usize, done: impl FnOnce()) -> Result<f64> {
     std::fs::write(births, "")?;
     let begin = measure::now();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -72,19 +135,21 @@ fn bare(child: &Path, births: &Path, n: usize) -> Result<(f64, f64, f64)> {
             Ok::<(), Failed>(())
         })
         .map_err(|e| e.to_string())?;
-    let mut runs = || Ok(());
-    let born = measure::until_born(births, n, &mut runs)?;
+    let born = measure::until_born(births, n, &mut || Ok(()))?;
+    done();
     let last = born.iter().map(|b| b.1).max().unwrap_or(begin);
-    let (in_a_row, alone) = measure::restarts(births, n, &mut runs)?;
+    Ok((last - begin) as f64 / 1e9)
+}
+
+fn stop_bare() -> Result<()> {
     let mut stop = std::process::Command::new("systemctl");
     if !rustix::process::geteuid().is_root() {
         stop.arg("--user");
     }
-    if !stop.args(["stop", "bench-bare-*.service"]).status()?.success() {
-        return Err("the bare units do not stop".into());
+    match stop.args(["stop", "bench-bare-*.service"]).status()?.success() {
+        true => Ok(()),
+        false => Err("the bare units do not stop".into()),
     }
-    std::thread::sleep(Duration::from_millis(200));
-    Ok(((last - begin) as f64 / 1e9, measure::median(in_a_row), measure::median(alone)))
 }
 
 type Failed = Box<dyn std::error::Error + Send + Sync>;

@@ -5,12 +5,11 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::task::AbortHandle;
-
 use super::Shared;
 use super::units::Unit;
 use crate::model::Identity;
 use crate::sys::pidfd::PidFd;
+use crate::tasks::AbortOnDrop;
 
 /// How long to wait until a manager that was busy is asked again, and the longest.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(1), Duration::from_secs(1));
@@ -22,13 +21,7 @@ pub(super) struct Main {
     /// `None`: it had ended before it could be looked at.
     identity: Option<Identity>,
     /// Waits for its end.
-    waits: AbortHandle,
-}
-
-impl Drop for Main {
-    fn drop(&mut self) {
-        self.waits.abort();
-    }
+    _waits: AbortOnDrop,
 }
 
 impl Unit {
@@ -50,9 +43,9 @@ impl Shared {
         // Its number may have become that of another process since the manager named it.
         let own = self.processes(&unit.id).contains(&pid);
         let (shared, of) = (Rc::clone(self), Rc::clone(unit));
-        let waits =
-            crate::tasks::spawn_local(async move { shared.wait_for(&of, pid, pidfd, own).await }).abort_handle();
-        unit.main.replace(Some(Main { pid, identity: identity.filter(|_| own), waits }));
+        let waits = crate::tasks::spawn_local(async move { shared.wait_for(&of, pid, pidfd, own).await });
+        let (identity, _waits) = (identity.filter(|_| own), AbortOnDrop(waits));
+        unit.main.replace(Some(Main { pid, identity, _waits }));
     }
 
     async fn wait_for(self: &Rc<Self>, unit: &Rc<Unit>, pid: u32, pidfd: Option<PidFd>, own: bool) {

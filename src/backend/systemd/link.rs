@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 
 use super::Scope;
-use crate::systemd::{self, CallError, Manager, Signals};
+use crate::model::UnitName;
+use crate::systemd::{self, CallError, Manager, Owner, Signals, UnitSignals};
 
 /// The bus allows 128 calls without an answer for each connection, and the manager is one thread.
 const IN_FLIGHT: usize = 100;
@@ -26,6 +27,7 @@ pub(super) struct Link {
     scope: Scope,
     bus: Option<PathBuf>,
     manager: watch::Sender<Option<Manager>>,
+    owner: Owner,
     in_flight: Semaphore,
     /// Why there is no connection.
     why: RefCell<String>,
@@ -39,7 +41,8 @@ impl Link {
             Scope::System => None,
         };
         let (manager, _) = watch::channel(None);
-        Self { scope, bus, manager, in_flight: Semaphore::new(IN_FLIGHT), why: RefCell::default() }
+        let (owner, in_flight) = (Owner::default(), Semaphore::new(IN_FLIGHT));
+        Self { scope, bus, manager, owner, in_flight, why: RefCell::default() }
     }
 
     /// The folder of what the manager keeps while it runs.
@@ -54,7 +57,7 @@ impl Link {
             _ => systemd::connect_system().await?,
         };
         let manager = Manager::new(connection).await?;
-        let signals = Signals::listen(&manager, super::unit::PREFIX).await?;
+        let signals = Signals::listen(&manager, self.owner.clone()).await?;
         self.manager.send_replace(Some(manager));
         Ok(signals)
     }
@@ -78,6 +81,11 @@ impl Link {
         let connected = tokio::time::timeout(PATIENCE, watcher.wait_for(Option::is_some)).await;
         let found = connected.ok().and_then(Result::ok).and_then(|found| found.clone());
         found.ok_or_else(|| CallError::Lost(format!("the bus is away: {}", self.why.borrow())))
+    }
+
+    /// Listens to the changes of a unit.
+    pub(super) async fn listen(&self, unit: &UnitName) -> Result<UnitSignals, CallError> {
+        UnitSignals::listen(&self.manager().await?, unit, self.owner.clone()).await
     }
 
     /// Something that takes this many calls at once.

@@ -7,17 +7,19 @@
 //! ```
 //!
 //! A unit outlives the daemon, and holds all processes of its service. [`life`] knows what the
-//! changes of a unit mean; `unit` makes its properties of a launch, `properties` those that the user
-//! adds; `link` keeps the connection; `ends` waits for the ends of main processes, `read` asks what
-//! they mean; `watch` reads the signals, which `references` asks for where nothing else will do, and
-//! the units anew where signals were lost; `command` runs what a service needs beside it. Each start makes a new unit of the same name: descriptors that were passed to a unit
-//! are gone when it has ended.
+//! changes of a unit mean; `unit` makes its properties of a launch, `folder` one of them, `properties`
+//! those that the user adds; `link` keeps the connection; `ends` waits for the ends of main processes,
+//! `read` asks what they mean; `watch` reads the ends of jobs, and the units anew where signals were
+//! lost; `references` has changes told where nothing else will do; `command` runs what a service needs
+//! beside it. Each start makes a new unit of the same name: descriptors that were passed to a unit are
+//! gone when it has ended.
 
 mod adopt;
 mod command;
 mod ends;
 mod env_file;
 mod explain;
+mod folder;
 mod held;
 mod life;
 mod limits;
@@ -138,6 +140,7 @@ struct Shared {
     root: String,
     /// Where the manager shows the invocations of its units.
     units_dir: PathBuf,
+    folders: folder::Folders,
     /// When the manager began to run, as it says itself, in microseconds since 1970.
     manager_since: u64,
 }
@@ -147,12 +150,16 @@ impl Systemd {
     pub(crate) async fn connect(options: Options) -> Result<Self, CallError> {
         let link = Link::new(options.scope, options.runtime_dir.as_deref());
         let signals = link.connect().await?;
-        let (root, since) = link
-            .call(2, async |manager| {
-                let (root, since) =
-                    tokio::join!(manager.property("ControlGroup"), manager.property("UserspaceTimestamp"));
+        let (root, since, units) = link
+            .call(3, async |manager| {
+                let (root, since, units) = tokio::join!(
+                    manager.property("ControlGroup"),
+                    manager.property("UserspaceTimestamp"),
+                    manager.property("UnitPath")
+                );
                 let root = <&str>::try_from(&root?).unwrap_or_default().trim_end_matches('/').to_owned();
-                Ok((root, u64::try_from(&since?).unwrap_or_default()))
+                let units = Vec::<String>::try_from(units?).unwrap_or_default();
+                Ok((root, u64::try_from(&since?).unwrap_or_default(), units))
             })
             .await?;
         let host = |error: io::Error| CallError::Lost(error.to_string());
@@ -168,6 +175,7 @@ impl Systemd {
             commands: command::Commands::default(),
             manager_since: since,
             units_dir: link.runtime_dir().join("systemd/units"),
+            folders: folder::Folders::new(units.into_iter().map(PathBuf::from).collect()),
             options,
             link,
             root,
@@ -182,6 +190,7 @@ impl Drop for Systemd {
         self.watch.abort();
         for unit in self.shared.units.all() {
             unit.main.take();
+            unit.follower.take();
         }
     }
 }

@@ -15,6 +15,7 @@ use super::Shared;
 use super::life::Phase;
 use super::units::Unit;
 use crate::systemd::CallError;
+use crate::tasks::AbortOnDrop;
 
 /// How many units are referenced at most.
 pub(super) const LIMIT: u32 = 100;
@@ -33,17 +34,39 @@ impl Shared {
         let all = (self.references.get() + now).saturating_sub(life.references);
         self.references.set(all);
         life.references = now;
+        if now == 0 {
+            unit.follower.take();
+        }
+    }
+
+    /// Reads what the manager tells of a unit from now on, as it does of those that are referenced.
+    pub(super) async fn follow(self: &Rc<Self>, unit: &Rc<Unit>) -> Result<(), CallError> {
+        if unit.follower.borrow().is_some() {
+            return Ok(());
+        }
+        let mut signals = self.link.listen(&unit.name).await?;
+        let (shared, of) = (Rc::clone(self), Rc::clone(unit));
+        let follower = crate::tasks::spawn_local(async move {
+            while let Some(change) = signals.next().await {
+                shared.changed(&of, change);
+            }
+        });
+        unit.follower.replace(Some(AbortOnDrop(follower)));
+        Ok(())
     }
 
     /// Has the changes of a unit told, if there is room for another reference.
-    pub(super) async fn reference(&self, unit: &Unit) -> Result<(), CallError> {
+    pub(super) async fn reference(self: &Rc<Self>, unit: &Rc<Unit>) -> Result<(), CallError> {
         if unit.life.borrow().references > 0 || !self.may_reference() {
             return Ok(());
         }
         // Counted before the call: others are asked at the same time.
         self.count_references(unit, 1);
         let name = &unit.name;
-        let referenced = self.link.ask(async |manager| manager.reference(name).await).await;
+        let referenced = match self.follow(unit).await {
+            Ok(()) => self.link.ask(async |manager| manager.reference(name).await).await,
+            not => not,
+        };
         if referenced.is_err() {
             self.count_references(unit, 0);
         }

@@ -91,7 +91,8 @@ impl Shared {
             let referenced = launch.notify && self.may_reference();
             // Counted before the call: others are started at the same time.
             self.count_references(unit, u32::from(referenced));
-            let of = properties(launch, self.options.scope, env_file.as_deref(), &streams, referenced)?;
+            let folder = self.folders.of(launch, self.options.scope)?;
+            let of = properties(launch, self.options.scope, folder, env_file.as_deref(), &streams, referenced)?;
             let made = self.make(unit, &of, referenced, streams.err.is_some()).await;
             let (job, said) = made.map_err(|error| explain::refused(&unit.name, &error))?;
             warnings.extend(said);
@@ -178,8 +179,8 @@ impl Shared {
     /// Makes the unit, and before that takes away one of the same name that has ended. The number
     /// of its job, and what is to be said of it.
     async fn make(
-        &self,
-        unit: &Unit,
+        self: &Rc<Self>,
+        unit: &Rc<Unit>,
         of: &[Property<'_>],
         referenced: bool,
         own_output: bool,
@@ -193,10 +194,19 @@ impl Shared {
         self.start_held(unit, of, own_output).await
     }
 
-    async fn try_make(&self, unit: &Unit, of: &[Property<'_>], referenced: bool) -> Result<u32, CallError> {
+    async fn try_make(
+        self: &Rc<Self>,
+        unit: &Rc<Unit>,
+        of: &[Property<'_>],
+        referenced: bool,
+    ) -> Result<u32, CallError> {
         let name = &unit.name;
         if !unit.life.borrow().status.is_down() {
             self.end(unit).await?;
+        }
+        if referenced && let Err(error) = self.follow(unit).await {
+            self.count_references(unit, 0);
+            return Err(error);
         }
         let with_descriptor = of.iter().filter(|(name, _)| name.ends_with("FileDescriptor")).count();
         let _room = self.descriptors.acquire_many(u32::try_from(with_descriptor).unwrap_or_default()).await;

@@ -1,6 +1,7 @@
 //! Against a real manager: `PROVOST_TEST_MANAGER=user` or `system` says which (`user-to-end`: one that
 //! nobody needs any more); without it there is nothing to test here. The trials in the rig run this test program where there is one.
 
+mod folder;
 mod held;
 mod many;
 mod others;

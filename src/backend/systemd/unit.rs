@@ -44,11 +44,13 @@ pub(super) struct Streams {
 /// it is not to be the one who ends them.
 const NEVER: u64 = 10 * 365 * 24 * 3600 * 1_000_000;
 
-/// The properties of the unit. `env_file`: the variables are there, and only the mark is a property,
-/// because everybody may read properties of system units. `referenced`: its changes are told.
+/// The properties of the unit. `folder`: its own, see [`super::folder`]. `env_file`: the variables are
+/// there, and only the mark is a property, because everybody may read properties of system units.
+/// `referenced`: its changes are told.
 pub(super) fn properties<'l>(
     launch: &'l Launch,
     scope: Scope,
+    folder: String,
     env_file: Option<&Path>,
     streams: &'l Streams,
     referenced: bool,
@@ -62,7 +64,7 @@ pub(super) fn properties<'l>(
         ("TimeoutStartUSec", u64::MAX.into()),
         ("RemainAfterExit", true.into()),
         ("TimeoutStopUSec", micros(stop_timeout(&launch.stop)).into()),
-        ("WorkingDirectory", folder(launch, scope)?.into()),
+        ("WorkingDirectory", folder.into()),
         ("SyslogIdentifier", launch.id.as_str().into()),
         // What is written to standard output has the priority of standard output.
         ("SyslogLevelPrefix", false.into()),
@@ -194,23 +196,11 @@ fn stop_timeout(ladder: &Ladder) -> Duration {
     polite.fold(Duration::ZERO, Duration::saturating_add).max(Duration::from_secs(1))
 }
 
-/// The folder of a service. For each part of its path a manager loads a mount that the service needs,
-/// unless it may be missing (`-`). That of a user mounts nothing, and the folder is there: it was looked
-/// at. Only what a sandbox hides would go unnoticed then.
-fn folder(launch: &Launch, scope: Scope) -> Result<String, StartError> {
-    let path = path("the folder", &launch.cwd)?;
-    let is_seen = || rustix::fs::access(&launch.cwd, rustix::fs::Access::EXEC_OK).is_ok();
-    match scope {
-        Scope::User(_) if launch.systemd.is_empty() && is_seen() => Ok(format!("-{path}")),
-        _ => Ok(path),
-    }
-}
-
 pub(super) fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
-fn path(what: &str, path: &Path) -> Result<String, StartError> {
+pub(super) fn path(what: &str, path: &Path) -> Result<String, StartError> {
     let text = path.to_str().ok_or_else(|| {
         let why = format!("{what} {} has a name that is not UTF-8, which D-Bus cannot carry", path.display());
         StartError::Permanent(why)

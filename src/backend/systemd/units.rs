@@ -15,6 +15,7 @@ use super::unit::name_of;
 use crate::backend::Placed;
 use crate::model::service::Containment;
 use crate::model::{ServiceId, UnitName};
+use crate::tasks::AbortOnDrop;
 
 /// One unit, shared by whoever starts, stops or watches it.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub(super) struct Unit {
     pub(super) name: UnitName,
     pub(super) life: RefCell<Life>,
     pub(super) main: RefCell<Option<Main>>,
+    /// Reads what the manager tells of it; while it is referenced.
+    pub(super) follower: RefCell<Option<AbortOnDrop>>,
     /// Its job is not done: it has to say READY=1.
     pub(super) unready: RefCell<Option<OwnedSemaphorePermit>>,
     /// The hash of the variables that were last written for it.
@@ -38,6 +41,7 @@ impl Unit {
             name,
             life: RefCell::default(),
             main: RefCell::default(),
+            follower: RefCell::default(),
             unready: RefCell::default(),
             env: Cell::default(),
             news: Notify::new(),
@@ -93,6 +97,7 @@ impl Units {
 
     pub(super) fn forget(&self, unit: &Unit) {
         unit.main.take();
+        unit.follower.take();
         unit.unready.take();
         self.0.borrow_mut().remove(&unit.name.object_path());
     }

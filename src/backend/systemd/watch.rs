@@ -12,11 +12,6 @@ use crate::systemd::{CallError, News, Signals, UnitChange};
 pub(super) async fn watch(shared: Rc<Shared>, mut signals: Signals) {
     loop {
         match signals.next().await {
-            News::Unit { path, change } => {
-                if let Some(unit) = shared.units.by_path(&path) {
-                    shared.changed(&unit, change);
-                }
-            }
             News::JobRemoved { job, unit, result } => {
                 let found = unit
                     .parse()
@@ -38,6 +33,7 @@ pub(super) async fn watch(shared: Rc<Shared>, mut signals: Signals) {
                     life.references = 0;
                     drop(life);
                     unit.unready.take();
+                    unit.follower.take();
                     unit.news.notify_waiters();
                 }
                 shared.references.set(0);
@@ -133,7 +129,11 @@ impl Shared {
         if unit.life.borrow().phase == Phase::Starting {
             return self.find_start(unit).await;
         }
-        if unit.life.borrow().notify {
+        let is_told = {
+            let life = unit.life.borrow();
+            life.notify || life.phase == Phase::Over && !life.stopping
+        };
+        if is_told {
             self.reference(unit).await?;
         }
         loop {
