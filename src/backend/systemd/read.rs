@@ -36,10 +36,27 @@ const END: [Property; 2] = [("ExecStart", true), ALL[10]];
 /// What is not known of a unit whose start is done.
 const BEGUN: [Property; 2] = [ALL[0], ALL[12]];
 
+/// How often a unit is read again until that says the same.
+const AGAIN: usize = 8;
+
 impl Shared {
     /// All of it; of a unit that is not loaded, that it is inactive.
     pub(super) async fn read(&self, unit: &Unit) -> Result<UnitChange, CallError> {
         self.get(unit, &ALL).await
+    }
+
+    /// All of it, as it was at one moment: one property is asked for after the other, and meanwhile a
+    /// unit that somebody restarts has become another.
+    pub(super) async fn read_whole(&self, unit: &Unit) -> Result<UnitChange, CallError> {
+        let mut before = self.read(unit).await?;
+        for _ in 0..AGAIN {
+            let now = self.read(unit).await?;
+            if now == before {
+                break;
+            }
+            before = now;
+        }
+        Ok(before)
     }
 
     /// What became of a unit whose main process has ended.
@@ -55,7 +72,7 @@ impl Shared {
                 return Ok(UnitChange { main_pid: Some(0), job: Some(0), active: Some(active.to_owned()), ..change });
             }
         }
-        self.read(unit).await
+        self.read_whole(unit).await
     }
 
     /// What became of a unit whose job is done: of its main process, or of the end of that.

@@ -138,7 +138,7 @@ impl Shared {
         }
         loop {
             let version = unit.life.borrow().version;
-            let change = self.read(unit).await?;
+            let change = self.read_whole(unit).await?;
             // A signal that came meanwhile may be newer than what was read.
             if unit.life.borrow().version == version {
                 self.changed(unit, change);

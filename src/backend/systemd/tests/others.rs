@@ -71,7 +71,8 @@ fn stops_and_starts_by_others_are_told() {
         let one = launch("others", "exec sleep 1000");
         let placed = start(&backend, &one).await;
         systemctl(scope, &["restart", "provost-others.service"]).await;
-        let What::StartedByOthers(again) = next(&mut happened).await else { panic!("no start") };
+        let what = next(&mut happened).await;
+        let What::StartedByOthers(again) = what else { panic!("no start: {what:?}") };
         assert_ne!((pid(&again), &again.invocation), (pid(&placed), &placed.invocation));
         // An end of that run is told as of any.
         backend.signal(&one.id, Signal::KILL, Whom::Main).await.unwrap();
