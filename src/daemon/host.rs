@@ -228,17 +228,11 @@ impl Daemon {
 
     /// Runs until it is asked to end, and has.
     pub(crate) async fn run(mut self) -> Result<Ended, Error> {
-        let watchdog = Notify::watchdog();
+        let _beat = self.notify.beat();
         let mut of_daemon = self.handle.shared().of_daemon();
         // What was taken over before this.
         of_daemon.mark_changed();
         loop {
-            let alive = async {
-                match watchdog {
-                    Some(interval) => tokio::time::sleep(interval).await,
-                    None => std::future::pending().await,
-                }
-            };
             let reason = tokio::select! {
                 Ok(()) = of_daemon.changed() => {
                     self.follow(&of_daemon.borrow_and_update());
@@ -249,10 +243,6 @@ impl Daemon {
                 Some(request) = self.requests.recv() => Reason::Request(request),
                 _ = &mut self.told, if !self.told.is_finished() => Reason::Idle,
                 _ = &mut self.supervisor => Reason::SupervisorEnded,
-                () = alive => {
-                    self.notify.say("WATCHDOG=1");
-                    continue;
-                }
             };
             match reason {
                 Reason::Reload => self.reload().await,

@@ -3,7 +3,10 @@
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::Duration;
+
+use crate::tasks::AbortOnDrop;
 
 /// Those that listen; there may be none.
 #[derive(Debug, Default)]
@@ -40,8 +43,20 @@ impl Notify {
         }
     }
 
-    /// How often the service manager wants to hear that the daemon lives: half of what it allows.
-    pub(super) fn watchdog() -> Option<Duration> {
+    /// Says that the daemon lives, as often as the service manager wants to hear it. In a task of its own:
+    /// what happens all the time must not put it off, and reading a config or the end of services takes its time.
+    pub(super) fn beat(self: &Rc<Self>) -> Option<AbortOnDrop> {
+        let (interval, notify) = (Self::watchdog()?, Rc::clone(self));
+        Some(AbortOnDrop(crate::tasks::spawn_local(async move {
+            loop {
+                notify.say("WATCHDOG=1");
+                tokio::time::sleep(interval).await;
+            }
+        })))
+    }
+
+    /// Half of what the service manager allows.
+    fn watchdog() -> Option<Duration> {
         let number = |name| crate::observe::env(name).and_then(|value| value.parse::<u64>().ok());
         let ours = number("WATCHDOG_PID").is_none_or(|pid| pid == u64::from(std::process::id()));
         number("WATCHDOG_USEC").filter(|micros| ours && *micros > 1).map(|micros| Duration::from_micros(micros / 2))

@@ -13,6 +13,7 @@ use crate::trial::Trials;
 pub fn register(trials: &mut Trials) {
     trials.plain("daemon::second", second);
     trials.plain("daemon::signals", signals);
+    trials.plain("daemon::watchdog", watchdog);
     trials.plain("daemon::restart", restart);
     trials.plain("daemon::restart_without_its_file", restart_without_its_file);
     trials.plain("daemon::rest", rest);
@@ -73,6 +74,20 @@ fn signals() -> Result<()> {
     daemon.ok(&["daemon", "stop"])?;
     expect!(daemon.ends()?.success(), "{}", daemon.log());
     expect!(daemon.ok(&["daemon", "stop"])?.contains("no daemon runs"), "already so");
+    Ok(())
+}
+
+/// It says that it lives while configs are read again all the time.
+fn watchdog() -> Result<()> {
+    let env = |_: &Path| Ok(vec![("WATCHDOG_USEC".to_owned(), "1000000".to_owned())]);
+    let daemon = Hosted::with_env(&["--sim"], "", env)?;
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_secs(3) {
+        daemon.ok(&["daemon", "reload"])?;
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let (said, most) = (daemon.said("WATCHDOG=1")?, begin.elapsed().as_millis() / 500 + 1);
+    expect!((3..=most as usize).contains(&said), "{said} times, and {most} at most");
     Ok(())
 }
 

@@ -107,6 +107,17 @@ impl Hosted {
         }
     }
 
+    /// How often it has said this since the last word that was waited for.
+    pub fn said(&self, words: &str) -> Result<usize> {
+        self.notify.set_nonblocking(true)?;
+        let (mut buffer, mut times) = ([0; 4096], 0);
+        while let Ok(n) = self.notify.recv(&mut buffer) {
+            times += usize::from(buffer[..n] == *words.as_bytes());
+        }
+        self.notify.set_nonblocking(false)?;
+        Ok(times)
+    }
+
     /// Runs a verb of the same instance.
     pub fn provost(&self, args: &[&str]) -> Result<Output> {
         Ok(in_dir(&self.dir, &self.env, ["--user"].iter().chain(args)).output()?)
