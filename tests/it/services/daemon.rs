@@ -80,7 +80,7 @@ fn signals() -> Result<()> {
 /// It says that it lives while configs are read again all the time.
 fn watchdog() -> Result<()> {
     let env = |_: &Path| Ok(vec![("WATCHDOG_USEC".to_owned(), "1000000".to_owned())]);
-    let daemon = Hosted::with_env(&["--sim"], "", env)?;
+    let daemon = Hosted::with_env(&["--sim"], "[service.one]\ncommand = 'true'\nenabled = false\n", env)?;
     let begin = Instant::now();
     while begin.elapsed() < Duration::from_secs(3) {
         daemon.ok(&["daemon", "reload"])?;
