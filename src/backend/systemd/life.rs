@@ -169,9 +169,11 @@ impl Life {
         self.told_text.clear();
     }
 
-    /// Our start has brought up a main process, and all is known of it.
+    /// Our start has brought up a main process, and all is known of it: a unit that was just made has no
+    /// invocation yet, and its main process is told before that.
     pub(super) fn has_started(&self) -> bool {
-        self.status.main_pid != 0 && self.status.invocation != self.invocation
+        let invocation = &self.status.invocation;
+        self.status.main_pid != 0 && !invocation.is_empty() && *invocation != self.invocation
     }
 
     /// Takes a change; what there is to tell.

@@ -57,6 +57,24 @@ fn an_end_during_our_start_is_told_after_it() {
 }
 
 #[test]
+fn our_start_is_not_that_of_others() {
+    let mut life = running();
+    assert_eq!(change(&mut life, (0, 1, 1), ("failed", 0, "a")), exited(Exit::Code(1)));
+    life.begin(2);
+    (life.job, life.notify) = (2, true);
+    // Forgotten, made anew, begun: the halves of each change come one after the other.
+    assert_eq!(change(&mut life, (0, 1, 1), ("inactive", 0, "a")), []);
+    assert_eq!(change(&mut life, (0, 0, 0), ("inactive", 2, "")), []);
+    assert_eq!(life.on_change(service(8, 0, 0)), []);
+    assert!(!life.has_started(), "it is not known which run it is");
+    assert_eq!(life.on_change(unit("inactive", 2, "b")), []);
+    assert!(life.has_started());
+    life.runs();
+    assert_eq!(change(&mut life, (8, 0, 0), ("activating", 2, "b")), []);
+    assert_eq!(change(&mut life, (0, 1, 1), ("failed", 0, "b")), exited(Exit::Code(1)));
+}
+
+#[test]
 fn our_stop_is_an_exit() {
     let mut life = running();
     life.stopping = true;
