@@ -61,11 +61,14 @@ impl Run<'_> {
             return Ok(Seen::Running(Box::new((facts, index)), found));
         }
         let found = self.probe(owner).await?;
-        Ok(match found.state {
-            AvailabilityState::Available => Seen::Good(found),
-            AvailabilityState::Unknown => Seen::Good(found),
-            _ => Seen::Running(Box::new((facts, index)), found),
-        })
+        let serves = matches!(found.state, AvailabilityState::Available | AvailabilityState::Unknown);
+        // Its config says what is waited for, unless the caller does.
+        let waits = owner.service.as_ref().filter(|service| !service.report.ready && self.options.probe.is_none());
+        if let Some(service) = waits.filter(|_| serves) {
+            let found = unavailable(&format!("{} is not ready yet", service.report.id));
+            return Ok(Seen::Running(Box::new((facts, index)), found));
+        }
+        Ok(if serves { Seen::Good(found) } else { Seen::Running(Box::new((facts, index)), found) })
     }
 
     /// What was started for a port, and listens elsewhere or not yet.

@@ -179,6 +179,8 @@ impl Reader {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
+            // Ctrl-C is for who reads it: what services write at their end is still to be shown.
+            .process_group(0)
             .kill_on_drop(true);
         let mut child = command.spawn().map_err(|error| JournalError::Failed(format!("journalctl: {error}")))?;
         let out = child.stdout.take().ok_or_else(|| JournalError::Failed("journalctl: no output".to_owned()))?;

@@ -75,5 +75,15 @@ fn ensured(stage: &Stage<'_>) -> Result<()> {
     let (bad, code) = stage.json(&["ensure", "bad", "--", "false"])?;
     expect!(code == 1 && bad["reason"].as_str().is_some_and(|r| r.contains("exit code 1")), "{bad}");
     expect!(stage.service("bad")?["state"] == "stopped", "it is tried again and again");
+    // What says by itself when it is ready is not available before that.
+    let words = "command = [\"sh\", \"-c\", \"until test -e go; do sleep 0.05; done; echo now; exec sleep 1000\"]";
+    stage.config(&format!("[service.slow]\n{words}\nready = {{ log = \"now\" }}\n"))?;
+    stage.ok(&["start", "slow", "--no-block"])?;
+    let (early, code) = stage.json(&["ensure", "slow", "--timeout", "1s"])?;
+    let reason = early["reason"].as_str().unwrap_or_default();
+    expect!(code == 7 && reason.contains("slow is not ready yet"), "{early}");
+    stage.rig.write_as(&stage.user, &format!("{}/go", stage.home), "", 0o644)?;
+    let (ready, code) = stage.json(&["ensure", "slow"])?;
+    expect!(code == 0 && ready["started"] == false, "{ready}");
     Ok(())
 }

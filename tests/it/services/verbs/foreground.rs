@@ -5,8 +5,12 @@ use std::time::Duration;
 use super::{Body, Stage, sleeper};
 use crate::rig::Result;
 
-pub(super) const BODIES: &[(&str, Body)] =
-    &[("hosted", hosted), ("beside_a_daemon", beside_a_daemon), ("ends_with_its_services", ends_with_its_services)];
+pub(super) const BODIES: &[(&str, Body)] = &[
+    ("hosted", hosted),
+    ("beside_a_daemon", beside_a_daemon),
+    ("ends_with_its_services", ends_with_its_services),
+    ("last_words", last_words),
+];
 
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -24,6 +28,20 @@ fn hosted(stage: &Stage<'_>) -> Result<()> {
     expect!(at("second: it is stopped")? < at("first: it is being stopped")?, "not in reverse order: {said}");
     expect!(at("first: it is being stopped")? < at("first: it is stopped")?, "its end is not told: {said}");
     expect!(pids.iter().all(|pid| !stage.rig.is_running(*pid)), "something runs on: {said}");
+    Ok(())
+}
+
+/// What a service writes when Ctrl-C ends it is shown, to the last line.
+fn last_words(stage: &Stage<'_>) -> Result<()> {
+    let trap = "trap 'for i in 1 2 3 4 5; do echo bye $i; done; exit 0' TERM; echo there; while :; do sleep 0.05; done";
+    stage.config(&format!(
+        "[service.polite]\ncommand = [\"sh\", \"-c\", \"{trap}\"]\nready = {{ log = \"there\" }}\n"
+    ))?;
+    let mut up = stage.who().env("NO_COLOR", "1").pty(["provost", "up"])?;
+    up.expect("polite: it is ready", LIMIT)?;
+    up.type_bytes(b"\x03")?;
+    let (status, said) = up.wait()?;
+    expect!(status.success() && (1..=5).all(|i| said.contains(&format!("bye {i}"))), "{said}");
     Ok(())
 }
 
