@@ -16,7 +16,7 @@ impl Supervisor {
         let now = super::tell::stamp();
         let Some(service) = self.services.get_mut(id) else { return };
         let Some(prepared) = service.prepared.take() else { return };
-        let releasing = service.releasing.take();
+        let releasing = self.releasing.remove(id);
         let stale = std::mem::take(&mut service.record_mut().stale);
         if prepared.backend == BackendKind::Systemd && !stale {
             // Where it will be is known: it is written down with the rest, before the task begins.
