@@ -18,7 +18,12 @@ use crate::supervise::watch::{Sources, Subject};
 impl Supervisor {
     /// What was watched is quiet again, and not as it was.
     pub(super) fn files_changed(&mut self) {
-        for subject in self.watcher.take(Instant::now()) {
+        let changed = self.watcher.take(Instant::now());
+        // What ends is not begun again. It is taken all the same: what stays due would be due for ever.
+        if self.finishing.is_some() {
+            return;
+        }
+        for subject in changed {
             match subject {
                 Subject::Config(path) => self.config_changed(&path),
                 Subject::Own => self.own_config_changed(),

@@ -188,8 +188,8 @@ enum Done {
     Sync,
     /// The disk has it, but for these.
     Synced(Vec<(ServiceId, std::io::Error)>),
-    /// It is to be started anew.
-    Restart(ServiceId),
+    /// What this run reads was found good, and is read by a start anew.
+    Restart { id: ServiceId, run: u64 },
     /// Something to tell of a service.
     Say(ServiceId, crate::model::service::EventKind, String),
 }
@@ -357,7 +357,7 @@ impl Supervisor {
             Done::Look => self.looks = false,
             Done::Sync => self.sync_soon(),
             Done::Synced(failed) => self.synced(failed),
-            Done::Restart(id) => self.restart_all(&BTreeSet::from([id])),
+            Done::Restart { id, run } => self.restart_to_read(&id, run),
             Done::Say(id, kind, message) => self.say(&id, kind, message),
         }
     }

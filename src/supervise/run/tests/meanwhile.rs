@@ -1,0 +1,63 @@
+//! What comes while a service stops, or while all of them do.
+
+use super::*;
+use crate::model::service::Exit;
+
+const TEXT: &str = "[service.a]\ncommand = 'sh'\nenv_file = 'a.env'\nenv = { PROVOST_SIM = 'ignore TERM' }\n";
+
+/// One that takes its time to stop, of a file, with a file of variables.
+async fn stubborn(dir: &Path) -> Rig {
+    let mut rig = Rig::new(dir);
+    std::fs::write(dir.join("a.env"), "X=1\n").unwrap();
+    std::fs::write(dir.join("provost.toml"), TEXT).unwrap();
+    rig.load(&dir.join("provost.toml")).await.unwrap();
+    rig.start("a").await.unwrap();
+    rig.ready("a").await;
+    rig
+}
+
+fn restart(word: &str, run: u64) -> Done {
+    Done::Restart { id: id(word), run }
+}
+
+/// All that has a service started anew by itself.
+const CAUSES: [fn(&Rig, &Path); 3] = [
+    |_, dir| std::fs::write(dir.join("a.env"), "X=2\n").unwrap(),
+    |_, dir| std::fs::write(dir.join("provost.toml"), TEXT.replace("'sh'", "'sh -x'")).unwrap(),
+    |rig, _| rig.found.send(restart("a", 1)).unwrap(),
+];
+
+#[test]
+fn files_that_change_start_nothing_while_the_daemon_ends() {
+    for cause in CAUSES {
+        simulated(async |dir| {
+            let rig = stubborn(dir).await;
+            let end = tokio::time::timeout(3600 * SECOND, rig.finish(Stop::All));
+            let (end, ()) = tokio::join!(end, async {
+                tokio::time::sleep(SECOND).await;
+                cause(&rig, dir);
+            });
+            end.expect("it ends");
+            assert_eq!(rig.world.starts(), [id("a")]);
+        });
+    }
+}
+
+#[test]
+fn one_that_was_started_anew_while_its_configuration_was_checked_has_read_it() {
+    simulated(async |dir| {
+        let mut rig = Rig::new(dir);
+        rig.define([spec("a", "")]).await.unwrap();
+        rig.start("a").await.unwrap();
+        rig.ready("a").await;
+        rig.world.kill(&id("a"), Exit::Code(1));
+        rig.ready("a").await;
+        rig.found.send(restart("a", 1)).unwrap();
+        tokio::time::sleep(60 * SECOND).await;
+        assert_eq!(rig.world.starts(), [id("a"), id("a")]);
+        rig.found.send(restart("a", 2)).unwrap();
+        rig.event("a", |kind| *kind == EventKind::Reloaded).await;
+        rig.ready("a").await;
+        assert_eq!(rig.world.starts().len(), 3);
+    });
+}
