@@ -153,9 +153,11 @@ impl Supervisor {
         for id in ids {
             let Some(service) = self.services.get_mut(id) else { continue };
             let held = service.held.take_if(|held| *held == Held::Stop).is_some();
+            // Its stop has not begun, and what runs is of another description.
+            let event = if held && service.record().stale { Event::Restart } else { Event::Start };
             if held || !service.machine.is_already_so(&Event::Start) {
                 self.look_at_dependents(id);
-                self.handle(id.clone(), Event::Start);
+                self.handle(id.clone(), event);
             }
         }
     }

@@ -107,8 +107,9 @@ impl Supervisor {
 
     fn env_file_changed(&mut self, path: &Path) {
         let reads = |id: &&ServiceId| {
-            let service = self.services.get(*id);
-            service.is_some_and(|s| s.machine.is_alive() && s.record().spec.env_file.as_deref() == Some(path))
+            let service = self.services.get(*id).filter(|service| service.machine.is_alive());
+            // What was stopped by hand, and may still be stopping, stays so.
+            self.is_wanted(id) && service.is_some_and(|s| s.record().spec.env_file.as_deref() == Some(path))
         };
         let named: BTreeSet<ServiceId> = self.services.keys().filter(reads).cloned().collect();
         let mut good = BTreeSet::new();

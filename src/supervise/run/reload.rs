@@ -85,9 +85,9 @@ impl Supervisor {
 
     /// Its check has found good what it is to read by being started anew.
     pub(super) fn restart_to_read(&mut self, id: &ServiceId, run: u64) {
-        // It may take a minute: who was started again meanwhile has read it.
+        // It may take a minute: who was started again meanwhile has read it, and who was stopped stays so.
         let runs = self.services.get(id).is_some_and(|service| service.machine.run() == run);
-        if runs && self.finishing.is_none() {
+        if runs && self.is_wanted(id) && self.finishing.is_none() {
             let words = "it is started anew to read its configuration again".to_owned();
             self.say(id, EventKind::Reloaded, words);
             self.restart_all(&BTreeSet::from([id.clone()]));

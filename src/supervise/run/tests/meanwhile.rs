@@ -44,6 +44,49 @@ fn files_that_change_start_nothing_while_the_daemon_ends() {
 }
 
 #[test]
+fn what_is_being_stopped_is_not_started_by_files_that_change() {
+    for (n, cause) in CAUSES.into_iter().enumerate() {
+        simulated(async |dir| {
+            let mut rig = stubborn(dir).await;
+            rig.stop("a").await.unwrap();
+            tokio::time::sleep(SECOND).await;
+            cause(&rig, dir);
+            rig.becomes("a", ServiceState::Stopped).await;
+            rig.found.send(restart("a", 1)).unwrap();
+            tokio::time::sleep(60 * SECOND).await;
+            assert_eq!((rig.state("a").await, rig.report("a").await.desired_up()), (ServiceState::Stopped, false));
+            assert_eq!(rig.world.starts(), [id("a")]);
+            // The next start is by the new description.
+            rig.start("a").await.unwrap();
+            rig.up("a").await;
+            assert_eq!(rig.report("a").await.command_line.len(), if n == 1 { 2 } else { 1 });
+        });
+    }
+}
+
+#[test]
+fn one_that_is_needed_before_its_stop_has_begun_runs_by_its_new_description() {
+    simulated(async |dir| {
+        let mut rig = Rig::new(dir);
+        let path = dir.join("provost.toml");
+        let [first, last] = ["[service.a]\ncommand = ", "[service.b]\nafter = ['a']\n"];
+        let last =
+            format!("{last}command = 'sh'\nenv = {{ PROVOST_SIM = 'ignore TERM' }}\n[service.c]\ncommand = 'sh'\n");
+        std::fs::write(&path, format!("{first}'sh'\n{last}")).unwrap();
+        rig.load(&path).await.unwrap();
+        rig.start("").await.unwrap();
+        rig.up("a b c").await;
+        rig.stop("a").await.unwrap();
+        std::fs::write(&path, format!("{first}'sh -x'\n{last}[service.d]\ncommand = 'sh'\nafter = ['a']\n")).unwrap();
+        rig.handle.ask(|answer| Command::ReloadConfig { answer }).await.unwrap();
+        rig.up("d").await;
+        let report = rig.report("a").await;
+        assert_eq!((report.command_line.len(), report.warnings.len(), report.desired_up()), (2, 0, true));
+        rig.becomes("b", ServiceState::Stopped).await;
+    });
+}
+
+#[test]
 fn one_that_was_started_anew_while_its_configuration_was_checked_has_read_it() {
     simulated(async |dir| {
         let mut rig = Rig::new(dir);
