@@ -137,8 +137,15 @@ impl Supervisor {
 
     /// Whether what comes after what makes a circle with these.
     fn check_order(&mut self, records: &[Record]) -> Result<(), Refusal> {
-        for record in records.iter().filter(|record| !record.spec.after.is_empty()) {
+        for record in records {
+            let before: Vec<ServiceId> = self.order.after(&record.id).cloned().collect();
+            if before.is_empty() && record.spec.after.is_empty() {
+                continue;
+            }
             self.order.set(&record.id, &record.spec.after, record.spec.group());
+            // It may have waited for these, or one of them for its end, and need not any more.
+            self.look.extend(before);
+            self.look.insert(record.id.clone());
         }
         let circle = records.iter().find_map(|record| self.order.cycle(&record.id));
         if let Some(circle) = circle {
