@@ -87,6 +87,57 @@ fn one_that_is_needed_before_its_stop_has_begun_runs_by_its_new_description() {
 }
 
 #[test]
+fn what_is_being_removed_is_not_started() {
+    simulated(async |dir| {
+        let mut rig = Rig::new(dir);
+        rig.define([spec("a", "ignore TERM"), after(spec("b", ""), &["a"])]).await.unwrap();
+        rig.start("b").await.unwrap();
+        rig.ready("b").await;
+        rig.remove("a").await.unwrap();
+        rig.becomes("b", ServiceState::Stopped).await;
+        for refused in [rig.start("a").await, rig.restart("a").await] {
+            assert_eq!(refused.unwrap_err().to_string(), "a is being removed");
+        }
+        // Nor by what comes after it.
+        rig.start("b").await.unwrap();
+        rig.restart("b").await.unwrap();
+        rig.event("a", |kind| *kind == EventKind::Removed).await;
+        rig.up("b").await;
+        assert_eq!(rig.world.starts()[..2], [id("a"), id("b")]);
+        assert!(!rig.world.starts()[2..].contains(&id("a")));
+        assert_eq!(Store::at(&rig.places).all().len(), 1);
+    });
+}
+
+#[test]
+fn a_removal_that_is_undone_while_it_stops_leaves_it_known() {
+    simulated(async |dir| {
+        let mut rig = Rig::new(dir);
+        let path = dir.join("provost.toml");
+        let other = "[daemon]\nwatch = false\n[service.b]\ncommand = 'sh'\n";
+        let both = format!("{other}[service.a]\ncommand = 'sh'\nenv = {{ PROVOST_SIM = 'ignore TERM' }}\n");
+        std::fs::write(&path, &both).unwrap();
+        rig.load(&path).await.unwrap();
+        rig.start("").await.unwrap();
+        rig.up("a b").await;
+        let reload = async |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            rig.handle.ask(|answer| Command::ReloadConfig { answer }).await.unwrap()
+        };
+        assert_eq!(reload(other).await, [id("a")]);
+        tokio::time::sleep(SECOND).await;
+        assert_eq!(rig.state("a").await, ServiceState::Stopping);
+        assert_eq!(reload(&both).await, [id("a")]);
+        rig.becomes("a", ServiceState::Starting).await;
+        rig.up("a").await;
+        tokio::time::sleep(60 * SECOND).await;
+        rig.stop("a").await.unwrap();
+        rig.becomes("a", ServiceState::Stopped).await;
+        assert_eq!(rig.start("a").await.unwrap(), [(id("a"), true)]);
+    });
+}
+
+#[test]
 fn one_that_was_started_anew_while_its_configuration_was_checked_has_read_it() {
     simulated(async |dir| {
         let mut rig = Rig::new(dir);
