@@ -128,10 +128,12 @@ pub(super) fn seen(record: &Record, running: Option<Option<u32>>) -> ServiceRepo
 /// What a record speaks of is looked for as the process or the unit that it names.
 pub(super) async fn running(observer: &Observer, record: &Record) -> Option<Option<u32>> {
     let of_boot = record.boot_id == observer.host().boot_id;
+    // Of a start that was begun it is that of the run before.
+    let invocation = record.invocation.as_ref().filter(|_| record.state != ServiceState::Starting);
     // Another boot has other invocations. The id of the boot says less: in a container of systemd-nspawn
     // a daemon that has a /proc of its own sees that of the host. Of a start that was begun when its
     // daemon died the invocation is not known: what carries the mark then is it.
-    if let Some(unit) = record.unit.as_ref().filter(|_| record.invocation.is_some() || of_boot) {
+    if let Some(unit) = record.unit.as_ref().filter(|_| invocation.is_some() || of_boot) {
         let unit = unit.parse().ok()?;
         let caller = observer.caller();
         let whose = match caller.is_root() {
@@ -143,7 +145,7 @@ pub(super) async fn running(observer: &Observer, record: &Record) -> Option<Opti
             let (active, sub) = (properties.string("ActiveState"), properties.string("SubState"));
             // One whose program has ended well stays active, so that how it ended can be read.
             let up = !matches!(active.as_str(), "inactive" | "failed" | "") && sub != "exited";
-            let same = match &record.invocation {
+            let same = match invocation {
                 Some(invocation) => properties.hex("InvocationID") == *invocation,
                 None => record.instance.is_some() && properties.variable("PROVOST_INSTANCE_ID") == record.instance,
             };

@@ -132,7 +132,9 @@ fn change(known: &Known<'_>, spec: &ServiceSpec, restarts: bool) -> Option<Chang
     let old = known.record;
     let spec = ServiceSpec { enabled: enabled(old, spec), ..spec.clone() };
     let needs = !old.rebuilt && needs_restart(&old.spec, &spec);
-    if restarts && known.alive && (needs || old.stale) {
+    // What was stopped by hand, and may still be stopping, stays so.
+    let goes_on = known.alive && old.desired == Desired::Up;
+    if restarts && goes_on && (needs || old.stale) {
         return Some(Change::Restarted { keys: keys(&old.spec, &runs_on(&old.spec, &spec)) });
     }
     (spec != old.spec).then(|| Change::Changed { keys: keys(&old.spec, &spec) })
@@ -279,6 +281,10 @@ mod tests {
         assert_eq!(said(&old, new, Occasion::Found), all);
         all[4] = "f: added";
         assert_eq!(said(&old, new, Occasion::Asked), all);
+        // What was asked to stop is not started by another description of it.
+        let mut stopping = old.clone();
+        stopping[0].desired = Desired::Down;
+        assert_eq!(said(&stopping, new, Occasion::Changed)[0], "a: changed without a restart: command, env");
         // Once it was taken over so, what runs by the old one is known by that.
         old[4].stale = true;
         assert_eq!(said(&old, new, Occasion::Changed)[4], "e: restarted: it runs by an older description");

@@ -127,6 +127,10 @@ impl Backend for Sim {
     }
 
     async fn release(&self, id: &ServiceId) {
+        let kept = self.world.kept(id);
+        if !kept.is_zero() {
+            tokio::time::sleep(kept).await;
+        }
         self.world.forget(id);
     }
 

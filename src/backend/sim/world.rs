@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::{Script, report};
 use crate::backend::{Marked, Reports, What};
@@ -98,6 +99,11 @@ impl World {
         let Some(run) = inner.runs.get_mut(id).filter(|run| run.main.is(&main) && run.alive) else { return false };
         (run.number, run.reports) = (number, reports);
         true
+    }
+
+    /// How long forgetting it takes.
+    pub(super) fn kept(&self, id: &ServiceId) -> Duration {
+        self.0.borrow().runs.get(id).map_or(Duration::ZERO, |run| run.script.kept)
     }
 
     pub(super) fn forget(&self, id: &ServiceId) {

@@ -83,7 +83,9 @@ impl Shared {
     ) -> Result<Placed, StartError> {
         let mut warnings = Vec::new();
         let breaks = unit.life.borrow().breaks;
-        let expected = place_of(&unit.id);
+        // What is found in the unit from now on is of the run before as long as this is its invocation.
+        let before = Some(unit.life.borrow().invocation.clone()).filter(|word| !word.is_empty());
+        let expected = Placed { invocation: before, ..place_of(&unit.id) };
         let make = async {
             record(&expected).map_err(|error| StartError::Unwritable(error.to_string()))?;
             let env_file = self.env_file(unit, launch)?;

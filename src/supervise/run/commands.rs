@@ -53,12 +53,10 @@ impl Supervisor {
         if which.ids.is_empty() {
             named.retain(|id| self.services.get(id).is_some_and(|service| service.record().spec.enabled));
         }
-        if let Some(id) = named.iter().find(|id| self.services.get(*id).is_some_and(|service| service.removing)) {
-            return Err(Refusal::Failed(format!("{id} is being removed")));
-        }
+        self.check_stays(&named)?;
         let mut outcomes = Outcomes::new();
         for id in self.order.with_earlier(named.iter().cloned()) {
-            let Some(service) = self.services.get_mut(&id) else { continue };
+            let Some(service) = self.services.get_mut(&id).filter(|service| !service.removing) else { continue };
             if named.contains(&id) && !sent.is_empty() && service.record().environment != sent {
                 service.record_mut().environment.clone_from(&sent);
                 service.touch(true);
@@ -81,6 +79,15 @@ impl Supervisor {
             }
         }
         Ok(outcomes)
+    }
+
+    /// What is being removed is neither started nor restarted: it would be forgotten when it ends.
+    fn check_stays(&self, named: &BTreeSet<ServiceId>) -> Result<(), Refusal> {
+        let removing = |id: &&ServiceId| self.services.get(*id).is_some_and(|service| service.removing);
+        match named.iter().find(removing) {
+            Some(id) => Err(Refusal::Failed(format!("{id} is being removed"))),
+            None => Ok(()),
+        }
     }
 
     fn stop(&mut self, which: &Selection, force: bool) -> Result<Outcomes, Refusal> {
@@ -121,6 +128,7 @@ impl Supervisor {
 
     fn restart(&mut self, which: &Selection) -> Result<Outcomes, Refusal> {
         let named = self.select(which)?;
+        self.check_stays(&named)?;
         // What cannot be recorded cannot be started: it would only be stopped.
         self.check_writable(named.iter())?;
         self.restart_all(&named);
@@ -137,7 +145,7 @@ impl Supervisor {
 
     fn restart_each(&mut self, named: &BTreeSet<ServiceId>) {
         for id in named {
-            let Some(service) = self.services.get_mut(id) else { continue };
+            let Some(service) = self.services.get_mut(id).filter(|service| !service.removing) else { continue };
             if service.machine.is_alive() {
                 service.held = Some(Held::Restart);
                 self.look.insert(id.clone());
@@ -151,11 +159,13 @@ impl Supervisor {
     /// Starts those of these that do not run, and are not about to.
     fn start_each<'a>(&mut self, ids: impl Iterator<Item = &'a ServiceId>) {
         for id in ids {
-            let Some(service) = self.services.get_mut(id) else { continue };
+            let Some(service) = self.services.get_mut(id).filter(|service| !service.removing) else { continue };
             let held = service.held.take_if(|held| *held == Held::Stop).is_some();
+            // Its stop has not begun, and what runs is of another description.
+            let event = if held && service.record().stale { Event::Restart } else { Event::Start };
             if held || !service.machine.is_already_so(&Event::Start) {
                 self.look_at_dependents(id);
-                self.handle(id.clone(), Event::Start);
+                self.handle(id.clone(), event);
             }
         }
     }

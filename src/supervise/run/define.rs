@@ -77,6 +77,12 @@ impl Supervisor {
         // By the first it is seen whether records can be written. The others are written with what follows
         // from this, before the answer is given: most are started at once, and their records change with that.
         self.save_now(changed.get(..1).unwrap_or_default()).map_err(|error| Refusal::Failed(error.to_string()))?;
+        for id in &ids {
+            // Its removal, where one is under way, is undone.
+            if let Some(service) = self.services.get_mut(id) {
+                service.removing = false;
+            }
+        }
         for (n, record) in changed.into_iter().enumerate() {
             let (id, new) = (record.id.clone(), !self.services.contains_key(&record.id));
             self.take(record);
@@ -108,7 +114,6 @@ impl Supervisor {
             return;
         };
         let differs = record.stale;
-        service.removing = false;
         service.machine.configure(Settings::from(&record.spec));
         let same = service.record().spec == record.spec;
         if service.record().spec.log != record.spec.log
@@ -137,8 +142,15 @@ impl Supervisor {
 
     /// Whether what comes after what makes a circle with these.
     fn check_order(&mut self, records: &[Record]) -> Result<(), Refusal> {
-        for record in records.iter().filter(|record| !record.spec.after.is_empty()) {
+        for record in records {
+            let before: Vec<ServiceId> = self.order.after(&record.id).cloned().collect();
+            if before.is_empty() && record.spec.after.is_empty() {
+                continue;
+            }
             self.order.set(&record.id, &record.spec.after, record.spec.group());
+            // It may have waited for these, or one of them for its end, and need not any more.
+            self.look.extend(before);
+            self.look.insert(record.id.clone());
         }
         let circle = records.iter().find_map(|record| self.order.cycle(&record.id));
         if let Some(circle) = circle {

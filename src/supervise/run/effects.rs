@@ -3,6 +3,8 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use tokio::task::JoinHandle;
+
 use super::backends::AnyBackend;
 use super::service::{Checked, Held};
 use super::{Done, Supervisor};
@@ -172,19 +174,32 @@ impl Supervisor {
 
     /// It has come to rest: the backend forgets it, and so do we if that was asked for.
     pub(super) fn rests(&mut self, id: &ServiceId) {
-        let Some(service) = self.services.get_mut(id) else { return };
-        let kind = service.record().backend;
+        let Some(service) = self.services.get(id) else { return };
+        let (kind, removing) = (service.record().backend, service.removing);
         if let Some(backend) = kind.and_then(|kind| self.backends.get(kind)) {
-            let (before, own) = (service.releasing.take(), id.clone());
-            service.releasing = Some(crate::tasks::spawn_local(async move {
-                if let Some(before) = before {
-                    let _ = before.await;
-                }
-                backend.release(&own).await;
-            }));
+            self.release(id, backend);
         }
-        if service.removing {
+        if removing {
             self.forget(id);
+        }
+    }
+
+    fn release(&mut self, id: &ServiceId, backend: Rc<dyn AnyBackend>) {
+        let (before, own, tell) = (self.releasing.remove(id), id.clone(), self.tell.clone());
+        let task = crate::tasks::spawn_local(async move {
+            if let Some(before) = before {
+                let _ = before.await;
+            }
+            backend.release(&own).await;
+            let _ = tell.send(Done::Released(own));
+        });
+        self.releasing.insert(id.clone(), task);
+    }
+
+    /// Nobody waits for that any more, unless it has run and come to rest again.
+    pub(super) fn released(&mut self, id: &ServiceId) {
+        if self.releasing.get(id).is_some_and(JoinHandle::is_finished) {
+            self.releasing.remove(id);
         }
     }
 

@@ -68,7 +68,7 @@ impl Supervisor {
     /// The last things.
     pub(super) async fn end(&mut self) {
         self.save_all();
-        let releasing: Vec<_> = self.services.values_mut().filter_map(|service| service.releasing.take()).collect();
+        let releasing: Vec<_> = std::mem::take(&mut self.releasing).into_values().collect();
         let all = crate::join::join_all(releasing);
         if tokio::time::timeout(LAST, all).await.is_err() {
             tracing::warn!("a backend does not let go of what has stopped");

@@ -16,7 +16,7 @@ impl Supervisor {
         let now = super::tell::stamp();
         let Some(service) = self.services.get_mut(id) else { return };
         let Some(prepared) = service.prepared.take() else { return };
-        let releasing = service.releasing.take();
+        let releasing = self.releasing.remove(id);
         let stale = std::mem::take(&mut service.record_mut().stale);
         if prepared.backend == BackendKind::Systemd && !stale {
             // Where it will be is known: it is written down with the rest, before the task begins.
@@ -113,7 +113,11 @@ impl Supervisor {
 fn put(record: &mut Record, placed: &Placed) {
     record.identity = placed.identity;
     record.unit.clone_from(&placed.unit);
-    record.invocation.clone_from(&placed.invocation);
+    // Until that of a start is known, the one before stays: by it the next daemon tells what the run before
+    // left from what the start has made.
+    if placed.invocation.is_some() {
+        record.invocation.clone_from(&placed.invocation);
+    }
     record.containment = placed.containment;
 }
 
@@ -132,5 +136,30 @@ fn is_begun(record: &Record, now: &str, placed: &Placed) -> bool {
     record.state == ServiceState::Starting
         && record.started_at.as_deref() == Some(now)
         && (record.identity, record.containment) == (placed.identity, placed.containment)
-        && (&record.unit, &record.invocation) == (&placed.unit, &placed.invocation)
+        && record.unit == placed.unit
+        && (placed.invocation.is_none() || record.invocation == placed.invocation)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::service::ServiceSpec;
+
+    #[test]
+    fn a_start_keeps_the_invocation_of_the_run_before_it() {
+        let id: ServiceId = "a".parse().unwrap();
+        let mut record = Record::new(ServiceSpec::new(id.clone(), vec!["a".to_owned()], "/".into()), 0);
+        let expected = systemd::place_of(&id);
+        let invoked = |word: &str| Placed { invocation: Some(word.to_owned()), ..expected.clone() };
+        put(&mut record, &invoked("first"));
+        begin(&mut record, "then", "instance", "boot", None);
+        put(&mut record, &expected);
+        assert_eq!(record.invocation.as_deref(), Some("first"));
+        // What a backend knows no better needs not be written once more.
+        assert!(is_begun(&record, "then", &expected) && is_begun(&record, "then", &invoked("first")));
+        assert!(!is_begun(&record, "then", &invoked("failed")), "a start that failed has left another");
+        assert!(!is_begun(&record, "later", &expected));
+        put(&mut record, &Placed::default());
+        assert_eq!((record.invocation.as_deref(), record.unit), (Some("first"), None));
+    }
 }

@@ -18,7 +18,12 @@ use crate::supervise::watch::{Sources, Subject};
 impl Supervisor {
     /// What was watched is quiet again, and not as it was.
     pub(super) fn files_changed(&mut self) {
-        for subject in self.watcher.take(Instant::now()) {
+        let changed = self.watcher.take(Instant::now());
+        // What ends is not begun again. It is taken all the same: what stays due would be due for ever.
+        if self.finishing.is_some() {
+            return;
+        }
+        for subject in changed {
             match subject {
                 Subject::Config(path) => self.config_changed(&path),
                 Subject::Own => self.own_config_changed(),
@@ -102,8 +107,9 @@ impl Supervisor {
 
     fn env_file_changed(&mut self, path: &Path) {
         let reads = |id: &&ServiceId| {
-            let service = self.services.get(*id);
-            service.is_some_and(|s| s.machine.is_alive() && s.record().spec.env_file.as_deref() == Some(path))
+            let service = self.services.get(*id).filter(|service| service.machine.is_alive());
+            // What was stopped by hand, and may still be stopping, stays so.
+            self.is_wanted(id) && service.is_some_and(|s| s.record().spec.env_file.as_deref() == Some(path))
         };
         let named: BTreeSet<ServiceId> = self.services.keys().filter(reads).cloned().collect();
         let mut good = BTreeSet::new();

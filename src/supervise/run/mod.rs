@@ -55,6 +55,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::sync::{broadcast, mpsc};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 pub(crate) use backends::Backends;
@@ -121,6 +122,9 @@ pub(crate) struct Supervisor {
     projects: BTreeMap<PathBuf, project::Project>,
     /// The ports that services name or were given.
     ports: BTreeMap<u16, ServiceId>,
+    /// Which the backend is forgetting: the next start waits for that, and so does that of one that was
+    /// removed and made anew.
+    releasing: HashMap<ServiceId, JoinHandle<()>>,
     timers: BTreeSet<(Duration, ServiceId)>,
     /// Events of machines that are handled before anything new is received.
     queue: VecDeque<(ServiceId, Event)>,
@@ -170,6 +174,8 @@ enum Done {
     PortFree(ServiceId, u64),
     /// A start is through.
     Started { id: ServiceId, run: u64, result: Result<Placed, StartError> },
+    /// The backend has forgotten it.
+    Released(ServiceId),
     /// What was found of a run that is looked after.
     Health { id: ServiceId, run: u64, verdict: crate::health::Verdict },
     /// What a search for orphans has seen.
@@ -182,8 +188,8 @@ enum Done {
     Sync,
     /// The disk has it, but for these.
     Synced(Vec<(ServiceId, std::io::Error)>),
-    /// It is to be started anew.
-    Restart(ServiceId),
+    /// What this run reads was found good, and is read by a start anew.
+    Restart { id: ServiceId, run: u64 },
     /// Something to tell of a service.
     Say(ServiceId, crate::model::service::EventKind, String),
 }
@@ -214,6 +220,7 @@ impl Supervisor {
             order: Order::default(),
             projects: BTreeMap::new(),
             ports: BTreeMap::new(),
+            releasing: HashMap::new(),
             timers: BTreeSet::new(),
             queue: VecDeque::new(),
             look: BTreeSet::new(),
@@ -343,13 +350,14 @@ impl Supervisor {
                 }
             }
             Done::Started { id, run, result } => self.started(&id, run, result),
+            Done::Released(id) => self.released(&id),
             Done::Health { id, run, verdict } => self.found_health(&id, run, verdict),
             Done::Looked(looked) => self.found(*looked),
             Done::SaveAgain => self.save_again(),
             Done::Look => self.looks = false,
             Done::Sync => self.sync_soon(),
             Done::Synced(failed) => self.synced(failed),
-            Done::Restart(id) => self.restart_all(&BTreeSet::from([id])),
+            Done::Restart { id, run } => self.restart_to_read(&id, run),
             Done::Say(id, kind, message) => self.say(&id, kind, message),
         }
     }

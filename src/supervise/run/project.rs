@@ -174,7 +174,9 @@ impl Supervisor {
     }
 
     fn changes(&self, read: &Read, occasion: Occasion) -> BTreeMap<ServiceId, Change> {
-        let records: Vec<_> = self.services.values().map(|service| (service, service.record())).collect();
+        // What is being removed is nothing that a description would change: it is new again.
+        let stay = self.services.values().filter(|service| !service.removing);
+        let records: Vec<_> = stay.map(|service| (service, service.record())).collect();
         let known = records.iter().map(|(service, record)| {
             let up = service.machine.is_already_so(&Event::Start) && service.held != Some(Held::Stop);
             (record.id.clone(), Known { record, alive: service.machine.is_alive(), up })

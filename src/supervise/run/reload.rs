@@ -1,5 +1,6 @@
 //! Services read their configuration again: checked first, and only in the way that they have.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ type Beside = (Vec<String>, Vec<String>, Commands);
 /// One reload, with everything that is needed for it.
 struct Reloading {
     id: ServiceId,
+    run: u64,
     backend: Rc<dyn AnyBackend>,
     check: Option<Beside>,
     how: How,
@@ -81,6 +83,17 @@ impl Supervisor {
         }
     }
 
+    /// Its check has found good what it is to read by being started anew.
+    pub(super) fn restart_to_read(&mut self, id: &ServiceId, run: u64) {
+        // It may take a minute: who was started again meanwhile has read it, and who was stopped stays so.
+        let runs = self.services.get(id).is_some_and(|service| service.machine.run() == run);
+        if runs && self.is_wanted(id) && self.finishing.is_none() {
+            let words = "it is started anew to read its configuration again".to_owned();
+            self.say(id, EventKind::Reloaded, words);
+            self.restart_all(&BTreeSet::from([id.clone()]));
+        }
+    }
+
     /// What a reload of it is made of; `None`: it does not run.
     fn reloading(&self, id: &ServiceId) -> Result<Option<Reloading>, String> {
         let Some(service) = self.services.get(id) else { return Err("it is gone".to_owned()) };
@@ -107,7 +120,7 @@ impl Supervisor {
                 How::Exec((argv, shown, beside()?))
             }
         };
-        Ok(Some(Reloading { id: id.clone(), backend, check, how }))
+        Ok(Some(Reloading { id: id.clone(), run: service.machine.run(), backend, check, how }))
     }
 
     /// The check of a service's configuration, were that in this file; `None`: it has none.
@@ -149,9 +162,7 @@ impl Reloading {
             }
             How::Exec((argv, shown, commands)) => readiness::run(argv, shown, RELOAD, &commands).await?,
             How::Restart => {
-                let words = "it is started anew to read its configuration again".to_owned();
-                let _ = tell.send(Done::Say(self.id.clone(), EventKind::Reloaded, words));
-                let _ = tell.send(Done::Restart(self.id));
+                let _ = tell.send(Done::Restart { id: self.id, run: self.run });
                 return Ok(());
             }
         }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::task::{AbortHandle, JoinHandle};
+use tokio::task::AbortHandle;
 
 use super::health::Watch;
 use crate::backend::Launch;
@@ -52,8 +52,6 @@ pub(super) struct Service {
     pub(super) removing: bool,
     /// The next start chooses the backend anew.
     pub(super) choose: bool,
-    /// The backend is forgetting it: the next start waits for that.
-    pub(super) releasing: Option<JoinHandle<()>>,
     pub(super) prepared: Option<Box<Prepared>>,
     pub(super) checked: Option<Box<Checked>>,
     /// What it reads and is made of is watched, as it is described now.
@@ -95,7 +93,6 @@ impl Service {
             held: None,
             removing: false,
             choose: true,
-            releasing: None,
             prepared: None,
             checked: None,
             watched: false,

@@ -164,7 +164,13 @@ fn what_happened_without_a_daemon_is_found() {
             assert_eq!(backend.adopt(&record, 2).await.unwrap(), Adoption::Ended(expected), "{how}");
             // It is a service like any other.
             backend.clear(&one.id).await.unwrap();
-            backend.start(&launch("alone", "exec sleep 1000"), 3, &|_| Ok(())).await.unwrap();
+            let recorded = std::cell::RefCell::default();
+            let write = |placed: &Placed| {
+                recorded.replace(placed.invocation.clone());
+                Ok(())
+            };
+            backend.start(&launch("alone", "exec sleep 1000"), 3, &write).await.unwrap();
+            assert_eq!(recorded.into_inner(), record.invocation, "that of the run before");
             backend.signal(&one.id, Signal::KILL, Whom::Main).await.unwrap();
             assert_eq!(next(&mut happened).await, What::Exited(Exit::Signal(9)));
             finish(&backend, &one).await;

@@ -16,6 +16,8 @@ struct Described {
     enabled: bool,
     /// It runs once.
     once: bool,
+    /// It takes its time to stop.
+    slow: bool,
     /// Of those before it in the alphabet.
     after: [bool; 4],
 }
@@ -24,23 +26,32 @@ type File = [Option<Described>; 5];
 
 fn described() -> impl Strategy<Value = Option<Described>> {
     let flag = prop::bool::weighted;
-    let some = (0..2_u8, 0..2_u8, flag(0.8), flag(0.2), prop::array::uniform4(flag(0.3)));
+    let some = (0..2_u8, 0..2_u8, flag(0.8), flag(0.2), flag(0.3), prop::array::uniform4(flag(0.3)));
     prop::option::weighted(
         0.8,
-        some.prop_map(|(argument, meta, enabled, once, after)| Described { argument, meta, enabled, once, after }),
+        some.prop_map(|(argument, meta, enabled, once, slow, after)| Described {
+            argument,
+            meta,
+            enabled,
+            once,
+            slow,
+            after,
+        }),
     )
 }
 
 fn text(file: &File) -> String {
     let there = |at: &usize| file[*at].is_some();
     let one = |at: usize| {
-        let Described { argument, meta, enabled, once, after } = file[at].as_ref()?;
+        let Described { argument, meta, enabled, once, slow, after } = file[at].as_ref()?;
         let after: Vec<&str> = (0..at).filter(|n| after[*n]).filter(there).map(|n| WORDS[n]).collect();
         let id = WORDS[at];
-        let script = if *once { "exit 0 after 1s" } else { "" };
+        let ends = if *once { "exit 0 after 1s;" } else { "" };
+        let stops = if *slow { "ignore TERM" } else { "" };
         Some(format!(
             "[service.{id}]\ncommand = ['sh', '{argument}']\nmeta = {{ x = {meta} }}\nenabled = {enabled}\n\
-             oneshot = {once}\nenv = {{ {VARIABLE} = '{script}' }}\nafter = {after:?}\n"
+             oneshot = {once}\nenv = {{ {VARIABLE} = '{ends}{stops}' }}\n\
+             stop = {{ signals = 'TERM:5s,KILL' }}\nafter = {after:?}\n"
         ))
     };
     std::iter::once("[daemon]\nwatch = false\n".to_owned()).chain((0..WORDS.len()).filter_map(one)).collect()
@@ -61,7 +72,25 @@ fn said(rig: &Rig, path: &Path) -> BTreeMap<ServiceId, Change> {
     changes(&known, &project.path, &project.services, Occasion::Changed)
 }
 
-async fn run(dir: &Path, [old, new]: [File; 2], started: [bool; 5], stopped: [bool; 5], other: bool, die: bool) {
+/// What happens before the other file is read.
+#[derive(Debug, Clone)]
+struct Before {
+    started: [bool; 5],
+    stopped: [bool; 5],
+    /// One of no file is started.
+    other: bool,
+    /// The other file comes while those that were stopped last may still be stopping.
+    soon: bool,
+    die: bool,
+}
+
+fn before() -> impl Strategy<Value = Before> {
+    let (each, flag) = (prop::array::uniform5, any::<bool>);
+    let all = (each(flag().boxed()), each(prop::bool::weighted(0.3).boxed()), flag(), flag(), flag());
+    all.prop_map(|(started, stopped, other, soon, die)| Before { started, stopped, other, soon, die })
+}
+
+async fn run(dir: &Path, [old, new]: [File; 2], Before { started, stopped, other, soon, die }: Before) {
     let mut rig = Rig::new(dir);
     let path = dir.join("provost.toml");
     std::fs::write(&path, text(&old)).unwrap();
@@ -79,7 +108,7 @@ async fn run(dir: &Path, [old, new]: [File; 2], started: [bool; 5], stopped: [bo
     for id in chosen(stopped).filter(|word| old[WORDS.iter().position(|w| w == word).unwrap()].is_some()) {
         rig.stop(id).await.unwrap();
     }
-    tokio::time::sleep(60 * SECOND).await;
+    tokio::time::sleep(if soon { SECOND } else { 60 * SECOND }).await;
     // Of a file without services no daemon knows that did not read it.
     if die && old.iter().any(Option::is_some) {
         rig = rig.again(dir).await;
@@ -99,11 +128,13 @@ async fn run(dir: &Path, [old, new]: [File; 2], started: [bool; 5], stopped: [bo
         let (was, is) = (before.get(word).copied(), now.get(word).copied());
         let begun = starts.contains(&id(word));
         let fits = match said.get(&id(word)) {
-            None | Some(Change::Changed { .. }) => was == is && !begun,
+            None | Some(Change::Changed { .. }) => !begun && is == was.map(|was| if was.1 { was } else { (0, false) }),
             Some(Change::Added { starts }) => was.is_none() && begun == *starts && is.is_some_and(|is| is.1 == *starts),
             Some(Change::Removed) => is.is_none(),
             Some(Change::Stopped) => is == Some((0, false)),
-            Some(Change::Started { .. }) => was.is_some_and(|was| was.0 == 0) && begun && is.is_some_and(|is| is.1),
+            Some(Change::Started { .. }) => {
+                was.is_some_and(|was| was.0 == 0 || !was.1) && begun && is.is_some_and(|is| is.1)
+            }
             Some(Change::Restarted { .. }) => {
                 begun && was.zip(is).is_some_and(|(was, is)| was.0 != 0 && is.0 != was.0 && is.1)
             }
@@ -124,12 +155,9 @@ proptest! {
     #[test]
     fn nothing_is_touched_that_the_plan_does_not_name(
         files in prop::array::uniform2(prop::array::uniform5(described())),
-        started in prop::array::uniform5(any::<bool>()),
-        stopped in prop::array::uniform5(prop::bool::weighted(0.3)),
-        other in any::<bool>(),
-        die in any::<bool>(),
+        before in before(),
     ) {
-        simulated(async |dir| run(dir, files, started, stopped, other, die).await);
+        simulated(async |dir| run(dir, files, before).await);
     }
 }
 

@@ -127,6 +127,28 @@ fn ad_hoc_services_are_replaced_only_when_they_do_not_run() {
 }
 
 #[test]
+fn one_that_is_made_anew_waits_until_the_backend_has_forgotten_the_first() {
+    simulated(async |dir| {
+        let mut rig = Rig::new(dir);
+        let removed = async |rig: &mut Rig| {
+            rig.start("a").await.unwrap();
+            rig.ready("a").await;
+            rig.remove("a").await.unwrap();
+            rig.event("a", |kind| *kind == EventKind::Removed).await;
+        };
+        rig.define([spec("a", "kept 5s")]).await.unwrap();
+        removed(&mut rig).await;
+        let gone = Instant::now();
+        rig.define([spec("a", "kept 1s")]).await.unwrap();
+        removed(&mut rig).await;
+        assert_eq!(gone.elapsed(), 5 * SECOND);
+        // The end of the daemon waits for that, too.
+        rig.finish(Stop::None).await;
+        assert_eq!(gone.elapsed(), 6 * SECOND);
+    });
+}
+
+#[test]
 fn the_system_instance_starts_nothing_that_would_have_it_run_commands() {
     use crate::model::service::{Check, Ready, Reload};
     simulated(async |dir| {

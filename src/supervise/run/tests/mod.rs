@@ -5,6 +5,7 @@ mod config;
 mod health;
 mod hooks;
 mod life;
+mod meanwhile;
 mod order;
 mod own_config;
 mod random;
@@ -33,6 +34,8 @@ struct Rig {
     handle: Handle,
     events: broadcast::Receiver<crate::model::service::Event>,
     reports: Reports,
+    /// Of what local tasks find.
+    found: mpsc::UnboundedSender<Done>,
     task: JoinHandle<()>,
 }
 
@@ -60,10 +63,10 @@ impl Rig {
             seq: 0,
         };
         let (supervisor, handle) = Supervisor::new(options);
-        let events = handle.events();
+        let (events, found) = (handle.events(), supervisor.tell.clone());
         // Of its own, so that all of its small tasks die with it.
         let task = crate::tasks::spawn_local(async move { LocalSet::new().run_until(supervisor.run()).await });
-        Self { world, places, handle, events, reports, task }
+        Self { world, places, handle, events, reports, found, task }
     }
 
     /// As after SIGKILL, and a new start.

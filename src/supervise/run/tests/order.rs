@@ -127,6 +127,57 @@ fn circles_are_refused_and_leave_nothing() {
 }
 
 #[test]
+fn an_order_may_be_reversed() {
+    simulated(async |dir| {
+        let mut rig = Rig::new(dir);
+        let path = dir.join("provost.toml");
+        let text = |of_a: &str, of_b: &str| {
+            format!("[service.a]\ncommand = 'sh'\nafter = [{of_a}]\n[service.b]\ncommand = 'sh'\nafter = [{of_b}]\n")
+        };
+        std::fs::write(&path, text("'b'", "")).unwrap();
+        rig.load(&path).await.unwrap();
+        std::fs::write(&path, text("", "'a'")).unwrap();
+        rig.load(&path).await.unwrap();
+        rig.start("b").await.unwrap();
+        rig.ready("b").await;
+        assert_eq!(rig.world.starts(), [id("a"), id("b")]);
+    });
+}
+
+#[test]
+fn who_waits_by_an_order_that_holds_no_more_goes_on() {
+    simulated(async |dir| {
+        let mut rig = Rig::new(dir);
+        let path = dir.join("provost.toml");
+        let stubborn = "[service.c]\ncommand = 'sh'\nenv = { PROVOST_SIM = 'ignore TERM' }\nafter =";
+        let text = |after: &str| {
+            let script = "env = { PROVOST_SIM = 'fails no memory' }\nrestart = { tries = 1 }";
+            format!("[service.a]\ncommand = 'sh'\n[service.b]\ncommand = 'sh'\n{script}\n{stubborn} [{after}]\n")
+        };
+        // One that stops waits for the end of what came after it.
+        std::fs::write(&path, text("'a'")).unwrap();
+        rig.load(&path).await.unwrap();
+        rig.start("c").await.unwrap();
+        rig.ready("c").await;
+        rig.stop("a").await.unwrap();
+        std::fs::write(&path, text("")).unwrap();
+        rig.load(&path).await.unwrap();
+        rig.becomes("a", ServiceState::Stopped).await;
+        assert_eq!(rig.state("c").await, ServiceState::Stopping);
+        rig.becomes("c", ServiceState::Stopped).await;
+        // One that starts waits for what it came after.
+        std::fs::write(&path, text("'b'")).unwrap();
+        rig.load(&path).await.unwrap();
+        rig.start("c").await.unwrap();
+        rig.becomes("b", ServiceState::Failed).await;
+        assert_eq!(rig.report("c").await.reason.as_deref(), Some("waits for b, which failed"));
+        std::fs::write(&path, text("")).unwrap();
+        rig.load(&path).await.unwrap();
+        rig.ready("c").await;
+    });
+}
+
+#[test]
 fn words_mean_services() {
     simulated(async |dir| {
         let rig = Rig::new(dir);
