@@ -59,7 +59,8 @@ pub(super) async fn adopt(inner: &Rc<Inner>, record: &Record, number: u64) -> io
     let placed =
         Placed { identity: Some(identity), containment: Some(containment(cgroup.as_ref())), ..Placed::default() };
     let ended = Cell::default();
-    inner.watch(&record.id, Run { number, identity, pidfd: Rc::new(pidfd), cgroup, adopted, ended, watch: None }, own);
+    inner.insert(&record.id, Run { number, identity, pidfd: Rc::new(pidfd), cgroup, adopted, ended, watch: None });
+    inner.watch(&record.id, own);
     Ok(Adoption::Running(placed))
 }
 

@@ -35,6 +35,12 @@ impl Notify {
         Ok(Self { socket: Watched::new(OwnedFd::from(socket))?, path: path.to_owned() })
     }
 
+    /// What it is heard on.
+    #[cfg(test)]
+    pub(super) fn socket(&self) -> &OwnedFd {
+        self.socket.get()
+    }
+
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
@@ -45,18 +51,20 @@ pub(super) async fn listen(inner: Weak<Inner>) {
     loop {
         let Some(strong) = inner.upgrade() else { return };
         let Some(notify) = &strong.notify else { return };
-        let heard = notify.socket.drain(|socket| {
-            let (sender, message) = receive(socket)?;
-            if let Some(pid) = sender {
-                hear(&strong, pid, &message);
-            }
-            Ok(())
-        });
-        if let Err(error) = heard.await {
+        if let Err(error) = notify.socket.drain(|socket| take(&strong, socket)).await {
             tracing::error!("what services say cannot be read: {error}");
             return;
         }
     }
+}
+
+/// Takes notice of one message.
+pub(super) fn take(inner: &Inner, socket: &OwnedFd) -> io::Result<()> {
+    let (sender, message) = receive(socket)?;
+    if let Some(pid) = sender {
+        hear(inner, pid, &message);
+    }
+    Ok(())
 }
 
 /// One message and the process that sent it, as the kernel has it.

@@ -2,10 +2,16 @@
 
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::*;
 use crate::backend::conformance;
 use crate::sys::spawn;
+
+type Happenings = UnboundedReceiver<Happened>;
 
 /// Output that nobody wants to see.
 struct Nowhere;
@@ -59,6 +65,7 @@ fn the_suite() {
     tokio::task::LocalSet::new().block_on(&runtime, async {
         conformance::all(&make, &instance).await;
         at_the_gate(&make().await.0, &instance).await;
+        ready_at_once(&mut make().await, &instance).await;
         by_its_group(&[make().await.0, make().await.0, make().await.0], &instance).await;
     });
 }
@@ -97,6 +104,32 @@ async fn at_the_gate(direct: &Direct, instance: &str) {
     }
 }
 
+/// A service says that it is ready, and is heard before it is seen that its program was executed: what others say wakes
+/// who listens.
+async fn ready_at_once((direct, happened): &mut (Direct, Happenings), instance: &str) {
+    let argv = ["provost-test", "--exact", conformance::SAYS_READY];
+    let program = std::env::current_exe().unwrap();
+    let launch = conformance::of_instance(instance, "at-once", program.to_str().unwrap(), &argv);
+    let launch = Launch { notify: true, ..launch };
+    for run in 1..3 {
+        let heard = async {
+            let socket = direct.inner.notify.as_ref().unwrap().socket();
+            let limit = Timespec { tv_sec: 20, tv_nsec: 0 };
+            assert_eq!(poll(&mut [PollFd::new(socket, PollFlags::IN)], Some(&limit)), Ok(1), "it says something");
+            notify::take(&direct.inner, socket).unwrap();
+        };
+        let (started, ()) = tokio::join!(biased; direct.start(&launch, run, &|_| Ok(())), heard);
+        started.unwrap();
+        let ready = Happened { id: launch.id.clone(), run, what: What::Ready };
+        let told = std::iter::from_fn(|| happened.try_recv().ok()).collect::<Vec<_>>();
+        assert!(told.contains(&ready), "{told:?}");
+        direct.clear(&launch.id).await.unwrap();
+        let ended = async { while !matches!(happened.recv().await.unwrap().what, What::Exited(_)) {} };
+        tokio::time::timeout(Duration::from_secs(20), ended).await.unwrap();
+    }
+    direct.release(&launch.id).await;
+}
+
 /// A service that has cleared its environment, and whose record names no process, is in its control group: later
 /// daemons find it there, and never start it beside itself.
 async fn by_its_group([first, second, third]: &[Direct; 3], instance: &str) {
@@ -108,10 +141,10 @@ async fn by_its_group([first, second, third]: &[Direct; 3], instance: &str) {
     let identity = first.start(&launch, 1, &|_| Ok(())).await.unwrap().identity.unwrap();
     let cleared = async {
         while std::fs::read_to_string(format!("/proc/{}/comm", identity.pid)).unwrap() != "sleep\n" {
-            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(10), cleared).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(10), cleared).await.unwrap();
     let marked = second.marked().await.unwrap();
     let marked: Vec<_> = marked.iter().filter(|marked| marked.id == launch.id).flat_map(|m| &m.processes).collect();
     assert_eq!(marked, [&identity]);
