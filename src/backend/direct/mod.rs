@@ -13,6 +13,7 @@ mod adopt;
 mod cgroup;
 mod look;
 mod notify;
+mod said;
 mod start;
 mod strays;
 mod tree;
@@ -40,6 +41,7 @@ use crate::sys::spawn::Own;
 use cgroup::{Cgroup, Cgroups};
 use look::Look;
 use notify::Notify;
+use said::Said;
 
 /// The output of services: given at a start, taken up again, and done with.
 pub(crate) trait Output {
@@ -87,6 +89,8 @@ struct Run {
     adopted: bool,
     /// When its main process was seen to have ended.
     ended: Cell<Option<Instant>>,
+    /// What it says of itself.
+    said: Said,
     /// Waits for its end; it is not awaited any more when this is dropped.
     watch: Option<JoinHandle<()>>,
 }

@@ -6,7 +6,7 @@ use std::os::fd::AsFd as _;
 use std::rc::Rc;
 
 use super::cgroup::Cgroup;
-use super::{Inner, Run, containment};
+use super::{Inner, Run, Said, containment};
 use crate::backend::{Launch, Placed, StartError};
 use crate::model::Identity;
 use crate::sys::spawn::{self, Fault, Held, Own, Program, Stage};
@@ -64,7 +64,16 @@ pub(super) async fn start(
         super::strays::reap_one(&pidfd).await;
         return Err(unwritable("it was not started", &error));
     }
-    let run = Run { number, identity, pidfd, cgroup, adopted: false, ended: Cell::default(), watch: None };
+    let run = Run {
+        number,
+        identity,
+        pidfd,
+        cgroup,
+        adopted: false,
+        ended: Cell::default(),
+        said: Said::default(),
+        watch: None,
+    };
     // What it says may be heard before it is seen that it was executed.
     inner.insert(id, run);
     match released(launch, held).await {
