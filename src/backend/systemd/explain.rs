@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use super::life::Status;
 use crate::backend::{Launch, StartError};
@@ -74,10 +74,10 @@ pub(super) fn not_executed(launch: &Launch, unit: &UnitName, status: &Status) ->
 
 /// Whether the program is, or was just now, open for writing: its file is not executed then.
 fn is_being_written(program: &Path) -> bool {
-    let Ok(file) = std::fs::File::open(program) else { return false };
-    let changed = file.metadata().map(|found| UNIX_EPOCH + Duration::from_secs(found.ctime().unsigned_abs()));
-    let just_now = |time: SystemTime| crate::clock::now().duration_since(time).is_ok_and(|age| age <= JUST_NOW);
-    crate::sys::is_written_to(&file) || changed.is_ok_and(just_now)
+    let Some((file, found)) = crate::files::open_regular(program) else { return false };
+    let changed = UNIX_EPOCH + Duration::from_secs(found.ctime().unsigned_abs());
+    let just_now = crate::clock::now().duration_since(changed).is_ok_and(|age| age <= JUST_NOW);
+    crate::sys::is_written_to(&file) || just_now
 }
 
 /// What is wrong with the program, as far as can be seen from here.
@@ -87,6 +87,7 @@ pub(super) fn program(path: &Path) -> String {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => format!("{shown} is not there"),
         Err(error) => format!("{shown}: {error}"),
         Ok(found) if found.is_dir() => format!("{shown} is a folder"),
+        Ok(found) if !found.is_file() => format!("{shown} is no regular file"),
         Ok(found) if found.permissions().mode() & 0o111 == 0 => format!("{shown} is not executable"),
         Ok(_) => match interpreter(path) {
             Some(missing) => format!("{shown} is run by {missing}, which is not there"),
@@ -99,7 +100,8 @@ pub(super) fn program(path: &Path) -> String {
 fn interpreter(path: &Path) -> Option<String> {
     use std::io::Read as _;
     let mut head = [0; 256];
-    let n = std::fs::File::open(path).ok()?.read(&mut head).ok()?;
+    let (mut file, _) = crate::files::open_regular(path)?;
+    let n = file.read(&mut head).ok()?;
     let line = head[..n].strip_prefix(b"#!")?.split(|b| *b == b'\n').next()?;
     let named = String::from_utf8_lossy(line).split_whitespace().next()?.to_owned();
     (!Path::new(&named).exists()).then_some(named)
@@ -145,4 +147,27 @@ pub(super) fn refused(unit: &UnitName, error: &CallError) -> StartError {
             | "UnitMasked"
     );
     if again { StartError::Permanent(why) } else { StartError::Transient(why) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::conformance::of_instance;
+
+    /// Whoever may change the program must not have the daemon wait.
+    #[test]
+    fn a_program_that_has_become_a_fifo_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let fifo = dir.path().join("fifo");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, 0o755.into()).unwrap();
+        let launch = of_instance("test", "fifo", fifo.to_str().unwrap(), &["fifo"]);
+        let (tell, told) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let status = Status { code: 1, status: 203, ..Status::default() };
+            tell.send(not_executed(&launch, &"provost-fifo.service".parse().unwrap(), &status))
+        });
+        let told = told.recv_timeout(Duration::from_secs(20)).expect("it is not waited for");
+        let expected = StartError::Permanent(format!("{} is no regular file", fifo.display()));
+        assert_eq!(told, Some(expected));
+    }
 }
