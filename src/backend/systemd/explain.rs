@@ -1,9 +1,12 @@
 //! Why a unit did not start, in words of people.
 
+use std::fs::Metadata;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
+use super::Scope;
 use super::life::Status;
 use crate::backend::{Launch, StartError};
 use crate::model::UnitName;
@@ -63,8 +66,8 @@ pub(super) fn not_executed(launch: &Launch, unit: &UnitName, status: &Status) ->
         return Some(StartError::Transient(why));
     }
     let why = match code {
-        200 => folder(&launch.cwd),
-        203 => program(&launch.program),
+        200 => folder(launch),
+        203 => program(launch),
         201 => format!("nice level {}: refused; a user may only ask for less", launch.limits.nice.unwrap_or_default()),
         217 => format!("there is no user '{}'", launch.user.as_deref().unwrap_or_default()),
         _ => format!("{what} (systemd gave up on {unit} with status {code})"),
@@ -81,10 +84,13 @@ fn is_being_written(program: &Path) -> bool {
 }
 
 /// What is wrong with the program, as far as can be seen from here.
-pub(super) fn program(path: &Path) -> String {
-    let shown = path.display();
+fn program(launch: &Launch) -> String {
+    let (path, shown) = (&launch.program, launch.program.display());
     match std::fs::metadata(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => format!("{shown} is not there"),
+        Err(error) if error.kind() == ErrorKind::NotFound => format!("{shown} is not there"),
+        Err(error) if is_theirs(launch, &error) => {
+            format!("{shown} is not there, or its user may not execute it: provost may not look there")
+        }
         Err(error) => format!("{shown}: {error}"),
         Ok(found) if found.is_dir() => format!("{shown} is a folder"),
         Ok(found) if !found.is_file() => format!("{shown} is no regular file"),
@@ -108,27 +114,43 @@ fn interpreter(path: &Path) -> Option<String> {
 }
 
 /// What is wrong with the folder.
-pub(super) fn folder(path: &Path) -> String {
-    let shown = path.display();
-    match std::fs::metadata(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => format!("the folder {shown} is not there"),
+fn folder(launch: &Launch) -> String {
+    let shown = launch.cwd.display();
+    match std::fs::metadata(&launch.cwd) {
+        Err(error) if error.kind() == ErrorKind::NotFound => format!("the folder {shown} is not there"),
+        Err(error) if is_theirs(launch, &error) => {
+            format!("the folder {shown} is not there, or its user may not enter it: provost may not look there")
+        }
         Err(error) => format!("the folder {shown}: {error}"),
         Ok(found) if !found.is_dir() => format!("{shown} is not a folder"),
         Ok(_) => format!("the folder {shown} cannot be entered by its user"),
     }
 }
 
+/// Whether what was denied to this process may be allowed to the user of the service.
+fn is_theirs(launch: &Launch, error: &io::Error) -> bool {
+    error.kind() == ErrorKind::PermissionDenied && launch.user.is_some()
+}
+
 /// What is wrong before anything is asked of systemd. A type notify tells nothing of an exec that failed.
-pub(super) fn beforehand(launch: &Launch) -> Result<(), StartError> {
+pub(super) fn beforehand(launch: &Launch, scope: Scope) -> Result<(), StartError> {
     let elsewhere = ["BindPaths", "BindReadOnlyPaths", "TemporaryFileSystem"];
     if elsewhere.iter().any(|name| launch.systemd.contains_key(*name)) {
         return Ok(());
     }
-    if !launch.cwd.is_dir() {
-        return Err(StartError::Permanent(folder(&launch.cwd)));
+    // Root in its sandbox may enter nobody's folder; the unit may, and tells what it finds there.
+    let passes = |found: io::Result<Metadata>, is_right: fn(&Metadata) -> bool| match found {
+        Ok(found) => is_right(&found),
+        Err(error) => scope == Scope::System && error.kind() == ErrorKind::PermissionDenied,
+    };
+    if !passes(std::fs::metadata(&launch.cwd), Metadata::is_dir) {
+        return Err(StartError::Permanent(folder(launch)));
     }
-    let runs = std::fs::metadata(&launch.program).is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0);
-    if runs { Ok(()) } else { Err(StartError::Permanent(program(&launch.program))) }
+    let runs = |found: &Metadata| found.is_file() && found.permissions().mode() & 0o111 != 0;
+    if passes(std::fs::metadata(&launch.program), runs) {
+        return Ok(());
+    }
+    Err(StartError::Permanent(program(launch)))
 }
 
 /// Why the manager refused the unit.
