@@ -60,6 +60,7 @@ mod disk;
 mod doctor;
 pub mod ensure;
 mod error;
+mod files;
 mod gpus;
 pub(crate) mod health;
 pub(crate) mod helper;

@@ -32,9 +32,18 @@ pub(crate) async fn ready(fd: BorrowedFd<'_>, interest: Interest) -> io::Result<
     fd.ready(interest).await.map(drop)
 }
 
-/// Whether somebody has this file open for writing, which keeps it from being executed. Known to its owner and to root.
+/// `F_SETSIG` of fcntl(2), which the crate has not for every C library; hppa, where it is another, is none of ours.
+const F_SETSIG: libc::c_int = 10;
+
+/// Whether somebody has this file open for writing, which keeps it from being executed. Known of what belongs to the
+/// user of this process, and to who has CAP_LEASE; of the rest `false` is said.
 pub(crate) fn is_written_to(file: &std::fs::File) -> bool {
-    // SAFETY: it takes three numbers. The lease it may make goes when the file is closed, and is given back before.
+    // Who opens it meanwhile breaks the lease: its holder is sent a signal, and SIGIO would end it. This one is ignored.
+    // SAFETY: it takes three numbers, and is of this open file alone.
+    if unsafe { libc::fcntl(file.as_raw_fd(), F_SETSIG, libc::SIGURG) } == -1 {
+        return false;
+    }
+    // SAFETY: as above. The lease it may make goes when the file is closed, and is given back before.
     let result = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_RDLCK) };
     let refused = result == -1 && io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock;
     if result == 0 {
@@ -63,4 +72,43 @@ pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
     }
     let path = crate::observe::env("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".to_owned());
     path.split(':').filter(|dir| dir.starts_with('/')).map(|dir| PathBuf::from(dir).join(name)).find(runs)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use super::*;
+
+    /// In a process of its own: it may be ended by a signal.
+    #[test]
+    fn who_opens_a_file_that_is_looked_at_ends_nobody() {
+        const HERE: &str = "PROVOST_TEST_HERE";
+        if std::env::var_os(HERE).is_some() {
+            return opened_meanwhile();
+        }
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "sys::tests::who_opens_a_file_that_is_looked_at_ends_nobody"])
+            .env(HERE, "1")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", output.status);
+    }
+
+    fn opened_meanwhile() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("program");
+        let writer = File::create(&path).unwrap();
+        let file = File::open(&path).unwrap();
+        assert!(is_written_to(&file));
+        drop(writer);
+        assert!(!is_written_to(&file));
+        std::thread::scope(|scope| {
+            let opener =
+                scope.spawn(|| (0..50_000).for_each(|_| drop(File::options().write(true).open(&path).unwrap())));
+            while !opener.is_finished() {
+                is_written_to(&file);
+            }
+        });
+    }
 }

@@ -60,6 +60,11 @@ impl PidFd {
         Ok(Self(pidfd_open(pid, PidfdFlags::empty())?))
     }
 
+    /// The same process by another descriptor.
+    pub(crate) fn again(&self) -> io::Result<Self> {
+        self.0.try_clone().map(Self)
+    }
+
     /// The inode on pidfs, unique until the next boot; `None` where the kernel gives none.
     pub(crate) fn inode(&self) -> Option<u64> {
         let on_pidfs = rustix::fs::fstatfs(&self.0).is_ok_and(|fs| fs.f_type as u64 == PIDFS_MAGIC);

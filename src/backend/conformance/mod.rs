@@ -21,6 +21,7 @@ use super::{Backend, Happened, Launch, Placed, What};
 use crate::model::service::{BackendKind, Exit, Limits, ServiceSpec};
 use crate::model::{Identity, ServiceId};
 use crate::registry::Record;
+pub(crate) use starts::SAYS_READY;
 
 const LIMIT: Duration = Duration::from_secs(20);
 

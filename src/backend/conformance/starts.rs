@@ -150,7 +150,7 @@ pub(super) async fn it_says_that_it_is_ready(suite: &mut Suite<impl Backend>) {
 }
 
 /// The test below, which is the program of the part above as well: its variables say which.
-const SAYS_READY: &str = "backend::conformance::starts::a_program_says_that_it_is_ready";
+pub(crate) const SAYS_READY: &str = "backend::conformance::starts::a_program_says_that_it_is_ready";
 
 #[test]
 fn a_program_says_that_it_is_ready() {

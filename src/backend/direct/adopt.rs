@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::cgroup::Cgroups;
 use super::tree::MARK;
-use super::{Inner, Run, containment};
+use super::{Inner, Run, Said, containment};
 use crate::backend::{Adoption, Marked, Placed};
 use crate::model::service::{Exit, ServiceState};
 use crate::model::{Identity, ProcState, ServiceId};
@@ -59,7 +59,11 @@ pub(super) async fn adopt(inner: &Rc<Inner>, record: &Record, number: u64) -> io
     let placed =
         Placed { identity: Some(identity), containment: Some(containment(cgroup.as_ref())), ..Placed::default() };
     let ended = Cell::default();
-    inner.watch(&record.id, Run { number, identity, pidfd: Rc::new(pidfd), cgroup, adopted, ended, watch: None }, own);
+    inner.insert(
+        &record.id,
+        Run { number, identity, pidfd: Rc::new(pidfd), cgroup, adopted, ended, said: Said::default(), watch: None },
+    );
+    inner.watch(&record.id, own);
     Ok(Adoption::Running(placed))
 }
 
@@ -89,8 +93,16 @@ fn oldest_of_group(inner: &Inner, id: &ServiceId) -> Option<Identity> {
 fn remember(inner: &Rc<Inner>, record: &Record, number: u64, pidfd: Option<PidFd>) {
     let (Some(identity), Some(pidfd)) = (record.identity, pidfd) else { return };
     let cgroup = inner.cgroups.as_ref().and_then(|all| all.existing(&record.id));
-    let run =
-        Run { number, identity, pidfd: Rc::new(pidfd), cgroup, adopted: true, ended: Cell::default(), watch: None };
+    let run = Run {
+        number,
+        identity,
+        pidfd: Rc::new(pidfd),
+        cgroup,
+        adopted: true,
+        ended: Cell::default(),
+        said: Said::default(),
+        watch: None,
+    };
     inner.runs.borrow_mut().insert(record.id.clone(), run);
 }
 

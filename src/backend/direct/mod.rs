@@ -13,6 +13,7 @@ mod adopt;
 mod cgroup;
 mod look;
 mod notify;
+mod said;
 mod start;
 mod strays;
 mod tree;
@@ -40,6 +41,7 @@ use crate::sys::spawn::Own;
 use cgroup::{Cgroup, Cgroups};
 use look::Look;
 use notify::Notify;
+use said::Said;
 
 /// The output of services: given at a start, taken up again, and done with.
 pub(crate) trait Output {
@@ -87,6 +89,8 @@ struct Run {
     adopted: bool,
     /// When its main process was seen to have ended.
     ended: Cell<Option<Instant>>,
+    /// What it says of itself.
+    said: Said,
     /// Waits for its end; it is not awaited any more when this is dropped.
     watch: Option<JoinHandle<()>>,
 }
@@ -137,8 +141,26 @@ impl Inner {
         let _ = self.reports.send(Happened { id: id.clone(), run, what });
     }
 
-    /// Watches a process that runs, as the run of a service.
-    fn watch(self: &Rc<Self>, id: &ServiceId, mut run: Run, own: Option<Own>) {
+    /// From now on this is the run of a service: what its process says counts.
+    fn insert(&self, id: &ServiceId, run: Run) {
+        self.mains.borrow_mut().insert(run.identity.pid, id.clone());
+        self.runs.borrow_mut().insert(id.clone(), run);
+    }
+
+    /// Forgets the run of a service, which has no process.
+    fn remove(&self, id: &ServiceId) -> Option<Run> {
+        let run = self.runs.borrow_mut().remove(id)?;
+        let mut mains = self.mains.borrow_mut();
+        if mains.get(&run.identity.pid) == Some(id) {
+            mains.remove(&run.identity.pid);
+        }
+        Some(run)
+    }
+
+    /// Waits for the end of the run of a service.
+    fn watch(self: &Rc<Self>, id: &ServiceId, own: Option<Own>) {
+        let mut runs = self.runs.borrow_mut();
+        let Some(run) = runs.get_mut(id) else { return };
         let (pidfd, inner, key) = (Rc::clone(&run.pidfd), Rc::downgrade(self), id.clone());
         let (number, identity, adopted) = (run.number, run.identity, run.adopted);
         let pid = identity.pid;
@@ -155,8 +177,6 @@ impl Inner {
             }
             inner.tell(&key, number, What::Exited(exit));
         }));
-        self.mains.borrow_mut().insert(pid, id.clone());
-        self.runs.borrow_mut().insert(id.clone(), run);
     }
 }
 
@@ -201,12 +221,7 @@ impl Backend for Direct {
     }
 
     async fn release(&self, id: &ServiceId) {
-        let run = self.inner.runs.borrow_mut().remove(id);
-        if let Some(run) = run {
-            let mut mains = self.inner.mains.borrow_mut();
-            if mains.get(&run.identity.pid) == Some(id) {
-                mains.remove(&run.identity.pid);
-            }
+        if let Some(run) = self.inner.remove(id) {
             if let Some(cgroup) = &run.cgroup {
                 cgroup.remove();
             }

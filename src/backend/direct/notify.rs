@@ -4,12 +4,11 @@ use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::rc::Weak;
+use std::rc::{Rc, Weak};
 
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
 use super::Inner;
-use crate::backend::What;
 use crate::model::ServiceId;
 use crate::sys::watched::Watched;
 
@@ -35,6 +34,12 @@ impl Notify {
         Ok(Self { socket: Watched::new(OwnedFd::from(socket))?, path: path.to_owned() })
     }
 
+    /// What it is heard on.
+    #[cfg(test)]
+    pub(super) fn socket(&self) -> &OwnedFd {
+        self.socket.get()
+    }
+
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
@@ -45,18 +50,20 @@ pub(super) async fn listen(inner: Weak<Inner>) {
     loop {
         let Some(strong) = inner.upgrade() else { return };
         let Some(notify) = &strong.notify else { return };
-        let heard = notify.socket.drain(|socket| {
-            let (sender, message) = receive(socket)?;
-            if let Some(pid) = sender {
-                hear(&strong, pid, &message);
-            }
-            Ok(())
-        });
-        if let Err(error) = heard.await {
+        if let Err(error) = notify.socket.drain(|socket| take(&strong, socket)).await {
             tracing::error!("what services say cannot be read: {error}");
             return;
         }
     }
+}
+
+/// Takes notice of one message.
+pub(super) fn take(inner: &Rc<Inner>, socket: &OwnedFd) -> io::Result<()> {
+    let (sender, message) = receive(socket)?;
+    if let Some(pid) = sender {
+        hear(inner, pid, &message);
+    }
+    Ok(())
 }
 
 /// One message and the process that sent it, as the kernel has it.
@@ -78,23 +85,12 @@ fn receive(socket: &OwnedFd) -> io::Result<(Option<u32>, Vec<u8>)> {
     Ok((sender, buffer))
 }
 
-fn hear(inner: &Inner, pid: u32, message: &[u8]) {
+fn hear(inner: &Rc<Inner>, pid: u32, message: &[u8]) {
     let Some(id) = service_of(inner, pid) else {
         tracing::debug!(pid, "a message of somebody who is no service");
         return;
     };
-    let Some(run) = inner.runs.borrow().get(&id).map(|run| run.number) else { return };
-    for line in message.split(|byte| *byte == b'\n') {
-        let what = match line {
-            b"READY=1" => What::Ready,
-            b"WATCHDOG=1" => What::Alive,
-            _ => match line.strip_prefix(b"STATUS=") {
-                Some(status) => What::Status(crate::text::clip(&String::from_utf8_lossy(status)).to_string()),
-                None => continue,
-            },
-        };
-        inner.tell(&id, run, what);
-    }
+    inner.says(&id, message);
 }
 
 /// Of which service a process is: the main process, a descendant of one, or one with the mark.

@@ -6,10 +6,10 @@ use std::os::fd::AsFd as _;
 use std::rc::Rc;
 
 use super::cgroup::Cgroup;
-use super::{Inner, Run, containment};
+use super::{Inner, Run, Said, containment};
 use crate::backend::{Launch, Placed, StartError};
 use crate::model::Identity;
-use crate::sys::spawn::{self, Fault, Program, Stage};
+use crate::sys::spawn::{self, Fault, Held, Own, Program, Stage};
 
 pub(super) async fn start(
     inner: &Rc<Inner>,
@@ -55,6 +55,7 @@ pub(super) async fn start(
     let pid = held.pid();
     let stat = inner.proc.stat(pid).map_err(|error| transient("its process cannot be read", &error))?;
     let identity = Identity { pid, start_ticks: stat.start_ticks, pidfd_inode: held.pidfd().inode() };
+    let pidfd = Rc::new(held.pidfd().again().map_err(|error| transient("its process cannot be held", &error))?);
     let containment = Some(containment(cgroup.as_ref()));
     let mut placed = Placed { identity: Some(identity), containment, warnings, ..Placed::default() };
     // If this fails the child is dropped, and ends without having run the program.
@@ -63,16 +64,41 @@ pub(super) async fn start(
         super::strays::reap_one(&pidfd).await;
         return Err(unwritable("it was not started", &error));
     }
-    let (pidfd, own, faults) = held.release().await.map_err(|error| transient("it cannot be started", &error))?;
+    let run = Run {
+        number,
+        identity,
+        pidfd,
+        cgroup,
+        adopted: false,
+        ended: Cell::default(),
+        said: Said::default(),
+        watch: None,
+    };
+    // What it says may be heard before it is seen that it was executed.
+    inner.insert(id, run);
+    match released(launch, held).await {
+        Ok((own, warnings)) => {
+            placed.warnings.extend(warnings);
+            inner.watch(id, Some(own));
+            Ok(placed)
+        }
+        Err(error) => {
+            inner.remove(id);
+            Err(error)
+        }
+    }
+}
+
+/// Lets it execute the program: what keeps others from waiting for it, and what is to be said of it.
+async fn released(launch: &Launch, held: Held) -> Result<(Own, Vec<String>), StartError> {
+    let released = held.release().await;
+    let (pidfd, own, faults) =
+        released.map_err(|error| StartError::Transient(format!("it cannot be started: {error}")))?;
     if let Some(fault) = faults.iter().find(|fault| fault.fatal) {
         super::strays::reap_one(&pidfd).await;
         return Err(why(launch, *fault));
     }
-    placed.warnings.extend(faults.iter().map(|fault| why(launch, *fault).to_string()));
-    let run =
-        Run { number, identity, pidfd: Rc::new(pidfd), cgroup, adopted: false, ended: Cell::default(), watch: None };
-    inner.watch(id, run, Some(own));
-    Ok(placed)
+    Ok((own, faults.iter().map(|fault| why(launch, *fault).to_string()).collect()))
 }
 
 /// What limits need a control group.

@@ -2,10 +2,17 @@
 
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::mpsc::TryRecvError;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::*;
 use crate::backend::conformance;
 use crate::sys::spawn;
+
+type Happenings = UnboundedReceiver<Happened>;
 
 /// Output that nobody wants to see.
 struct Nowhere;
@@ -59,6 +66,8 @@ fn the_suite() {
     tokio::task::LocalSet::new().block_on(&runtime, async {
         conformance::all(&make, &instance).await;
         at_the_gate(&make().await.0, &instance).await;
+        ready_at_once(&mut make().await, &instance).await;
+        said_without_end(&mut make().await, &instance).await;
         by_its_group(&[make().await.0, make().await.0, make().await.0], &instance).await;
     });
 }
@@ -97,6 +106,78 @@ async fn at_the_gate(direct: &Direct, instance: &str) {
     }
 }
 
+/// A service says that it is ready, and is heard before it is seen that its program was executed: what others say wakes
+/// who listens.
+async fn ready_at_once((direct, happened): &mut (Direct, Happenings), instance: &str) {
+    let argv = ["provost-test", "--exact", conformance::SAYS_READY];
+    let program = std::env::current_exe().unwrap();
+    let launch = conformance::of_instance(instance, "at-once", program.to_str().unwrap(), &argv);
+    let launch = Launch { notify: true, ..launch };
+    for run in 1..3 {
+        let heard = async {
+            let socket = direct.inner.notify.as_ref().unwrap().socket();
+            let limit = Timespec { tv_sec: 20, tv_nsec: 0 };
+            assert_eq!(poll(&mut [PollFd::new(socket, PollFlags::IN)], Some(&limit)), Ok(1), "it says something");
+            notify::take(&direct.inner, socket).unwrap();
+        };
+        let (started, ()) = tokio::join!(biased; direct.start(&launch, run, &|_| Ok(())), heard);
+        started.unwrap();
+        let ready = Happened { id: launch.id.clone(), run, what: What::Ready };
+        let told = std::iter::from_fn(|| happened.try_recv().ok()).collect::<Vec<_>>();
+        assert!(told.contains(&ready), "{told:?}");
+        direct.clear(&launch.id).await.unwrap();
+        let ended = async { while !matches!(happened.recv().await.unwrap().what, What::Exited(_)) {} };
+        tokio::time::timeout(Duration::from_secs(20), ended).await.unwrap();
+    }
+    direct.release(&launch.id).await;
+}
+
+/// A service that says how it is as fast as it can is told of now and then.
+async fn said_without_end((direct, happened): &mut (Direct, Happenings), instance: &str) {
+    const LAST: u32 = u32::MAX;
+    let launch = conformance::of_instance(instance, "talks", "/bin/sleep", &["sleep", "1000"]);
+    direct.start(&launch, 1, &|_| Ok(())).await.unwrap();
+    // This process speaks for it.
+    direct.inner.mains.borrow_mut().insert(std::process::id(), launch.id.clone());
+    let (path, began) = (direct.inner.notify.as_ref().unwrap().path().to_owned(), Instant::now());
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    let talker = std::thread::spawn(move || {
+        let socket = std::os::unix::net::UnixDatagram::unbound().unwrap();
+        let say = |n: u32| socket.send_to(format!("READY=1\nWATCHDOG=1\nSTATUS={n}").as_bytes(), &path).unwrap();
+        let limit = Duration::from_secs(10);
+        let most = (0..LAST).find(|n| {
+            say(*n);
+            stopped.try_recv() != Err(TryRecvError::Empty) || began.elapsed() > limit
+        });
+        say(LAST);
+        most.unwrap()
+    });
+    tokio::time::sleep(5 * said::PAUSE).await;
+    stop.send(()).unwrap();
+    let mut told: Vec<What> = Vec::new();
+    let last = What::Status(LAST.to_string());
+    while told.last() != Some(&last) {
+        let next = tokio::time::timeout(Duration::from_secs(20), happened.recv()).await.unwrap().unwrap();
+        assert_eq!((&next.id, next.run), (&launch.id, 1));
+        told.push(next.what);
+    }
+    let times = began.elapsed().div_duration_f64(said::PAUSE) as usize + 1;
+    assert!(talker.join().unwrap() as usize > 10 * times, "it was no flood");
+    let of = |is: fn(&What) -> bool| told.iter().filter(|what| is(what)).count();
+    assert_eq!(of(|what| *what == What::Ready), 1);
+    let (alive, status) = (of(|what| *what == What::Alive), of(|what| matches!(what, What::Status(_))));
+    assert!((2..=times).contains(&alive) && (2..=times).contains(&status), "{alive} and {status} of {times}");
+    // The same once more is nothing new.
+    direct.inner.says(&launch.id, format!("STATUS={LAST}").as_bytes());
+    direct.inner.says(&launch.id, b"STATUS=");
+    direct.inner.says(&launch.id, format!("STATUS={LAST}").as_bytes());
+    tokio::time::sleep(3 * said::PAUSE).await;
+    assert!(happened.try_recv().is_err());
+    direct.inner.mains.borrow_mut().remove(&std::process::id());
+    direct.clear(&launch.id).await.unwrap();
+    direct.release(&launch.id).await;
+}
+
 /// A service that has cleared its environment, and whose record names no process, is in its control group: later
 /// daemons find it there, and never start it beside itself.
 async fn by_its_group([first, second, third]: &[Direct; 3], instance: &str) {
@@ -108,10 +189,10 @@ async fn by_its_group([first, second, third]: &[Direct; 3], instance: &str) {
     let identity = first.start(&launch, 1, &|_| Ok(())).await.unwrap().identity.unwrap();
     let cleared = async {
         while std::fs::read_to_string(format!("/proc/{}/comm", identity.pid)).unwrap() != "sleep\n" {
-            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(10), cleared).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(10), cleared).await.unwrap();
     let marked = second.marked().await.unwrap();
     let marked: Vec<_> = marked.iter().filter(|marked| marked.id == launch.id).flat_map(|m| &m.processes).collect();
     assert_eq!(marked, [&identity]);

@@ -1,9 +1,12 @@
 //! Why a unit did not start, in words of people.
 
+use std::fs::Metadata;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
+use super::Scope;
 use super::life::Status;
 use crate::backend::{Launch, StartError};
 use crate::model::UnitName;
@@ -63,8 +66,8 @@ pub(super) fn not_executed(launch: &Launch, unit: &UnitName, status: &Status) ->
         return Some(StartError::Transient(why));
     }
     let why = match code {
-        200 => folder(&launch.cwd),
-        203 => program(&launch.program),
+        200 => folder(launch),
+        203 => program(launch),
         201 => format!("nice level {}: refused; a user may only ask for less", launch.limits.nice.unwrap_or_default()),
         217 => format!("there is no user '{}'", launch.user.as_deref().unwrap_or_default()),
         _ => format!("{what} (systemd gave up on {unit} with status {code})"),
@@ -74,19 +77,23 @@ pub(super) fn not_executed(launch: &Launch, unit: &UnitName, status: &Status) ->
 
 /// Whether the program is, or was just now, open for writing: its file is not executed then.
 fn is_being_written(program: &Path) -> bool {
-    let Ok(file) = std::fs::File::open(program) else { return false };
-    let changed = file.metadata().map(|found| UNIX_EPOCH + Duration::from_secs(found.ctime().unsigned_abs()));
-    let just_now = |time: SystemTime| crate::clock::now().duration_since(time).is_ok_and(|age| age <= JUST_NOW);
-    crate::sys::is_written_to(&file) || changed.is_ok_and(just_now)
+    let Some((file, found)) = crate::files::open_regular(program) else { return false };
+    let changed = UNIX_EPOCH + Duration::from_secs(found.ctime().unsigned_abs());
+    let just_now = crate::clock::now().duration_since(changed).is_ok_and(|age| age <= JUST_NOW);
+    crate::sys::is_written_to(&file) || just_now
 }
 
 /// What is wrong with the program, as far as can be seen from here.
-pub(super) fn program(path: &Path) -> String {
-    let shown = path.display();
+fn program(launch: &Launch) -> String {
+    let (path, shown) = (&launch.program, launch.program.display());
     match std::fs::metadata(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => format!("{shown} is not there"),
+        Err(error) if error.kind() == ErrorKind::NotFound => format!("{shown} is not there"),
+        Err(error) if is_theirs(launch, &error) => {
+            format!("{shown} is not there, or its user may not execute it: provost may not look there")
+        }
         Err(error) => format!("{shown}: {error}"),
         Ok(found) if found.is_dir() => format!("{shown} is a folder"),
+        Ok(found) if !found.is_file() => format!("{shown} is no regular file"),
         Ok(found) if found.permissions().mode() & 0o111 == 0 => format!("{shown} is not executable"),
         Ok(_) => match interpreter(path) {
             Some(missing) => format!("{shown} is run by {missing}, which is not there"),
@@ -99,34 +106,51 @@ pub(super) fn program(path: &Path) -> String {
 fn interpreter(path: &Path) -> Option<String> {
     use std::io::Read as _;
     let mut head = [0; 256];
-    let n = std::fs::File::open(path).ok()?.read(&mut head).ok()?;
+    let (mut file, _) = crate::files::open_regular(path)?;
+    let n = file.read(&mut head).ok()?;
     let line = head[..n].strip_prefix(b"#!")?.split(|b| *b == b'\n').next()?;
     let named = String::from_utf8_lossy(line).split_whitespace().next()?.to_owned();
     (!Path::new(&named).exists()).then_some(named)
 }
 
 /// What is wrong with the folder.
-pub(super) fn folder(path: &Path) -> String {
-    let shown = path.display();
-    match std::fs::metadata(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => format!("the folder {shown} is not there"),
+fn folder(launch: &Launch) -> String {
+    let shown = launch.cwd.display();
+    match std::fs::metadata(&launch.cwd) {
+        Err(error) if error.kind() == ErrorKind::NotFound => format!("the folder {shown} is not there"),
+        Err(error) if is_theirs(launch, &error) => {
+            format!("the folder {shown} is not there, or its user may not enter it: provost may not look there")
+        }
         Err(error) => format!("the folder {shown}: {error}"),
         Ok(found) if !found.is_dir() => format!("{shown} is not a folder"),
         Ok(_) => format!("the folder {shown} cannot be entered by its user"),
     }
 }
 
+/// Whether what was denied to this process may be allowed to the user of the service.
+fn is_theirs(launch: &Launch, error: &io::Error) -> bool {
+    error.kind() == ErrorKind::PermissionDenied && launch.user.is_some()
+}
+
 /// What is wrong before anything is asked of systemd. A type notify tells nothing of an exec that failed.
-pub(super) fn beforehand(launch: &Launch) -> Result<(), StartError> {
+pub(super) fn beforehand(launch: &Launch, scope: Scope) -> Result<(), StartError> {
     let elsewhere = ["BindPaths", "BindReadOnlyPaths", "TemporaryFileSystem"];
     if elsewhere.iter().any(|name| launch.systemd.contains_key(*name)) {
         return Ok(());
     }
-    if !launch.cwd.is_dir() {
-        return Err(StartError::Permanent(folder(&launch.cwd)));
+    // Root in its sandbox may enter nobody's folder; the unit may, and tells what it finds there.
+    let passes = |found: io::Result<Metadata>, is_right: fn(&Metadata) -> bool| match found {
+        Ok(found) => is_right(&found),
+        Err(error) => scope == Scope::System && error.kind() == ErrorKind::PermissionDenied,
+    };
+    if !passes(std::fs::metadata(&launch.cwd), Metadata::is_dir) {
+        return Err(StartError::Permanent(folder(launch)));
     }
-    let runs = std::fs::metadata(&launch.program).is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0);
-    if runs { Ok(()) } else { Err(StartError::Permanent(program(&launch.program))) }
+    let runs = |found: &Metadata| found.is_file() && found.permissions().mode() & 0o111 != 0;
+    if passes(std::fs::metadata(&launch.program), runs) {
+        return Ok(());
+    }
+    Err(StartError::Permanent(program(launch)))
 }
 
 /// Why the manager refused the unit.
@@ -145,4 +169,27 @@ pub(super) fn refused(unit: &UnitName, error: &CallError) -> StartError {
             | "UnitMasked"
     );
     if again { StartError::Permanent(why) } else { StartError::Transient(why) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::conformance::of_instance;
+
+    /// Whoever may change the program must not have the daemon wait.
+    #[test]
+    fn a_program_that_has_become_a_fifo_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let fifo = dir.path().join("fifo");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, 0o755.into()).unwrap();
+        let launch = of_instance("test", "fifo", fifo.to_str().unwrap(), &["fifo"]);
+        let (tell, told) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let status = Status { code: 1, status: 203, ..Status::default() };
+            tell.send(not_executed(&launch, &"provost-fifo.service".parse().unwrap(), &status))
+        });
+        let told = told.recv_timeout(Duration::from_secs(20)).expect("it is not waited for");
+        let expected = StartError::Permanent(format!("{} is no regular file", fifo.display()));
+        assert_eq!(told, Some(expected));
+    }
 }

@@ -51,7 +51,7 @@ impl Shared {
         record: &dyn Fn(&Placed) -> io::Result<()>,
     ) -> Result<Placed, StartError> {
         let unit = self.units.of(&launch.id).map_err(|error| StartError::Permanent(error.to_string()))?;
-        explain::beforehand(launch)?;
+        explain::beforehand(launch, self.options.scope)?;
         unit.main.take();
         unit.unready.take();
         unit.life.borrow_mut().begin(run);

@@ -85,13 +85,13 @@ pub(super) fn properties<'l>(
     }
     if let Some(user) = &launch.user {
         all.push(("User", user.as_str().into()));
-        // Whose daemon, root in a sandbox, may neither use nor remove what is that user's. One that is in
-        // use the service finds itself.
-        let socket = launch.env.get("PROVOST_SOCKET").filter(|path| path.starts_with('/'));
-        if let (Scope::System, Some(socket), Ok(own)) = (scope, socket, crate::control::own_program()) {
-            let words = [own.as_str(), WORD, socket].map(|word| word.replace('$', "$$"));
-            all.push(("ExecStartPre", Variant::new(vec![(own, words.to_vec(), true)])));
-        }
+    }
+    // The daemon, root in a sandbox, may neither remove it nor use what is another user's. One that is in use the
+    // service finds itself.
+    let socket = launch.env.get("PROVOST_SOCKET").filter(|path| path.starts_with('/'));
+    if let (Scope::System, Some(socket), Ok(own)) = (scope, socket, crate::control::own_program()) {
+        let words = [own.as_str(), WORD, socket].map(|word| word.replace('$', "$$"));
+        all.push(("ExecStartPre", Variant::new(vec![(own, words.to_vec(), true)])));
     }
     all.push(("Environment", environment(launch, env_file.is_some())?.into()));
     if let Some(file) = env_file {

@@ -108,7 +108,7 @@ impl Supervisor {
         Ok(Commands::Bounded(Box::new(move |argv, limit| {
             let (backend, launch) = (Rc::clone(&backend), launch.clone());
             Box::pin(async move {
-                let program = find_program(&argv[0], &launch.env, &launch.cwd)?;
+                let program = find_program(&argv[0], &launch.env, &launch.cwd, true)?;
                 backend.run_command(&Launch { program, argv, ..launch }, what, limit).await
             })
         })))

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::service::{Checked, Prepared};
@@ -118,19 +119,19 @@ impl Supervisor {
             // sd_watchdog_enabled(3): by it a service knows how often it is to say that it lives.
             env.insert("WATCHDOG_USEC".to_owned(), heartbeat.timeout.0.as_micros().to_string());
         }
+        // What is denied to us its unit may be allowed, which is in no sandbox of ours.
+        let by_unit = self.backends.get(backend).is_some_and(|backend| backend.runs_commands());
         match fs::metadata(&cwd) {
             Ok(found) if found.is_dir() => {}
             // Of its user, who may enter it; where not, the backend says so.
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied && record.spec.user.is_some() => {}
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            Err(error) if is_denied(&error) && (by_unit || record.spec.user.is_some()) => {}
+            Err(error) if is_denied(&error) => {
                 return Err(permanent(format!("the folder {}: {error}", cwd.display())));
             }
             _ => return Err(permanent(format!("the folder {} is not there", cwd.display()))),
         }
-        let program = find_program(&argv[0], &env, &cwd).map_err(permanent)?;
-        // Where it is a user's of whom root is not to touch anything, its unit does.
-        let by_unit = self.places.instance == Instance::System && backend == BackendKind::Systemd;
-        let by_unit = by_unit && record.spec.user.is_some();
+        let program = find_program(&argv[0], &env, &cwd, by_unit).map_err(permanent)?;
+        // Root in its sandbox can remove nothing, and is to touch nothing of a user's: its unit does.
         if let Some(path) = socket.as_deref().filter(|path| !path.starts_with('@') && !by_unit) {
             stale_socket::remove(Path::new(path)).map_err(permanent)?;
         }
@@ -225,31 +226,57 @@ impl Supervisor {
     }
 }
 
+fn is_denied(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::PermissionDenied
+}
+
 /// A file that the daemon may execute.
 fn is_program(path: &Path) -> bool {
     path.is_file() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok()
 }
 
-/// The program in the service's own PATH, or from its folder.
-pub(super) fn find_program(name: &str, env: &BTreeMap<String, String>, cwd: &Path) -> Result<PathBuf, String> {
+/// What may be a program to others: what is denied to the daemon it cannot know.
+fn may_be_program(path: &Path) -> bool {
+    match fs::metadata(path) {
+        Ok(found) => found.is_file() && found.permissions().mode() & 0o111 != 0,
+        Err(error) => is_denied(&error),
+    }
+}
+
+/// The program in the service's own PATH, or from its folder. `by_unit`: a unit executes it, which may be allowed
+/// what is denied to the daemon, and says if it is not.
+pub(super) fn find_program(
+    name: &str,
+    env: &BTreeMap<String, String>,
+    cwd: &Path,
+    by_unit: bool,
+) -> Result<PathBuf, String> {
     if name.contains('/') {
         let path = cwd.join(name);
-        let why = match fs::metadata(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound && path.is_symlink() => {
-                let to = fs::read_link(&path).unwrap_or_default();
-                format!("it is a link to {}, which is not there", to.display())
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => "there is no such file".to_owned(),
-            Err(error) => error.to_string(),
-            Ok(found) if found.is_dir() => "it is a folder".to_owned(),
-            Ok(_) if !is_program(&path) => "it may not be executed".to_owned(),
-            Ok(_) => return Ok(path),
-        };
-        return Err(format!("{}: {why}", path.display()));
+        if is_program(&path) || by_unit && may_be_program(&path) {
+            return Ok(path);
+        }
+        return Err(format!("{}: {}", path.display(), no_program(&path)));
     }
     let dirs = env.get("PATH").map_or("", String::as_str).split(':').filter(|dir| dir.starts_with('/'));
-    let found = dirs.map(|dir| Path::new(dir).join(name)).find(|path| is_program(path));
+    let all: Vec<PathBuf> = dirs.map(|dir| Path::new(dir).join(name)).collect();
+    let unseen = || all.iter().find(|path| by_unit && may_be_program(path));
+    let found = all.iter().find(|path| is_program(path)).or_else(unseen).cloned();
     found.ok_or_else(|| format!("{name}: there is no such program in the PATH of the service"))
+}
+
+/// Why a file is none that can be executed.
+fn no_program(path: &Path) -> String {
+    match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && path.is_symlink() => {
+            let to = fs::read_link(path).unwrap_or_default();
+            format!("it is a link to {}, which is not there", to.display())
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        Err(error) => error.to_string(),
+        Ok(found) if found.is_dir() => "it is a folder".to_owned(),
+        Ok(_) => "it may not be executed".to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -259,7 +286,7 @@ mod tests {
     #[test]
     fn programs_are_looked_for_where_the_service_looks() {
         let env = |path: &str| BTreeMap::from([("PATH".to_owned(), path.to_owned())]);
-        let find = |name: &str, path: &str| find_program(name, &env(path), Path::new("/usr"));
+        let find = |name: &str, path: &str| find_program(name, &env(path), Path::new("/usr"), false);
         assert_eq!(find("sh", "/nowhere:/bin"), Ok("/bin/sh".into()));
         assert_eq!(find("./bin/env", ""), Ok("/usr/./bin/env".into()));
         assert!(find("sh", "bin").unwrap_err().contains("no such program in the PATH of the service"));

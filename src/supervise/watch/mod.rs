@@ -13,7 +13,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsString;
 use std::fs::{File, Metadata};
 use std::io::{self, Read as _};
-use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -291,7 +290,7 @@ fn fingerprint(paths: &[PathBuf]) -> u64 {
     use std::os::unix::fs::MetadataExt as _;
     let mut hasher = DefaultHasher::new();
     for path in paths {
-        let Some((file, found)) = open_file(path) else {
+        let Some((file, found)) = crate::files::open_regular(path) else {
             0_u8.hash(&mut hasher);
             continue;
         };
@@ -301,16 +300,6 @@ fn fingerprint(paths: &[PathBuf]) -> u64 {
         }
     }
     hasher.finish()
-}
-
-/// A regular file, and nothing else: who may choose where a name leads must not have a device opened,
-/// or the daemon wait for a FIFO.
-fn open_file(path: &Path) -> Option<(File, Metadata)> {
-    use rustix::fs::{Mode, OFlags};
-    let place = File::from(rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()?);
-    let found = place.metadata().ok().filter(Metadata::is_file)?;
-    let file = File::open(format!("/proc/self/fd/{}", place.as_raw_fd())).ok()?;
-    Some((file, found))
 }
 
 /// What it holds, unless that is much.

@@ -94,7 +94,7 @@ impl Sources {
 
     fn read(&mut self, folder: &Path) {
         let path = folder.join(".gitignore");
-        if let Some(text) = super::open_file(&path).and_then(|(file, found)| super::all_of(file, &found)) {
+        if let Some(text) = crate::files::open_regular(&path).and_then(|(file, found)| super::all_of(file, &found)) {
             let _ = self.rules.add_patterns_buffer(&text, path, Some(Path::new("/")), Ignore::default());
         }
     }
