@@ -14,8 +14,6 @@ mod output;
 mod reexec;
 pub(crate) mod supervisor;
 mod tally;
-#[cfg(test)]
-mod tests;
 mod told;
 
 use std::path::PathBuf;

@@ -3,7 +3,10 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::sync::broadcast::{
+    self,
+    error::{RecvError, TryRecvError},
+};
 use tokio::sync::watch;
 
 use super::notify::Notify;
@@ -98,8 +101,21 @@ pub(super) async fn follow(
         if notify.is_heard() && !(leave == Leave::AfterLast && tally.is_done()) {
             tokio::time::sleep(MOMENT).await;
         }
-        while let Ok(event) = events.try_recv() {
-            tally.apply(&event);
+        if catch_up(&mut events, &handle, &mut tally).await.is_none() {
+            return;
+        }
+    }
+}
+
+/// Takes all that is there. What was missed is told once, and not again by what comes after it.
+async fn catch_up(events: &mut broadcast::Receiver<Event>, handle: &Handle, tally: &mut Tally) -> Option<()> {
+    loop {
+        match events.try_recv() {
+            Ok(event) => {
+                tally.apply(&event);
+            }
+            Err(TryRecvError::Lagged(_)) => read(handle, tally).await.ok()?,
+            Err(TryRecvError::Empty | TryRecvError::Closed) => return Some(()),
         }
     }
 }
@@ -117,4 +133,73 @@ async fn read(handle: &Handle, tally: &mut Tally) -> Result<(), crate::supervise
     let which = Selection::default();
     tally.reset(&handle.ask(|answer| Command::Report { which, resources: false, answer }).await?);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::os::unix::net::UnixDatagram;
+
+    use tokio::sync::mpsc;
+    use tokio::task::LocalSet;
+
+    use super::*;
+    use crate::model::service::{EventKind, ServiceReport, ServiceSpec, ServiceState};
+
+    /// As many events are kept for who reads slowly.
+    const KEPT: usize = 4;
+
+    fn event(id: &str, kind: EventKind) -> Event {
+        Event { seq: 0, at: String::new(), id: id.parse().unwrap(), kind, message: String::new() }
+    }
+
+    fn report(state: ServiceState) -> ServiceReport {
+        let spec = ServiceSpec::new("a".parse().unwrap(), vec!["x".to_owned()], "/".into());
+        ServiceReport { state, ..crate::services::of_spec(&spec) }
+    }
+
+    #[test]
+    fn what_was_missed_while_it_rested_is_asked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("notify");
+        let listener = UnixDatagram::bind(&path).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let heard = || {
+            let mut line = [0; 100];
+            let length = listener.recv(&mut line).unwrap();
+            String::from_utf8(line[..length].to_vec()).unwrap()
+        };
+        let (sender, mut commands) = mpsc::channel(1);
+        let (events, all) = broadcast::channel(KEPT);
+        let handle = Handle::new(sender, events.clone());
+        let state = Rc::new(Cell::new(ServiceState::Running));
+        let is = Rc::clone(&state);
+        let (_clients, clients) = watch::channel(0);
+        let (_calls, calls) = watch::channel(0);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        LocalSet::new().block_on(&runtime, async {
+            crate::tasks::spawn_local(async move {
+                while let Some(Command::Report { answer, .. }) = commands.recv().await {
+                    let _ = answer.send(Ok(vec![report(is.get())]));
+                }
+            });
+            let notify = Rc::new(Notify::new(Some(&path)));
+            let wanted = Wanted { clients, calls };
+            let followed = crate::tasks::spawn_local(follow(handle, all, notify, Leave::AfterLast, wanted));
+            tokio::time::sleep(MOMENT).await;
+            assert_eq!(heard(), "STATUS=1 service: 1 running");
+            events.send(event("b", EventKind::Added)).unwrap();
+            tokio::time::sleep(MOMENT / 2).await;
+            // While it rests more happens than is kept: the end of the last one is lost.
+            let to = ServiceState::Stopped;
+            state.set(to);
+            events.send(event("a", EventKind::State { from: ServiceState::Running, to, pid: None })).unwrap();
+            for _ in 0..=KEPT {
+                events.send(event("a", EventKind::Ready)).unwrap();
+            }
+            let ended = tokio::time::timeout(60 * MOMENT, followed).await;
+            assert!(ended.is_ok(), "nothing runs, and it stays");
+            assert_eq!(heard(), "STATUS=1 service: 1 stopped");
+        });
+    }
 }

@@ -51,16 +51,10 @@ impl Seen {
         Self { down, up, begun: crate::clock::now(), since, missed: false }
     }
 
-    /// That not all events were seen.
+    /// That not all events were seen. The command was given by then: a service that does not run came to
+    /// that by it, and one that runs tells since when.
     pub(crate) fn missed(&mut self) {
         self.missed = true;
-    }
-
-    /// The same of one that was told already what to do: how it is came of that.
-    pub(crate) fn lost(&mut self, id: &ServiceId) {
-        self.missed();
-        self.up.insert(id.clone());
-        self.down.insert(id.clone());
     }
 
     /// Takes a report into account: events may be on their way still.
@@ -107,14 +101,20 @@ impl Seen {
         let (down, up) = (self.down.contains(&report.id), self.up.contains(&report.id));
         // Whoever watches sees its last event before it is over.
         let unseen = goal == Goal::Ended && up && !down && !self.missed;
+        let (down, up) = (down || self.missed, up || self.missed && was_started(report, self.begun));
         judge(report, goal, down, up).filter(|_| !unseen)
     }
 }
 
-/// Whether what runs was started after this time; times of reports are in whole milliseconds.
+/// Whether what runs was started after this time.
 fn is_younger(report: &ServiceReport, than: SystemTime) -> bool {
+    report.state == ServiceState::Running && was_started(report, than)
+}
+
+/// Whether its last start was after this time; times of reports are in whole milliseconds.
+fn was_started(report: &ServiceReport, after: SystemTime) -> bool {
     let started = report.started_at.as_deref().and_then(|at| humantime::parse_rfc3339(at).ok());
-    report.state == ServiceState::Running && started.is_some_and(|at| at + Duration::from_millis(1) > than)
+    started.is_some_and(|at| at + Duration::from_millis(1) > after)
 }
 
 /// Whether a service is as wanted; `None`: it may still become so. `down`, `up`: it was seen to go
@@ -180,5 +180,36 @@ mod tests {
         assert_eq!(judge(&report(Failed, false), Goal::Down, true, false), Some(true));
         let stuck = ServiceReport { desired: Desired::Down, ..report(Failed, false) };
         assert_eq!(judge(&stuck, Goal::Down, true, false), Some(false));
+    }
+
+    #[test]
+    fn where_events_were_missed_the_report_tells_what_came_of_a_restart() {
+        use ServiceState::{Done, Failed, Restarting, Running, Starting, Stopping};
+        let mut seen = Seen::begin();
+        let hour = Duration::from_secs(3600);
+        let since = |at, state, ready| {
+            let started_at = Some(humantime::format_rfc3339_millis(at).to_string());
+            ServiceReport { started_at, ..report(state, ready) }
+        };
+        let (before, later) = (seen.begun - hour, seen.begun + hour);
+        let old = |state| since(before, state, true);
+        let (was_running, was_done, failed) = (old(Running), old(Done), old(Failed));
+        let (new, done, unready) =
+            (since(later, Running, true), since(later, Done, true), since(later, Running, false));
+        // All of it is still to be told by events.
+        for report in [&new, &was_running, &was_done, &failed] {
+            assert_eq!(seen.judge(report, Goal::Again), None, "{report:?}");
+        }
+        let others = [old(Stopping), old(Starting), old(Restarting)];
+        seen.missed();
+        assert_eq!(seen.judge(&new, Goal::Again), Some(true));
+        assert_eq!(seen.judge(&done, Goal::Again), Some(true));
+        // It may never have been executed.
+        assert_eq!(seen.judge(&failed, Goal::Again), Some(false));
+        // Not yet, and the old process is not the new one.
+        for report in [&was_running, &was_done, &unready].into_iter().chain(&others) {
+            assert_eq!(seen.judge(report, Goal::Again), None, "{report:?}");
+        }
+        assert_eq!(seen.judge(&was_running, Goal::Ready), Some(true));
     }
 }

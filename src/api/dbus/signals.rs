@@ -55,7 +55,7 @@ impl Signals {
         while events.len() < BATCH {
             match self.events.try_recv() {
                 Ok(event) => events.push(event),
-                // The next call says so.
+                // After the last of these. Nothing is missed meanwhile: who sends them is on this thread, too.
                 Err(TryRecvError::Empty | TryRecvError::Lagged(_) | TryRecvError::Closed) => break,
             }
         }

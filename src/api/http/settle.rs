@@ -55,7 +55,7 @@ impl Settling {
                         return;
                     }
                 }
-                Err(RecvError::Lagged(_)) => return self.seen.lost(id),
+                Err(RecvError::Lagged(_)) => return self.seen.missed(),
                 // The daemon ends, and with it the question.
                 Err(RecvError::Closed) => std::future::pending().await,
             }

@@ -7,6 +7,8 @@
 
 mod chain;
 mod folders;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -61,6 +63,8 @@ pub(crate) struct Watcher {
     inner: Option<Folders>,
     subjects: BTreeMap<Subject, Watched>,
     folders: HashMap<PathBuf, BTreeSet<Subject>>,
+    /// Of which folders each is told: there are thousands of them, and few are of one subject.
+    of: HashMap<Subject, BTreeSet<PathBuf>>,
     pending: BTreeMap<Subject, Pending>,
     /// Why something cannot be watched; said once.
     trouble: Option<String>,
@@ -73,6 +77,7 @@ impl Watcher {
             inner: None,
             subjects: BTreeMap::new(),
             folders: HashMap::new(),
+            of: HashMap::new(),
             pending: BTreeMap::new(),
             trouble: None,
             said: false,
@@ -152,7 +157,7 @@ impl Watcher {
         let all = heard.unwrap_or_else(|error| {
             // It can be heard no more; what was watched is looked at once, and watched anew with that.
             self.trouble.get_or_insert_with(|| error.to_string());
-            (self.inner, self.folders) = (None, HashMap::new());
+            (self.inner, self.folders, self.of) = (None, HashMap::new(), HashMap::new());
             vec![Heard::TooMuch]
         });
         for heard in all {
@@ -239,7 +244,7 @@ impl Watcher {
             None => return,
         };
         self.detach(subject, &folders);
-        for folder in folders {
+        for folder in folders.clone() {
             if let Some(others) = self.folders.get_mut(&folder) {
                 others.insert(subject.clone());
                 continue;
@@ -254,6 +259,7 @@ impl Watcher {
                 }
             }
         }
+        self.of.insert(subject.clone(), folders);
     }
 
     fn watch(&mut self, folder: &Path) -> io::Result<()> {
@@ -264,18 +270,16 @@ impl Watcher {
         folders.watch(folder)
     }
 
-    /// Lets go of all folders but these.
+    /// Lets go of all its folders but these.
     fn detach(&mut self, subject: &Subject, but: &BTreeSet<PathBuf>) {
-        let mut unused = Vec::new();
-        for (folder, subjects) in &mut self.folders {
-            if !but.contains(folder) && subjects.remove(subject) && subjects.is_empty() {
-                unused.push(folder.clone());
-            }
-        }
-        for folder in unused {
-            self.folders.remove(&folder);
-            if let Some(inner) = &mut self.inner {
-                inner.unwatch(&folder);
+        let Some(had) = self.of.remove(subject) else { return };
+        for folder in had.difference(but) {
+            let Some(subjects) = self.folders.get_mut(folder) else { continue };
+            if subjects.remove(subject) && subjects.is_empty() {
+                self.folders.remove(folder);
+                if let Some(inner) = &mut self.inner {
+                    inner.unwatch(folder);
+                }
             }
         }
     }
