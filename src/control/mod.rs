@@ -241,6 +241,14 @@ impl Control {
         typed(self.line.repeat(async |proxy| proxy.recent_events().await).await, "events")
     }
 
+    /// The process of a daemon that is part of an `up` in the foreground: services end with its
+    /// terminal. `None` of any other.
+    pub(crate) async fn foreground(&self) -> Option<u32> {
+        let host = self.line.repeat(async |proxy: Proxy| Ok((proxy.foreground().await?, proxy.pid().await?)));
+        // One of an earlier version does not say it.
+        host.await.ok().filter(|(foreground, _)| *foreground).map(|(_, pid)| pid)
+    }
+
     /// What is known of the daemon itself.
     pub(crate) async fn facts(&self) -> Result<DaemonFacts, Error> {
         let facts = self.line.repeat(async |proxy| {
