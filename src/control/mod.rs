@@ -187,6 +187,12 @@ impl Control {
         typed(self.line.repeat(orphans).await, "orphans")
     }
 
+    /// How many of those that it has found before still run: it does not look for more.
+    pub(crate) async fn known_orphans(&self) -> Result<u32, Error> {
+        let known = self.line.repeat(async |proxy: Proxy| proxy.known_orphans().await).await;
+        known.map_err(|e| from_call("orphans", e))
+    }
+
     /// Ends orphans.
     pub(crate) async fn clean_orphans(&self, names: &[String], force: bool) -> Result<OrphansCleaned, Error> {
         let cleaned: Dict = self.change("orphans", "CleanOrphans", false, &(strs(names), force)).await?;
