@@ -13,7 +13,7 @@ use super::bus;
 use crate::error::Error;
 use crate::model::Instance;
 use crate::paths::Places;
-use crate::registry::Lock;
+use crate::registry::{Holder, Lock};
 
 /// The longest time for an answer. Whatever takes longer is told by events.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(60);
@@ -47,12 +47,32 @@ async fn connect_own(places: &Places) -> Result<Option<(zbus::Connection, Option
         if let Some(connection) = connect_socket(&socket).await? {
             return Ok(Some((connection, Some(socket))));
         }
+        let Some(holder) = Lock::holder(places) else { return Ok(None) };
+        // A session that has begun since it was started, or ended, has another runtime folder.
+        if holder.socket != socket
+            && let Some(connection) = connect_socket(&holder.socket).await?
+        {
+            return Ok(Some((connection, Some(holder.socket))));
+        }
+        let place_is_gone = holder.socket.parent().is_some_and(|dir| !dir.exists());
         // One that begins has its lock before it listens: it is not that none runs.
-        if Lock::holder(places).is_none() || begin.elapsed() > BEGINNING {
-            return Ok(None);
+        if place_is_gone || begin.elapsed() > BEGINNING {
+            return match Lock::holder_here(places) {
+                Some(_) => Ok(None),
+                None => Err(out_of_reach(&holder)),
+            };
         }
         tokio::time::sleep(LOOK).await;
     }
+}
+
+/// It holds the records, so that no other can run, and nobody can ask it anything.
+fn out_of_reach(Holder { pid, socket }: &Holder) -> Error {
+    Error::Unreachable(format!(
+        "a daemon runs as pid {pid}, and its socket {} is gone, as when its session has ended; 'kill {pid}' ends it \
+         with what it runs without systemd, and the next one takes over the rest",
+        socket.display()
+    ))
 }
 
 /// A connection to whoever serves this socket, who must be the caller; `None` if nobody does.
@@ -119,5 +139,23 @@ mod tests {
         };
         assert!(found.is_err(), "it was reached as soon as it listened");
         drop(lock);
+    }
+
+    #[tokio::test]
+    async fn one_with_another_runtime_folder_is_reached() {
+        let home = tempfile::tempdir().unwrap();
+        let there = Places::below(home.path());
+        let here = Places { runtime: home.path().join("of-a-session"), ..there.clone() };
+        let lock = Lock::take(&there).unwrap();
+        let socket = std::os::unix::net::UnixListener::bind(there.socket()).unwrap();
+        let found = tokio::time::timeout(HELLO / 10, connect_own(&here)).await;
+        assert!(found.is_err(), "it was greeted, and says nothing: {found:?}");
+        socket.accept().unwrap();
+        drop(socket);
+        std::fs::remove_dir_all(&there.runtime).unwrap();
+        let said = connect_own(&here).await.unwrap_err().to_string();
+        assert!(said.contains(&format!("pid {}, and its socket", std::process::id())), "{said}");
+        drop(lock);
+        assert!(connect_own(&here).await.unwrap().is_none(), "none runs");
     }
 }

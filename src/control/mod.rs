@@ -187,6 +187,12 @@ impl Control {
         typed(self.line.repeat(orphans).await, "orphans")
     }
 
+    /// How many of those that it has found before still run: it does not look for more.
+    pub(crate) async fn known_orphans(&self) -> Result<u32, Error> {
+        let known = self.line.repeat(async |proxy: Proxy| proxy.known_orphans().await).await;
+        known.map_err(|e| from_call("orphans", e))
+    }
+
     /// Ends orphans.
     pub(crate) async fn clean_orphans(&self, names: &[String], force: bool) -> Result<OrphansCleaned, Error> {
         let cleaned: Dict = self.change("orphans", "CleanOrphans", false, &(strs(names), force)).await?;
@@ -239,6 +245,14 @@ impl Control {
     /// What happened last, the oldest first.
     pub(crate) async fn recent_events(&self) -> Result<Vec<crate::model::service::Event>, Error> {
         typed(self.line.repeat(async |proxy| proxy.recent_events().await).await, "events")
+    }
+
+    /// The process of a daemon that is part of an `up` in the foreground: services end with its
+    /// terminal. `None` of any other.
+    pub(crate) async fn foreground(&self) -> Option<u32> {
+        let host = self.line.repeat(async |proxy: Proxy| Ok((proxy.foreground().await?, proxy.pid().await?)));
+        // One of an earlier version does not say it.
+        host.await.ok().filter(|(foreground, _)| *foreground).map(|(_, pid)| pid)
     }
 
     /// What is known of the daemon itself.

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use super::notify::Notify;
 use super::told::{self, Leave};
-use super::{Options, memory, nofile, on_stop, supervisor};
+use super::{Options, memory, nofile, on_stop, orphans, supervisor};
 use crate::api::dbus::{
     Api, ControlSocket, Handover, Recent, Request, Restarts, is_activatable, serve_on, serve_system, session_address,
     start_next,
@@ -223,6 +223,7 @@ impl Daemon {
         let pid = std::process::id();
         tracing::info!("provost {} runs as pid {pid}, its socket is {}", env!("CARGO_PKG_VERSION"), path.display());
         daemon.notify.say("READY=1");
+        crate::tasks::spawn_local(orphans::say(daemon.handle.clone()));
         Ok(daemon)
     }
 

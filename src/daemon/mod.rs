@@ -10,6 +10,7 @@ mod log;
 mod memory;
 mod nofile;
 mod notify;
+mod orphans;
 mod output;
 mod reexec;
 pub(crate) mod supervisor;

@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
@@ -58,7 +58,7 @@ pub(crate) struct Holder {
     pub(crate) socket: PathBuf,
 }
 
-fn held(holder: Option<&Holder>, place: &std::path::Path) -> String {
+fn held(holder: Option<&Holder>, place: &Path) -> String {
     match holder {
         Some(Holder { pid, socket }) => {
             format!("another provost daemon runs: pid {pid}, its socket is {}", socket.display())
@@ -108,8 +108,15 @@ impl Lock {
         let holder = Holder { pid: std::process::id(), socket: places.socket() };
         let text = serde_json::to_vec(&holder).map_err(|error| failed(error.into()))?;
         // The lock counts, not what is written: a full disk only makes the others know less.
-        if let Err(error) = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(&text)) {
-            tracing::warn!("{} does not name its holder: {error}", path.display());
+        let named = |path: &Path, written: io::Result<()>| {
+            if let Err(error) = written {
+                tracing::warn!("{} does not name its holder: {error}", path.display());
+            }
+        };
+        named(&path, write(&mut file, &text));
+        if state.is_some() {
+            let beside = beside(places);
+            named(&beside, open(&beside).and_then(|mut file| write(&mut file, &text)));
         }
         Ok(Self { file, state })
     }
@@ -119,8 +126,20 @@ impl Lock {
         [Some(self.file.as_fd()), self.state.as_ref().map(AsFd::as_fd)]
     }
 
-    /// Who holds the lock of an instance now; `None` if nobody does.
+    /// Who holds the lock of an instance now; `None` if nobody does. It may have another runtime folder:
+    /// a session that begins or ends changes where that is.
     pub(crate) fn holder(places: &Places) -> Option<Holder> {
+        Self::holder_here(places).or_else(|| {
+            let dir = File::open(places.registry()).ok()?;
+            match flock(&dir, FlockOperation::NonBlockingLockShared) {
+                Err(rustix::io::Errno::WOULDBLOCK) => noted(places),
+                _ => None,
+            }
+        })
+    }
+
+    /// Who holds the one in this runtime folder.
+    pub(crate) fn holder_here(places: &Places) -> Option<Holder> {
         let file = File::open(path(places)).ok()?;
         match flock(&file, FlockOperation::NonBlockingLockShared) {
             Err(rustix::io::Errno::WOULDBLOCK) => said(&file),
@@ -133,7 +152,22 @@ fn path(places: &Places) -> PathBuf {
     places.runtime.join("daemon.lock")
 }
 
-fn open(path: &std::path::Path) -> io::Result<File> {
+/// Beside the records: who holds the lock on their folder.
+fn beside(places: &Places) -> PathBuf {
+    places.state.join("daemon.json")
+}
+
+fn noted(places: &Places) -> Option<Holder> {
+    said(&File::open(beside(places)).ok()?)
+}
+
+fn write(file: &mut File, text: &[u8]) -> io::Result<()> {
+    file.set_len(0)?;
+    file.rewind()?;
+    file.write_all(text)
+}
+
+fn open(path: &Path) -> io::Result<File> {
     let nofollow = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(nofollow).open(path)
 }
@@ -160,12 +194,20 @@ fn state(places: &Places, left: Option<File>) -> Result<Option<File>, Held> {
         Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => return Ok(None),
         Err(error) => return Err(Held::Io { source: crate::disk::explained(error, &dir), path: dir }),
     };
-    match flock(&dir_file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(Some(dir_file)),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(Held::By(None, dir)),
-        Err(error) => {
-            tracing::debug!(%error, "no lock on the folder of records");
-            Ok(None)
+    let mut tries = 0;
+    loop {
+        match flock(&dir_file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(Some(dir_file)),
+            // Here, too, somebody may only ask.
+            Err(rustix::io::Errno::WOULDBLOCK) if tries < TRIES => {
+                tries += 1;
+                std::thread::sleep(MOMENT);
+            }
+            Err(rustix::io::Errno::WOULDBLOCK) => return Err(Held::By(noted(places), dir)),
+            Err(error) => {
+                tracing::debug!(%error, "no lock on the folder of records");
+                return Ok(None);
+            }
         }
     }
 }
@@ -186,9 +228,11 @@ mod tests {
         assert_eq!(Lock::holder(&places).unwrap().socket, places.socket());
         let elsewhere = Places { runtime: home.path().join("other"), ..places.clone() };
         let said = Lock::take(&elsewhere).unwrap_err().to_string();
-        assert!(said.ends_with(&places.registry().display().to_string()), "{said}");
+        assert!(said.ends_with(&expected), "{said}");
+        assert_eq!(Lock::holder(&elsewhere).unwrap().socket, places.socket());
+        assert_eq!(Lock::holder_here(&elsewhere), None);
         drop(lock);
-        assert_eq!(Lock::holder(&places), None);
+        assert_eq!((Lock::holder(&places), Lock::holder(&elsewhere)), (None, None));
         let again = Lock::take(&places).unwrap();
         fs::remove_file(path(&places)).unwrap();
         assert!(Lock::take(&places).is_err(), "the folder of records is locked still");

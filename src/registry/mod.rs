@@ -15,7 +15,7 @@ mod store;
 mod upgrade;
 
 pub(crate) use load::Damaged;
-pub(crate) use lock::{Held, Left, Lock};
+pub(crate) use lock::{Held, Holder, Left, Lock};
 pub use record::Record;
 pub(crate) use report::{Registry, registry};
 pub(crate) use store::Store;

@@ -98,6 +98,8 @@ pub(crate) struct Shared {
     of_daemon: Arc<watch::Sender<BTreeMap<PathBuf, OfDaemon>>>,
     /// The port of HTTP; 0: there is none.
     http_port: Arc<AtomicU16>,
+    /// The orphans of the last search.
+    orphans: Arc<Mutex<Vec<Identity>>>,
 }
 
 /// What a config file that was taken over says of the daemon itself.
@@ -143,6 +145,16 @@ impl Shared {
     /// The port on which HTTP is answered, where it is: services may ask for it.
     pub(crate) fn http_port(&self) -> Option<u16> {
         Some(self.http_port.load(Ordering::Relaxed)).filter(|port| *port != 0)
+    }
+
+    /// These are the orphans now.
+    pub(crate) fn note_orphans(&self, found: Vec<Identity>) {
+        *self.orphans.lock().unwrap_or_else(PoisonError::into_inner) = found;
+    }
+
+    /// The orphans of the last search. Some may have ended since then.
+    pub(crate) fn orphans(&self) -> Vec<Identity> {
+        self.orphans.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Says which that is from now on.

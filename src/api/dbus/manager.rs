@@ -143,13 +143,19 @@ pub(super) fn property(api: &Api, name: &str) -> Option<Variant<'static>> {
         "Pid" => Variant::from(std::process::id()),
         "Backend" => Variant::from(api.backend.clone()),
         "ConfigErrors" => Variant::from(api.handle.config_errors()),
+        "Foreground" => Variant::from(api.foreground),
+        "Orphans" => {
+            let running = crate::registry::orphans::running(&api.handle.shared().orphans());
+            Variant::from(u32::try_from(running).unwrap_or(u32::MAX))
+        }
         "Run" => Variant::from(api.recent.run().to_owned()),
         _ => return None,
     })
 }
 
 /// The names of all properties.
-pub(super) const PROPERTIES: [&str; 6] = ["Version", "InstanceId", "Pid", "Backend", "ConfigErrors", "Run"];
+pub(super) const PROPERTIES: [&str; 8] =
+    ["Version", "InstanceId", "Pid", "Backend", "ConfigErrors", "Foreground", "Orphans", "Run"];
 
 /// The arguments of a call.
 pub(super) fn arguments<T>(call: &Message) -> Result<T, Fault>

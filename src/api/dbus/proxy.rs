@@ -48,6 +48,12 @@ pub(crate) trait Manager {
     /// What is wrong with config files that are not applied.
     #[zbus(property(emits_changed_signal = "false"))]
     fn config_errors(&self) -> zbus::Result<Vec<String>>;
+    /// Whether it is part of an `up` in the foreground, and ends with that.
+    #[zbus(property(emits_changed_signal = "const"))]
+    fn foreground(&self) -> zbus::Result<bool>;
+    /// How many orphans run of those that the last search has found: the daemon looks when it starts.
+    #[zbus(property(emits_changed_signal = "false"), name = "Orphans")]
+    fn known_orphans(&self) -> zbus::Result<u32>;
     /// The run in which events have their numbers: a daemon that executes its program anew goes on with it.
     #[zbus(property(emits_changed_signal = "const"))]
     fn run(&self) -> zbus::Result<String>;

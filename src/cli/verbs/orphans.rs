@@ -84,6 +84,27 @@ async fn find(ctx: &Context<'_>, args: &Orphans, daemon: Option<&Control>) -> Re
     Ok(search.find())
 }
 
+/// How many are known of without a long search, for who asks for something else: those that the daemon
+/// has found and that still run, and, where none runs, what carries the mark.
+pub(super) async fn known(ctx: &Context<'_>) -> Result<usize, Error> {
+    if let Some(daemon) = ctx.connect().await? {
+        return Ok(daemon.known_orphans().await? as usize);
+    }
+    let places = registry::places(ctx)?;
+    let store = Store::at(&places);
+    let Some(instance) = store.known_instance_id() else { return Ok(0) };
+    let search = Search {
+        observer: ctx.client.observer(),
+        instance: Some(&instance),
+        records: &store.all(),
+        elsewhere: &elsewhere(&places),
+        daemon: None,
+        marked: &[],
+        names: &[],
+    };
+    Ok(search.find().iter().filter(|one| one.orphan).count())
+}
+
 /// Ends just those that were shown; those of the system by its daemon, which asks polkit.
 async fn end(
     ctx: &Context<'_>,
@@ -149,6 +170,7 @@ fn table(all: &[Orphan]) -> String {
     render::rows(&rows, DIM)
 }
 
-fn count(n: usize) -> String {
+/// `1 orphan`.
+pub(super) fn count(n: usize) -> String {
     if n == 1 { "1 orphan".to_owned() } else { format!("{n} orphans") }
 }

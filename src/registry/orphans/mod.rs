@@ -14,8 +14,8 @@ use std::collections::BTreeSet;
 
 use crate::backend::Marked;
 use crate::model::service::{Program, ServiceSpec};
-use crate::model::{Instance, Process};
-use crate::observe::{Observer, interpreter};
+use crate::model::{Identity, Instance, Process};
+use crate::observe::{Observer, ProcFs, interpreter};
 use crate::paths::Places;
 use crate::supervise::Orphan;
 
@@ -57,6 +57,13 @@ impl Search<'_> {
         found.sort_by_key(|one| (!one.orphan, !one.marked, one.identity.pid));
         found
     }
+}
+
+/// How many of these run still.
+pub(crate) fn running(orphans: &[Identity]) -> usize {
+    let Ok(proc) = ProcFs::host() else { return 0 };
+    let runs = |one: &&Identity| proc.identify(one.pid).is_ok_and(|(now, _)| now.start_ticks == one.start_ticks);
+    orphans.iter().filter(runs).count()
 }
 
 /// The records of the other instance of the same user. Only root has two.

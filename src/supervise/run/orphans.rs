@@ -97,7 +97,14 @@ impl Supervisor {
         let elsewhere = orphans::elsewhere(&self.places);
         let found = search(&observer, &self.instance_id, &records, &elsewhere, &marked, &names).judge(look);
         match wanted {
-            Wanted::Find(_, answer) => reply(answer, Ok(found)),
+            Wanted::Find(query, answer) => {
+                // What somebody looks for by a name of their own is nobody else's news.
+                if query.names.is_empty() {
+                    let orphans = found.iter().filter(|one| one.orphan).map(|one| one.identity);
+                    self.shared.note_orphans(orphans.collect());
+                }
+                reply(answer, Ok(found));
+            }
             Wanted::Clean(query, force, answer) => {
                 let ends = orphans::to_clean(found, !query.names.is_empty());
                 crate::tasks::spawn_local(async move {

@@ -19,6 +19,7 @@ pub fn register(trials: &mut Trials) {
     trials.plain("daemon::rest", rest);
     trials.plain("daemon::children", children);
     trials.plain("daemon::stops_are_true", stops_are_true);
+    trials.plain("daemon::says_orphans", says_orphans);
 }
 
 /// A second daemon says who holds the first one's place; the first does not mind.
@@ -212,5 +213,29 @@ fn children() -> Result<()> {
         let left = stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'));
         expect!(!left, "{pid} is left: {log}");
     }
+    Ok(())
+}
+
+/// What an earlier daemon lost is said when the next one starts, and below a list.
+fn says_orphans() -> Result<()> {
+    let mut daemon = Hosted::start(&["--backend", "direct"])?;
+    daemon.ok(&["run", "--name", "lost", "--", "sleep", "1000"])?;
+    let pid = daemon.service("lost")?["pid"].clone();
+    let list = |daemon: &Hosted| Ok::<_, libtest_mimic::Failed>(String::from_utf8(daemon.provost(&["list"])?.stderr)?);
+    let before = list(&daemon)?;
+    expect!(!before.contains("orphan"), "{before}");
+    daemon.kill()?;
+    std::fs::remove_dir_all(daemon.registry()?)?;
+    let without = list(&daemon)?;
+    expect!(without.contains("1 orphan: provost orphans"), "{without}");
+    daemon.then()?;
+    eventually("it is in the log", || daemon.log().contains(&format!("orphan {pid} (sleep 1000)")))?;
+    let with = list(&daemon)?;
+    expect!(with.contains("1 orphan: provost orphans"), "{with}; {}", daemon.log());
+    let document = daemon.ok(&["list", "-o", "json"])?;
+    expect!(!document.contains("orphan"), "{document}");
+    daemon.ok(&["orphans", "--clean", "--yes"])?;
+    let after = list(&daemon)?;
+    expect!(!after.contains("orphan"), "{after}");
     Ok(())
 }

@@ -9,12 +9,19 @@ use crate::config::HttpOptions;
 use crate::control::Control;
 use crate::daemon::{Daemon, Options};
 use crate::error::Error;
+use crate::model::ServiceId;
+use crate::model::service::{ServiceReport, ServiceState};
+use crate::services::{Follow, Goal};
 
-/// Runs `work` beside a daemon that is hosted here, and stops all of its services at the end.
+/// So many services are named.
+const NAMED: usize = 8;
+
+/// Runs `work` beside a daemon that is hosted here, goes on for what others have started in that,
+/// and stops all of its services at the end.
 pub(super) async fn run(
     ctx: &Context<'_>,
     (path, http): (&Path, &HttpOptions),
-    work: impl AsyncFnOnce(&Control, Interrupt) -> Result<ExitCode, Error>,
+    work: impl AsyncFnOnce(&Control, &mut Interrupt) -> Result<ExitCode, Error>,
 ) -> Result<ExitCode, Error> {
     let mut options = Options::new(ctx.instance())?;
     options.foreground = true;
@@ -23,12 +30,15 @@ pub(super) async fn run(
     tokio::task::LocalSet::new()
         .run_until(async {
             let socket = options.places.socket();
-            let interrupt = Interrupt::new()?;
+            let mut interrupt = Interrupt::new()?;
             let daemon = Daemon::start(options).await?;
             let mut daemon = tokio::task::spawn_local(daemon.run());
             let gone = || Error::Unreachable("the supervisor in this process ended at once".to_owned());
             let control = Control::connect_to(&socket).await?.ok_or_else(gone)?;
-            let code = work(&control, interrupt).await;
+            let code = work(&control, &mut interrupt).await;
+            if let Err(error) = serve_others(ctx, &control, &mut interrupt).await {
+                tracing::warn!("what others have started is not waited for: {error}");
+            }
             let _ = control.exit(crate::supervise::Stop::All).await;
             match (&mut daemon).await {
                 Ok(Ok(_)) => code,
@@ -37,4 +47,61 @@ pub(super) async fn run(
             }
         })
         .await
+}
+
+/// To whoever started services here meanwhile this is the daemon: it goes on until the last one has
+/// ended, or somebody has seen enough.
+async fn serve_others(ctx: &Context<'_>, control: &Control, interrupt: &mut Interrupt) -> Result<(), Error> {
+    if interrupt.was_heard() {
+        control.stop(&[], None, false).await?;
+    }
+    let mut said = Vec::new();
+    loop {
+        let mut follow = Follow::begin(control).await?;
+        let others = others(control, &[]).await?;
+        if others.is_empty() {
+            return Ok(());
+        }
+        if !interrupt.was_heard() && said != others {
+            let (run, them) = if others.len() == 1 { ("runs", "it") } else { ("run", "them") };
+            let names = named(&others);
+            ctx.say.note_always(&format!("provost: {names} {run} on here, started by others; Ctrl-C stops {them}"));
+            said.clone_from(&others);
+        }
+        tokio::select! {
+            ended = follow.until(&others, Goal::Ended, None, |_| ()) => drop(ended?),
+            stopped = stop_at_interrupt(control, interrupt) => stopped?,
+        }
+    }
+}
+
+/// Waits for Ctrl-C, and stops everything; once more kills.
+async fn stop_at_interrupt(control: &Control, interrupt: &mut Interrupt) -> Result<(), Error> {
+    let force = interrupt.was_heard();
+    interrupt.next().await;
+    control.stop(&[], None, force).await.map(drop)
+}
+
+/// What runs here, or will, besides these.
+pub(super) async fn others(control: &Control, own: &[ServiceId]) -> Result<Vec<ServiceId>, Error> {
+    let runs = |report: &ServiceReport| report.state.is_alive() || report.state == ServiceState::Restarting;
+    let all = control.list(&[], None, false).await?.into_iter();
+    Ok(all.filter(|report| runs(report) && !own.contains(&report.id)).map(|report| report.id).collect())
+}
+
+/// Says so where services would hang on somebody's terminal.
+pub(super) async fn warn(ctx: &Context<'_>, control: &Control) {
+    if let Some(pid) = control.foreground().await {
+        ctx.say.note(&format!(
+            "provost: the daemon is the 'provost up' of pid {pid}: services hang on its terminal, and Ctrl-C there \
+             stops them"
+        ));
+    }
+}
+
+/// The first of them.
+pub(super) fn named(ids: &[ServiceId]) -> String {
+    let names: Vec<&str> = ids.iter().take(NAMED).map(ServiceId::as_str).collect();
+    let more = ids.len().saturating_sub(NAMED);
+    if more == 0 { names.join(", ") } else { format!("{} and {more} more", names.join(", ")) }
 }

@@ -4,8 +4,9 @@ use std::process::ExitCode;
 
 use super::super::super::args::List;
 use super::super::super::exit::Exit;
-use super::super::super::{progress, render};
-use super::super::Context;
+use super::super::super::progress;
+use super::super::super::render::{self, WARN};
+use super::super::{Context, orphans};
 use crate::services;
 
 pub(in crate::cli) async fn run(ctx: &Context<'_>, args: &List) -> ExitCode {
@@ -21,7 +22,20 @@ pub(in crate::cli) async fn run(ctx: &Context<'_>, args: &List) -> ExitCode {
     } else {
         ctx.say.text(&render::services::table(&known, crate::clock::now()));
     }
+    say_orphans(ctx).await;
     Exit::Done.into()
+}
+
+/// What runs and is none of these services any more.
+async fn say_orphans(ctx: &Context<'_>) {
+    if ctx.say.json || ctx.say.quiet || ctx.is_guest() {
+        return;
+    }
+    match orphans::known(ctx).await {
+        Ok(0) => {}
+        Ok(n) => ctx.say.note(&format!("{WARN}{}{WARN:#}: provost orphans", orphans::count(n))),
+        Err(error) => tracing::info!("orphans: {error}"),
+    }
 }
 
 /// There are no services: how to get some.

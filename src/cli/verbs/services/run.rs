@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use super::super::super::args::Run;
 use super::super::super::progress::Line;
 use super::super::Context;
-use super::{fail, up, watch};
+use super::{fail, hosted, up, watch};
 use crate::control::Control;
 use crate::error::Error;
 use crate::model::ServiceId;
@@ -26,6 +26,9 @@ async fn start(ctx: &Context<'_>, args: &Run) -> Result<ExitCode, Error> {
         crate::ensure::check_program(program)?;
     }
     let control = ctx.daemon(args.linger).await?;
+    if !args.wait {
+        hosted::warn(ctx, &control).await;
+    }
     let id = id(&control, args).await?;
     let spec = spec(args, id.clone())?;
     let environment = services::sent_along(std::slice::from_ref(&spec));

@@ -56,7 +56,7 @@ async fn up(ctx: &Context<'_>, args: &Up) -> Result<ExitCode, Error> {
         let control = ctx.daemon(args.linger).await?;
         return detached(ctx, args, &wanted, &control).await;
     }
-    hosted::run(ctx, (&wanted.path, &wanted.project.http), async |control, mut interrupt| {
+    hosted::run(ctx, (&wanted.path, &wanted.project.http), async |control, interrupt| {
         let follow = tokio::select! {
             follow = start(ctx, args, &wanted, control) => follow?,
             () = interrupt.next() => return Ok(Exit::Done.into()),
@@ -80,12 +80,13 @@ fn say_whose_http(ctx: &Context<'_>, wanted: &Wanted) {
 }
 
 async fn with_daemon(ctx: &Context<'_>, args: &Up, wanted: &Wanted, control: &Control) -> Result<ExitCode, Error> {
+    hosted::warn(ctx, control).await;
     if args.detach {
         return detached(ctx, args, wanted, control).await;
     }
-    let interrupt = Interrupt::new()?;
+    let mut interrupt = Interrupt::new()?;
     let follow = start(ctx, args, wanted, control).await?;
-    watch::watch(ctx, control, follow, &wanted.watched(), (Hosted::Elsewhere, interrupt)).await
+    watch::watch(ctx, control, follow, &wanted.watched(), (Hosted::Elsewhere, &mut interrupt)).await
 }
 
 fn wanted(ctx: &Context<'_>, args: &Up) -> Result<Wanted, Error> {

@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::super::super::exit::Exit;
 use super::super::super::render::{self, BAD, DIM};
 use super::super::Context;
-use super::look::Look;
+use super::{hosted, look::Look};
 use crate::control::Control;
 use crate::error::Error;
 use crate::model::ServiceId;
@@ -31,7 +31,7 @@ pub(super) async fn watch(
     control: &Control,
     (mut follow, since): (Follow, SystemTime),
     ids: &[ServiceId],
-    (hosted, mut interrupt): (Hosted, Interrupt),
+    (hosted, interrupt): (Hosted, &mut Interrupt),
 ) -> Result<ExitCode, Error> {
     // With whose it is in front, also of one alone: it stands among what happens.
     let look = Look::of_all(ctx, ids.iter().map(|id| id.as_str()));
@@ -65,6 +65,7 @@ pub(super) async fn watch(
                 () = interrupt.next() => match hosted {
                     Hosted::Elsewhere => break None,
                     Hosted::Here => {
+                        say_others(ctx, control, ids).await?;
                         control.stop(&[], None, force).await?;
                         if !force {
                             ctx.say.note(&format!("{DIM}stopping; once more kills{DIM:#}"));
@@ -99,16 +100,27 @@ pub(super) async fn watch(
     }
 }
 
+/// Whose services end besides those that are shown.
+async fn say_others(ctx: &Context<'_>, control: &Control, shown: &[ServiceId]) -> Result<(), Error> {
+    let others = hosted::others(control, shown).await?;
+    if !others.is_empty() {
+        let names = hosted::named(&others);
+        ctx.say.note_always(&format!("\nprovost: what others started here is stopped, too: {names}"));
+    }
+    Ok(())
+}
+
 /// Ctrl-C and what means the same.
 pub(super) struct Interrupt {
     signals: [tokio::signal::unix::Signal; 3],
+    heard: bool,
 }
 
 impl Interrupt {
     pub(super) fn new() -> Result<Self, Error> {
         let of = |kind| signal(kind).map_err(|source| Error::Io { what: "signals".to_owned(), source });
         let signals = [of(SignalKind::interrupt())?, of(SignalKind::terminate())?, of(SignalKind::hangup())?];
-        Ok(Self { signals })
+        Ok(Self { signals, heard: false })
     }
 
     pub(super) async fn next(&mut self) {
@@ -118,5 +130,11 @@ impl Interrupt {
             _ = term.recv() => {}
             _ = hup.recv() => {}
         }
+        self.heard = true;
+    }
+
+    /// Whether it came at all.
+    pub(super) fn was_heard(&self) -> bool {
+        self.heard
     }
 }

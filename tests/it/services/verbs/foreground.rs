@@ -10,6 +10,7 @@ pub(super) const BODIES: &[(&str, Body)] = &[
     ("beside_a_daemon", beside_a_daemon),
     ("ends_with_its_services", ends_with_its_services),
     ("last_words", last_words),
+    ("host_of_others", host_of_others),
 ];
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -67,5 +68,36 @@ fn ends_with_its_services(stage: &Stage<'_>) -> Result<()> {
     expect!(ended.code() == 1 && ended.stderr.contains("failed: bad"), "{ended:?}");
     let ended = stage.provost(&["up", "good"])?;
     expect!(ended.code() == 0, "{ended:?}");
+    Ok(())
+}
+
+/// Services of others hang on its terminal: a `down` of its own leaves them, Ctrl-C names them first.
+fn host_of_others(stage: &Stage<'_>) -> Result<()> {
+    let run = |id: &str| stage.provost(&["run", "--name", id, "--", "sleep", "1000"]);
+    stage.config(&sleeper("own", ""))?;
+    let mut up = stage.who().env("NO_COLOR", "1").pty(["provost", "up"])?;
+    up.expect("own: it is ready", LIMIT)?;
+    let adhoc = run("adhoc")?;
+    expect!(adhoc.code() == 0 && adhoc.stderr.contains("the 'provost up' of pid "), "{adhoc:?}");
+    let pid = stage.pid("adhoc")?;
+    stage.ok(&["down"])?;
+    up.expect("adhoc runs on here", LIMIT)?;
+    expect!(stage.pid("adhoc")? == pid && stage.rig.is_running(pid), "it is another one's");
+    // Its own ones are started in it again, as in any daemon.
+    let again = stage.provost(&["up", "-d"])?;
+    expect!(again.code() == 0 && again.stderr.contains("the 'provost up' of pid "), "{again:?}");
+    up.type_bytes(b"\x03")?;
+    let (status, said) = up.wait()?;
+    expect!(status.success() && !stage.rig.is_running(pid), "{said}");
+
+    let mut up = stage.who().env("NO_COLOR", "1").pty(["provost", "up"])?;
+    up.expect("own: it is ready", LIMIT)?;
+    expect!(run("adhoc")?.code() == 0, "a second time");
+    let pid = stage.pid("adhoc")?;
+    up.type_bytes(b"\x03")?;
+    up.expect("what others started here is stopped, too: adhoc", LIMIT)?;
+    up.expect("own: it is stopped", LIMIT)?;
+    let (status, said) = up.wait()?;
+    expect!(status.success() && !stage.rig.is_running(pid), "{said}");
     Ok(())
 }
