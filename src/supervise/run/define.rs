@@ -41,7 +41,7 @@ impl Supervisor {
         self.put(specs, &environment)
     }
 
-    /// Takes descriptions over; all of them or none.
+    /// Takes descriptions over; none where the order is a circle, or records cannot be written.
     pub(super) fn put(
         &mut self,
         specs: Vec<ServiceSpec>,
@@ -76,7 +76,10 @@ impl Supervisor {
         self.check_order(&changed)?;
         // By the first it is seen whether records can be written. The others are written with what follows
         // from this, before the answer is given: most are started at once, and their records change with that.
-        self.save_now(changed.get(..1).unwrap_or_default()).map_err(|error| Refusal::Failed(error.to_string()))?;
+        if let Err(error) = self.save_now(changed.get(..1).unwrap_or_default()) {
+            self.put_order_back(&changed);
+            return Err(Refusal::Failed(error.to_string()));
+        }
         for id in &ids {
             // Its removal, where one is under way, is undone.
             if let Some(service) = self.services.get_mut(id) {
@@ -154,17 +157,21 @@ impl Supervisor {
         }
         let circle = records.iter().find_map(|record| self.order.cycle(&record.id));
         if let Some(circle) = circle {
-            // As it was.
-            for record in records {
-                match self.services.get(&record.id).map(|service| service.record().spec.clone()) {
-                    Some(old) => self.order.set(&record.id, &old.after, old.group()),
-                    None => self.order.remove(&record.id),
-                }
-            }
+            self.put_order_back(records);
             let words: Vec<String> = circle.iter().map(ToString::to_string).collect();
             return Err(Refusal::Config(format!("what comes after what makes a circle: {}", words.join(" -> "))));
         }
         Ok(())
+    }
+
+    /// As it was before these were looked at.
+    fn put_order_back(&mut self, records: &[Record]) {
+        for record in records {
+            match self.services.get(&record.id).map(|service| service.record().spec.clone()) {
+                Some(old) => self.order.set(&record.id, &old.after, old.group()),
+                None => self.order.remove(&record.id),
+            }
+        }
     }
 
     pub(super) fn enable(&mut self, which: &Selection, enabled: bool) -> Result<Outcomes, Refusal> {

@@ -31,13 +31,13 @@ impl Supervisor {
                     service.cancel();
                 }
             }
-            Effect::Stop { run, signal } => self.with_backend(id, async move |backend, id| {
+            Effect::Stop { signal, .. } => self.with_backend(id, async move |backend, id| {
                 let said = backend.stop(&id, signal).await.err();
-                said.map(|error| failed(&id, run, "cannot be stopped", &error))
+                said.map(|error| failed(&id, "cannot be stopped", &error))
             }),
-            Effect::Signal { run, signal } => self.with_backend(id, async move |backend, id| {
+            Effect::Signal { signal, .. } => self.with_backend(id, async move |backend, id| {
                 let said = backend.signal(&id, signal, Whom::All).await.err();
-                said.map(|error| failed(&id, run, &format!("cannot be sent {signal}"), &error))
+                said.map(|error| failed(&id, &format!("cannot be sent {signal}"), &error))
             }),
             Effect::Clear { run } => self.with_backend(id, async move |backend, id| {
                 let result = backend.clear(&id).await;
@@ -277,6 +277,6 @@ impl Supervisor {
     }
 }
 
-fn failed(id: &ServiceId, _: u64, what: &str, error: &std::io::Error) -> Done {
+fn failed(id: &ServiceId, what: &str, error: &std::io::Error) -> Done {
     Done::Say(id.clone(), EventKind::Warning, format!("{id} {what}: {error}"))
 }

@@ -81,7 +81,7 @@ impl Supervisor {
         all.extend(own);
         let path = |path: &std::path::Path| path.display().to_string();
         let mark = [
-            ("PROVOST_SERVICE", service(&record.id)),
+            ("PROVOST_SERVICE", record.id.to_string()),
             ("PROVOST_INSTANCE_ID", self.instance_id.clone()),
             ("PROVOST_STATE_DIR", path(&self.places.state)),
             ("PROVOST_RUNTIME_DIR", path(&self.places.runtime)),
@@ -122,10 +122,6 @@ impl Supervisor {
         let told = |name: &str| name == "PORT" || name.starts_with("PROVOST_") || name.ends_with("_DEVICES");
         named.chain(own.into_iter().filter(|(name, _)| !told(name))).collect()
     }
-}
-
-fn service(id: &ServiceId) -> String {
-    id.to_string()
 }
 
 /// Whoever a service of the system instance runs as: not the daemon's home and bus, but theirs.

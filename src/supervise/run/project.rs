@@ -42,22 +42,19 @@ impl Supervisor {
         occasion: Occasion,
     ) -> Result<Vec<ServiceId>, Refusal> {
         let absolute = config::edit::place_of(path).unwrap_or_else(|| path.to_owned());
-        // Before it is read: what changes while it is read is noticed. One that cannot be read is
+        // Before it is read: what changes while it is read is noticed. One that is refused is
         // nobody's yet.
         let known = self.projects.contains_key(&absolute);
         self.watch_config(&absolute);
-        let read = match self.read(path, pid_dir(&environment)) {
-            Ok(read) => read,
-            Err(refusal) => {
-                if !known {
-                    self.watcher.forget(&Subject::Config(absolute));
-                }
-                return Err(refusal);
-            }
-        };
-        let ids = read.specs.iter().map(|spec| spec.id.clone()).collect();
-        self.apply(read, &environment, occasion)?;
-        Ok(ids)
+        let applied = self.read(path, pid_dir(&environment)).and_then(|read| {
+            let ids = read.specs.iter().map(|spec| spec.id.clone()).collect();
+            self.apply(read, &environment, occasion)?;
+            Ok(ids)
+        });
+        if applied.is_err() && !known {
+            self.watcher.forget(&Subject::Config(absolute));
+        }
+        applied
     }
 
     /// All files that are known, again; what changed is applied at once.

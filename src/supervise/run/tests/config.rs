@@ -127,6 +127,32 @@ fn ad_hoc_services_are_replaced_only_when_they_do_not_run() {
 }
 
 #[test]
+fn what_is_refused_leaves_nothing() {
+    simulated(async |dir| {
+        let mut rig = Rig::new(dir);
+        rig.define([spec("a", ""), spec("b", "")]).await.unwrap();
+        let (registry, away) = (rig.places.registry(), dir.join("away"));
+        std::fs::rename(&registry, &away).unwrap();
+        std::fs::write(&registry, "").unwrap();
+        let refused = rig.define([after(spec("a", ""), &["b"])]).await.unwrap_err().to_string();
+        assert!(refused.contains("the record of a cannot be written"), "{refused}");
+        let path = Files(dir).write("one.toml", "[service.c]\ncommand = 'sh'");
+        let refused = rig.load(&path).await.unwrap_err().to_string();
+        assert!(refused.contains("the record of c cannot be written"), "{refused}");
+        std::fs::remove_file(&registry).unwrap();
+        std::fs::rename(&away, &registry).unwrap();
+        // No order, and no file that is followed.
+        Files(dir).write("one.toml", "[service.c]\ncommand = 'sh -x'");
+        tokio::time::sleep(60 * SECOND).await;
+        assert_eq!(Store::at(&rig.places).all().len(), 2);
+        rig.define([after(spec("b", ""), &["a"])]).await.unwrap();
+        rig.start("b").await.unwrap();
+        rig.ready("b").await;
+        rig.load(&path).await.unwrap();
+    });
+}
+
+#[test]
 fn one_that_is_made_anew_waits_until_the_backend_has_forgotten_the_first() {
     simulated(async |dir| {
         let mut rig = Rig::new(dir);
