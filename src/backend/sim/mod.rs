@@ -127,9 +127,9 @@ impl Backend for Sim {
     }
 
     async fn release(&self, id: &ServiceId) {
-        let kept = self.world.kept(id);
-        if !kept.is_zero() {
-            tokio::time::sleep(kept).await;
+        let time = self.world.release_time(id);
+        if !time.is_zero() {
+            tokio::time::sleep(time).await;
         }
         self.world.forget(id);
     }

@@ -26,10 +26,10 @@ pub(crate) struct Script {
     pub(crate) stuck: bool,
     /// `fails WHY`: the start fails, and another may not.
     pub(crate) fails: Option<String>,
-    /// `kept SPAN`: forgetting it takes this long.
-    pub(crate) kept: Duration,
     /// `slow SPAN`: the start takes this long.
     pub(crate) slow: Duration,
+    /// `release SPAN`: forgetting it takes this long.
+    pub(crate) release: Duration,
 }
 
 impl Script {
@@ -58,8 +58,8 @@ impl Script {
             }
             ["ignore", signal] => self.ignore.push(signal.parse().ok()?),
             ["stuck"] => self.stuck = true,
-            ["kept", time] => self.kept = span(time)?,
             ["slow", time] => self.slow = span(time)?,
+            ["release", time] => self.release = span(time)?,
             ["fails", ..] => self.fails = Some(part.trim_start_matches("fails").trim().to_owned()),
             _ => return None,
         }

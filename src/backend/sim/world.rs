@@ -102,8 +102,8 @@ impl World {
     }
 
     /// How long forgetting it takes.
-    pub(super) fn kept(&self, id: &ServiceId) -> Duration {
-        self.0.borrow().runs.get(id).map_or(Duration::ZERO, |run| run.script.kept)
+    pub(super) fn release_time(&self, id: &ServiceId) -> Duration {
+        self.0.borrow().runs.get(id).map_or(Duration::ZERO, |run| run.script.release)
     }
 
     pub(super) fn forget(&self, id: &ServiceId) {
@@ -137,6 +137,11 @@ impl World {
     /// The starts so far, in order.
     pub(crate) fn starts(&self) -> Vec<ServiceId> {
         self.0.borrow().starts.clone()
+    }
+
+    /// How many services were started and not released.
+    pub(crate) fn known(&self) -> usize {
+        self.0.borrow().runs.len()
     }
 
     /// How many main processes live.

@@ -237,6 +237,42 @@ fn what_an_earlier_daemon_left_is_in_nobodys_way() {
     });
 }
 
+/// A daemon that ends between the end of a service and its release leaves the unit to the next one.
+#[test]
+fn what_an_earlier_daemon_has_not_released_is_released() {
+    with_manager(async |scope| {
+        let ends = launch("unreleased", "exit 0");
+        let notifies = Launch { notify: true, ..launch("unreleased-2", "systemd-notify --ready; exit 3") };
+        let runs = launch("unreleased-3", "exec sleep 1000");
+        let (backend, mut happened) = make(scope).await;
+        for one in [&ends, &notifies] {
+            start(&backend, one).await;
+            while !matches!(next(&mut happened).await, What::Exited(_)) {}
+        }
+        let placed = start(&backend, &runs).await;
+        drop((backend, happened));
+        let (backend, _happened) = make(scope).await;
+        let (other, _other_happened) = make_with(scope, "another-instance").await;
+        let pattern = "provost-unreleased*.service";
+        let list = async || backend.shared.link.call(1, async |m| m.list(&[], &[pattern]).await).await.unwrap();
+        // The one that failed is referenced by nobody any more, and all that is left of it is that it did.
+        assert_eq!(list().await.len(), 3, "{:?}", list().await);
+        for one in [&ends, &notifies, &runs] {
+            other.release(&one.id).await;
+        }
+        assert_eq!(list().await.len(), 3, "they are not another's to release");
+        for one in [&ends, &notifies, &runs] {
+            backend.release(&one.id).await;
+        }
+        let left: Vec<String> = list().await.into_iter().map(|unit| unit.name.to_string()).collect();
+        assert_eq!(left, ["provost-unreleased-3.service"]);
+        assert_eq!(backend.processes(&runs.id), [pid(&placed)], "what runs is not released");
+        let env = std::path::Path::new("/run/provost-test-env");
+        assert!(!env.join("unreleased").exists() && env.join("unreleased-3").exists() == (scope == Scope::System));
+        finish(&backend, &runs).await;
+    });
+}
+
 #[test]
 fn a_frozen_unit_is_cleared() {
     with_manager(async |scope| {

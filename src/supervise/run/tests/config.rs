@@ -162,10 +162,10 @@ fn one_that_is_made_anew_waits_until_the_backend_has_forgotten_the_first() {
             rig.remove("a").await.unwrap();
             rig.event("a", |kind| *kind == EventKind::Removed).await;
         };
-        rig.define([spec("a", "kept 5s")]).await.unwrap();
+        rig.define([spec("a", "release 5s")]).await.unwrap();
         removed(&mut rig).await;
         let gone = Instant::now();
-        rig.define([spec("a", "kept 1s")]).await.unwrap();
+        rig.define([spec("a", "release 1s")]).await.unwrap();
         removed(&mut rig).await;
         assert_eq!(gone.elapsed(), 5 * SECOND);
         // The end of the daemon waits for that, too.
