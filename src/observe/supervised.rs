@@ -140,9 +140,7 @@ impl Running {
     pub(super) fn has(&self, observer: &Observer, process: &Process, place: &Place) -> bool {
         let report = &self.facts.report;
         let of_unit = match (place, &report.unit) {
-            (Place::SystemUnit { unit, .. }, Some(own)) => {
-                (self.facts.system || observer.caller().is_root()) && unit.as_str() == own
-            }
+            (Place::SystemUnit { unit, .. }, Some(own)) => self.facts.system && unit.as_str() == own,
             (Place::UserUnit { uid, unit, .. }, Some(own)) => {
                 !self.facts.system && *uid == observer.caller().uid && unit.as_str() == own
             }

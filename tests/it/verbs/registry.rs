@@ -82,9 +82,15 @@ fn of_roots_own_manager(rig: &Rig) -> Result<()> {
         expect!(before.0 == "running" && before.1.is_some(), "{before:?}");
         root.run(["systemctl", "--user", "stop", "provost.service"])?.ok()?;
         expect!(list()? == before, "without a daemon: {:?}, and it was {before:?}", list());
+        // Of the system's units one may have the same name.
+        root.run(["systemd-run", "--unit", "provost-own", "sleep", "1000"])?.ok()?;
+        let other = root.run(["systemctl", "show", "-P", "MainPID", "provost-own"])?.ok()?;
+        let (found, code) = json(&root, ["inspect", "--user", &format!("pid:{}", other.trim())])?;
+        expect!(code == 0 && found["owners"][0]["service"].is_null(), "{code} {found}");
         Ok(())
     };
     let worked = work();
+    root.run(["systemctl", "stop", "provost-own"])?;
     provost(&root, ["remove", "--user", "own"])?.ok()?;
     root.run(["loginctl", "disable-linger", "root"])?.ok()?;
     root.run(["systemctl", "stop", "user@0.service"])?.ok()?;
