@@ -78,7 +78,7 @@ pub(super) async fn ask(
 
 /// No daemon runs, and nothing of it: it is to stay so.
 async fn unwanted(observer: &Observer, id: &ServiceId, instance: Instance) -> Result<Done, ActError> {
-    let mut reports = services::offline_reports(observer).await;
+    let mut reports = services::offline_reports(observer).await.map_err(act_error)?;
     reports.retain(|report| report.id == *id);
     if reports.iter().any(|report| report.state.is_alive()) {
         return Err(ActError::Unreachable(format!("the daemon of {id} has ended meanwhile")));

@@ -49,10 +49,10 @@ pub(super) async fn resolve(observer: &Observer, target: &Target, want: &Want) -
     let found = match target {
         Target::Unit(pattern) => by_pattern(observer, Manager::System, pattern, want).await?,
         Target::UserUnit(pattern) => by_pattern(observer, Manager::User(observer.caller().uid), pattern, want).await?,
-        Target::Service(id) => own(observer, id).await,
+        Target::Service(id) => own(observer, id).await?,
         Target::Port(port) => ports::owners(observer, *port, want).await?,
         Target::Pid(pid) => by_pid(observer, *pid).await?,
-        Target::Word(word) => by_word(observer, word).await,
+        Target::Word(word) => by_word(observer, word).await?,
         Target::Name(_) | Target::Exe(_) | Target::Cmd(_) => by_match(observer, target),
     };
     if found.is_empty() {
@@ -136,17 +136,21 @@ fn named(manager: Manager, facts: UnitFacts, asking: Asking) -> Found {
 }
 
 /// A service id, a unit, processes: everything that the word can mean.
-async fn by_word(observer: &Observer, word: &str) -> Vec<Found> {
-    let mut found = match word.parse::<ServiceId>() {
+async fn by_word(observer: &Observer, word: &str) -> Result<Vec<Found>, Error> {
+    let own = match word.parse::<ServiceId>() {
         Ok(id) => own(observer, &id).await,
-        Err(_) => Vec::new(),
+        Err(_) => Ok(Vec::new()),
+    };
+    let (mut found, unknown) = match own {
+        Ok(found) => (found, None),
+        Err(error) => (Vec::new(), Some(error)),
     };
     if let Ok(name) = UnitName::from_word(word) {
         if name.is_template() {
             let asking = Asking::default();
             let (manager, unit) = (Manager::System, name);
             found.push(Found::Unit { manager, unit, facts: None, asking, by_pattern: false, note: None });
-            return found;
+            return Ok(found);
         }
         let user = Manager::User(observer.caller().uid);
         let (system, own) = match observer.units() {
@@ -161,7 +165,8 @@ async fn by_word(observer: &Observer, word: &str) -> Vec<Found> {
         found.extend(system.into_iter().chain(own));
     }
     found.extend(by_match(observer, &Target::Word(word.to_owned())));
-    found
+    // It may be a service, for all that is known.
+    unknown.filter(|_| found.is_empty()).map_or(Ok(found), Err)
 }
 
 async fn unit_by_word(observer: &Observer, manager: Option<Manager>, name: &UnitName) -> Option<Found> {
@@ -172,12 +177,12 @@ async fn unit_by_word(observer: &Observer, manager: Option<Manager>, name: &Unit
     exists(&facts).then(|| named(manager, facts, Asking::default()))
 }
 
-async fn own(observer: &Observer, id: &ServiceId) -> Vec<Found> {
-    let supervised = supervised::matching(observer, id).await;
+async fn own(observer: &Observer, id: &ServiceId) -> Result<Vec<Found>, Error> {
+    let supervised = supervised::matching(observer, id).await?;
     let alone = records::matching(observer, id);
     let alone = alone.into_iter().filter(|record| supervised.iter().all(|s| s.report.id != record.id));
     let alone: Vec<Found> = alone.map(|record| Found::Own(Box::new(record))).collect();
-    supervised.into_iter().map(|service| Found::Service(Box::new(service))).chain(alone).collect()
+    Ok(supervised.into_iter().map(|service| Found::Service(Box::new(service))).chain(alone).collect())
 }
 
 fn by_match(observer: &Observer, target: &Target) -> Vec<Found> {

@@ -7,13 +7,17 @@ use super::Units;
 use super::cgroup::Place;
 use super::observer::Observer;
 use crate::control::Control;
+use crate::error::Error;
 use crate::model::Instance;
 use crate::model::{Process, SaidBy, ServiceFacts, ServiceId};
 use crate::services;
 
 /// Those whose id matches.
-pub(super) async fn matching(observer: &Observer, id: &ServiceId) -> Vec<ServiceFacts> {
-    let mut all = known(observer, std::slice::from_ref(id)).await;
+///
+/// # Errors
+/// No daemon runs, and the registry cannot be read.
+pub(super) async fn matching(observer: &Observer, id: &ServiceId) -> Result<Vec<ServiceFacts>, Error> {
+    let mut all = known(observer, std::slice::from_ref(id)).await?;
     all.retain(|service| services::means(id, &service.report));
     if all.is_empty() || id.is_glob() {
         let described = described(observer);
@@ -27,12 +31,15 @@ pub(super) async fn matching(observer: &Observer, id: &ServiceId) -> Vec<Service
         all = of_system(observer, std::slice::from_ref(id)).await;
         all.retain(|service| services::means(id, &service.report));
     }
-    all
+    Ok(all)
 }
 
 /// All that the daemon or the registry knows.
 pub(super) async fn all(observer: &Observer) -> Vec<ServiceFacts> {
-    let mut all = known(observer, &[]).await;
+    let mut all = known(observer, &[]).await.unwrap_or_else(|error| {
+        tracing::warn!("of services nothing is known: {error}");
+        Vec::new()
+    });
     all.extend(of_system(observer, &[]).await);
     all
 }
@@ -44,7 +51,7 @@ pub(super) async fn ids(observer: &Observer) -> Vec<String> {
 }
 
 /// What the daemon or the registry knows; all of it if no id is given.
-async fn known(observer: &Observer, ids: &[ServiceId]) -> Vec<ServiceFacts> {
+async fn known(observer: &Observer, ids: &[ServiceId]) -> Result<Vec<ServiceFacts>, Error> {
     let instance = services::instance_of(observer.units(), observer.caller().uid);
     of_instance(observer, instance, ids).await
 }
@@ -63,7 +70,7 @@ async fn of_system(observer: &Observer, ids: &[ServiceId]) -> Vec<ServiceFacts> 
     let with = |report| ServiceFacts { report, said_by: SaidBy::Daemon, system: true, verdicts: BTreeMap::new() };
     match listed {
         Ok(reports) => reports.into_iter().map(with).collect(),
-        Err(crate::Error::NotFound { .. }) => Vec::new(),
+        Err(Error::NotFound { .. }) => Vec::new(),
         Err(error) => {
             tracing::info!("the system's daemon: {error}");
             Vec::new()
@@ -71,14 +78,14 @@ async fn of_system(observer: &Observer, ids: &[ServiceId]) -> Vec<ServiceFacts> 
     }
 }
 
-async fn of_instance(observer: &Observer, instance: Instance, ids: &[ServiceId]) -> Vec<ServiceFacts> {
+async fn of_instance(observer: &Observer, instance: Instance, ids: &[ServiceId]) -> Result<Vec<ServiceFacts>, Error> {
     let caller = observer.caller();
     let system = instance == Instance::System;
     let with = |said_by| move |report| ServiceFacts { report, said_by, system, verdicts: BTreeMap::new() };
     match Control::connect(instance).await {
         Ok(Some(control)) => match control.list(ids, None, false).await {
-            Ok(reports) => return reports.into_iter().map(with(SaidBy::Daemon)).collect(),
-            Err(crate::Error::NotFound { .. }) => return Vec::new(),
+            Ok(reports) => return Ok(reports.into_iter().map(with(SaidBy::Daemon)).collect()),
+            Err(Error::NotFound { .. }) => return Ok(Vec::new()),
             Err(error) => tracing::info!("the daemon: {error}"),
         },
         Ok(None) => {}
@@ -86,9 +93,9 @@ async fn of_instance(observer: &Observer, instance: Instance, ids: &[ServiceId])
     }
     // The registry of the system is not for others to read.
     if system && !caller.is_root() {
-        return Vec::new();
+        return Ok(Vec::new());
     }
-    services::offline_reports(observer).await.into_iter().map(with(SaidBy::Registry)).collect()
+    Ok(services::offline_reports(observer).await?.into_iter().map(with(SaidBy::Registry)).collect())
 }
 
 /// What the config that counts here describes. One that is invalid describes nothing here: the
@@ -133,9 +140,7 @@ impl Running {
     pub(super) fn has(&self, observer: &Observer, process: &Process, place: &Place) -> bool {
         let report = &self.facts.report;
         let of_unit = match (place, &report.unit) {
-            (Place::SystemUnit { unit, .. }, Some(own)) => {
-                (self.facts.system || observer.caller().is_root()) && unit.as_str() == own
-            }
+            (Place::SystemUnit { unit, .. }, Some(own)) => self.facts.system && unit.as_str() == own,
             (Place::UserUnit { uid, unit, .. }, Some(own)) => {
                 !self.facts.system && *uid == observer.caller().uid && unit.as_str() == own
             }

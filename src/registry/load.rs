@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -51,6 +52,8 @@ enum Fault {
     Damaged(String),
     /// It is good for somebody else, or cannot be told.
     Leave(String),
+    /// It is good for all that is known, and cannot be read.
+    Unread(io::Error),
     /// A newer provost wrote it.
     Newer(String),
     /// It went away meanwhile.
@@ -123,11 +126,12 @@ impl Store {
                 }
                 Err(Fault::Gone) => continue,
                 Err(Fault::Leave(reason)) => (reason, None),
-                // What runs of it gets a record of this version; that one is not lost.
-                Err(Fault::Newer(reason)) => {
-                    let _kept_already = aside.map(|_| fs::hard_link(&path, path.with_extension("json.newer")));
-                    (reason, None)
+                // What runs of it gets a record that can be read, of this version; that one is not lost.
+                Err(Fault::Unread(error)) if says_nothing_of_the_file(&error) => {
+                    return Err(about(error, "the records cannot be read:", &path));
                 }
+                Err(Fault::Unread(error)) => (kept(error.to_string(), aside, &path, "unread"), None),
+                Err(Fault::Newer(reason)) => (kept(reason, aside, &path, "newer"), None),
                 Err(Fault::Damaged(reason)) => (reason, aside.map(|now| set_aside(&path, now))),
             };
             let (reason, aside) = match moved {
@@ -147,7 +151,7 @@ fn read(path: &Path, id: &ServiceId) -> Result<Record, Fault> {
     let opened = File::open(path).and_then(|file| file.take(LIMIT + 1).read_to_end(&mut text));
     match opened {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Fault::Gone),
-        Err(error) => return Err(Fault::Leave(error.to_string())),
+        Err(error) => return Err(Fault::Unread(error)),
         Ok(length) if length as u64 > LIMIT => return Err(Fault::Damaged("it is larger than 16 MiB".to_owned())),
         Ok(_) => {}
     }
@@ -157,6 +161,39 @@ fn read(path: &Path, id: &ServiceId) -> Result<Record, Fault> {
         Err(newer @ Unreadable::Newer(_)) => Err(Fault::Newer(newer.to_string())),
         Err(damaged) => Err(Fault::Damaged(damaged.to_string())),
     }
+}
+
+/// Whether no other file could be read either, for now.
+pub(super) fn says_nothing_of_the_file(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    [Errno::MFILE, Errno::NFILE, Errno::NOMEM].iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+}
+
+/// Why a file is not read. For the one daemon it gets another name first, so that a record of its service
+/// that is written over it does not end it.
+fn kept(reason: String, aside: Option<SystemTime>, path: &Path, what: &str) -> String {
+    match aside.map(|_| keep(path, what)) {
+        Some(Err(error)) => format!("{reason} (it cannot be kept by another name: {error})"),
+        Some(Ok(())) | None => reason,
+    }
+}
+
+/// Gives a file the name `ID.json.WHAT`, and never one that another has.
+fn keep(path: &Path, what: &str) -> io::Result<()> {
+    let file = |path: &Path| fs::symlink_metadata(path).map(|found| (found.dev(), found.ino()));
+    for n in 0..100 {
+        let more = if n == 0 { String::new() } else { format!("-{n}") };
+        let to = path.with_extension(format!("json.{what}{more}"));
+        match fs::hard_link(path, &to) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                if file(&to)? == file(path)? {
+                    return Ok(());
+                }
+            }
+            made => return made,
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
 }
 
 /// `.ID.PID`, written by a process that has ended.

@@ -14,7 +14,7 @@ mod report;
 mod store;
 mod upgrade;
 
-pub(crate) use load::Damaged;
+pub(crate) use load::{Damaged, Loaded};
 pub(crate) use lock::{Held, Holder, Left, Lock};
 pub use record::Record;
 pub(crate) use report::{Registry, registry};

@@ -188,6 +188,59 @@ fn what_is_not_ours_to_read_is_left_alone_and_said() {
     // What runs of it is taken over with a record of this version; theirs is there still.
     store.save(&record("newer"), false).unwrap();
     assert_eq!(fs::read_to_string(store.dir.join("newer.json.newer")).unwrap(), newer);
+    // So it is of every further one, and of one that is looked at again.
+    let newest = newer.replace("[]", "[1]");
+    fs::write(store.dir.join("newest"), &newest).unwrap();
+    fs::rename(store.dir.join("newest"), store.dir.join("newer.json")).unwrap();
+    for _ in 0..2 {
+        store.load_all(NOW).unwrap();
+    }
+    store.save(&record("newer"), false).unwrap();
+    assert_eq!(fs::read_to_string(store.dir.join("newer.json.newer")).unwrap(), newer);
+    assert_eq!(fs::read_to_string(store.dir.join("newer.json.newer-1")).unwrap(), newest);
+    assert!(!store.dir.join("newer.json.newer-2").exists());
+}
+
+#[test]
+fn a_record_that_cannot_be_read_is_kept_beside_what_is_written_for_it() {
+    let (_home, store) = home();
+    store.save(&record("a"), false).unwrap();
+    let (path, kept) = (store.path(&record("a").id), store.dir.join("a.json.unread"));
+    let text = fs::read(&path).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
+    // Who only looks changes nothing.
+    assert_eq!((as_nobody_special(|| store.look().unwrap().damaged.len()), kept.exists()), (1, false));
+    for _ in 0..2 {
+        let loaded = as_nobody_special(|| store.load_all(NOW)).unwrap();
+        let said = loaded.damaged.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let why = format!("{} is no record: Permission denied (os error 13); left where it is", path.display());
+        assert_eq!((loaded.records, said), (vec![], vec![why]));
+    }
+    let mut rebuilt = record("a");
+    rebuilt.rebuilt = true;
+    store.save(&rebuilt, false).unwrap();
+    fs::set_permissions(&kept, fs::Permissions::from_mode(0o600)).unwrap();
+    assert_eq!((store.one(&rebuilt.id), fs::read(&kept).unwrap()), (Some(rebuilt), text));
+    assert_eq!(fs::read_dir(&store.dir).unwrap().count(), 2, "it has one more name, however often it is looked at");
+}
+
+#[test]
+fn what_keeps_all_records_from_being_read_is_no_fault_of_one() {
+    use rustix::io::Errno;
+    let all = |errno: Errno| crate::registry::load::says_nothing_of_the_file(&errno.into());
+    assert!([Errno::MFILE, Errno::NFILE, Errno::NOMEM].into_iter().all(all));
+    assert!(![Errno::IO, Errno::ACCESS, Errno::STALE].into_iter().any(all));
+}
+
+/// Does it in a thread that may read what others may.
+fn as_nobody_special<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    let drop_rights = || {
+        for right in [caps::Capability::CAP_DAC_OVERRIDE, caps::Capability::CAP_DAC_READ_SEARCH] {
+            caps::drop(None, caps::CapSet::Effective, right).unwrap();
+        }
+        work()
+    };
+    std::thread::scope(|scope| scope.spawn(drop_rights).join().unwrap())
 }
 
 fn nix_fifo(path: &Path) {

@@ -15,7 +15,7 @@ impl Client {
         let instance = super::instance_of(observer.units(), observer.caller().uid);
         match Control::connect(instance).await? {
             Some(control) => control.list(&[], None, true).await,
-            None => Ok(super::offline_reports(observer).await),
+            None => super::offline_reports(observer).await,
         }
     }
 

@@ -1,7 +1,7 @@
 //! What is said of services where no daemon speaks for them: made from records and descriptions.
 
-use crate::model::ServiceId;
 use crate::model::service::{Desired, Health, ServiceReport, ServiceSpec, ServiceState};
+use crate::model::{Instance, Manager, ServiceId};
 use crate::observe::Observer;
 use crate::registry::Record;
 
@@ -136,9 +136,9 @@ pub(super) async fn running(observer: &Observer, record: &Record) -> Option<Opti
     if let Some(unit) = record.unit.as_ref().filter(|_| invocation.is_some() || of_boot) {
         let unit = unit.parse().ok()?;
         let caller = observer.caller();
-        let whose = match caller.is_root() {
-            true => crate::model::Manager::System,
-            false => crate::model::Manager::User(caller.uid),
+        let whose = match super::instance_of(observer.units(), caller.uid) {
+            Instance::System => Manager::System,
+            Instance::User => Manager::User(caller.uid),
         };
         if let Ok(manager) = observer.bus().manager(whose).await {
             let properties = manager.unit_properties(&unit, &["MainPID", "Environment"]).await.ok()?;

@@ -10,7 +10,7 @@ use super::Context;
 use crate::control::Control;
 use crate::error::Error;
 use crate::paths::Places;
-use crate::registry::{Record, Registry, Store, registry};
+use crate::registry::{Record, Registry, registry};
 use crate::services;
 use crate::text::{clip_to, shell_quote};
 
@@ -56,13 +56,7 @@ pub(super) async fn daemon(ctx: &Context<'_>) -> Option<Control> {
 
 /// The records themselves; what of them cannot be read is said.
 pub(super) fn records(ctx: &Context<'_>, places: &Places) -> Result<Vec<Record>, Error> {
-    let loaded = Store::at(places).look().map_err(|error| match error.kind() {
-        std::io::ErrorKind::PermissionDenied => {
-            let why = format!("{error}; they are {}'s", if places.uid == 0 { "root" } else { "another user" });
-            Error::Act(crate::act::ActError::NotPermitted(why))
-        }
-        _ => Error::Io { what: "the registry".to_owned(), source: error },
-    })?;
+    let loaded = services::records(places)?;
     for damaged in &loaded.damaged {
         ctx.say.note(&format!("provost: {}", crate::text::escape(&damaged.to_string())));
     }

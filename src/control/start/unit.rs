@@ -11,6 +11,8 @@ const UNIT: &str = "provost.service";
 
 /// Within this time the daemon says that it lives, in microseconds.
 const WATCHDOG: u64 = 60_000_000;
+/// After this time one that failed is started again, in microseconds.
+const RESTART: u64 = 1_000_000;
 
 /// Variables that say where things are, so that the daemon keeps them where its caller looks.
 const PLACES: [&str; 3] = ["XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR"];
@@ -52,15 +54,13 @@ pub(super) async fn start(manager: &Manager, instance: Instance, exe: &str) -> R
     let unit = UNIT.parse()?;
     let loaded = manager.unit_property(&unit, "LoadState").await.map_err(unreachable)?;
     let loaded = <&str>::try_from(&loaded).unwrap_or_default().to_owned();
-    let mut job = match loaded.as_str() {
-        "not-found" => transient(manager, instance, exe).await,
-        _ => queue(manager).await,
-    };
+    let mut made = loaded == "not-found";
+    let mut job = if made { transient(manager, instance, exe).await } else { queue(manager).await };
     if let Err(error) = &job
         && error.short_name() == "UnitExists"
     {
         // Somebody else was faster, or a failed one is still loaded.
-        job = queue(manager).await;
+        (made, job) = (false, queue(manager).await);
     }
     let job = job.map_err(|e| failed(&e.to_string(), instance, &how))?;
     let outcome = jobs.wait(&job).await.map_err(unreachable)?;
@@ -70,6 +70,10 @@ pub(super) async fn start(manager: &Manager, instance: Instance, exe: &str) -> R
     // Why, it has said as its last status; its journal not everybody may read.
     let said = manager.unit_properties(&unit, &["StatusText"]).await.map(|all| all.string("StatusText"));
     let why = said.ok().filter(|said| !said.is_empty());
+    // Nothing was left to it: whoever asked is told, and may ask again.
+    if made && let Err(error) = call(manager, "StopUnit", &(UNIT, "replace")).await {
+        tracing::info!("{UNIT} is still tried: {error}");
+    }
     Err(failed(&why.unwrap_or_else(|| format!("the start job {}", outcome.0)), instance, &how))
 }
 
@@ -87,8 +91,11 @@ async fn transient(manager: &Manager, instance: Instance, exe: &str) -> Result<O
         ("Description", Variant::from("provost, supervisor of services")),
         ("ExecStart", Variant::from(vec![(exe, argv, false)])),
         ("Type", Variant::from("notify")),
+        // As in the unit that is installed: one that hangs is replaced, and takes over what runs; one that
+        // cannot start is started again until it can.
         ("Restart", Variant::from("on-failure")),
-        // As in the unit that is installed: one that hangs is replaced, and takes over what runs.
+        ("RestartUSec", Variant::from(RESTART)),
+        ("StartLimitIntervalUSec", Variant::from(0u64)),
         ("WatchdogUSec", Variant::from(WATCHDOG)),
         ("KillMode", Variant::from("process")),
         ("OOMPolicy", Variant::from("continue")),

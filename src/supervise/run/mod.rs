@@ -70,7 +70,7 @@ use crate::backend::{Happened, Placed, StartError, What};
 use crate::model::ServiceId;
 use crate::model::service::BackendKind;
 use crate::paths::Places;
-use crate::registry::{Record, Store};
+use crate::registry::{Loaded, Record, Store};
 
 /// How many events wait for who reads them slowly.
 const EVENTS: usize = 1024;
@@ -258,8 +258,8 @@ impl Supervisor {
     /// Takes over what an earlier daemon left, then drives all services until
     /// [`Command::Finish`], or until nobody can ask for anything any more and nothing runs. Must run
     /// within a `tokio::task::LocalSet`.
-    pub(crate) async fn run(mut self) {
-        self.recover().await;
+    pub(crate) async fn run(mut self, left: Loaded) {
+        self.recover(left).await;
         self.watch_recovered();
         self.settle().await;
         let mut asked = true;

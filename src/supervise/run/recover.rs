@@ -10,21 +10,17 @@ use crate::backend::{Adoption, Marked, Placed};
 use crate::model::ServiceId;
 use crate::model::service::{EventKind, Exit, RestartPolicy, ServiceSpec, ServiceState};
 use crate::registry::recovery::{self, Decision};
-use crate::registry::{Damaged, Record};
+use crate::registry::{Damaged, Loaded, Record};
 use crate::supervise::machine::Event;
 
 impl Supervisor {
-    /// Reads all records and asks the backends what still runs, of all at once; then each is
-    /// decided on, and said in one line.
-    pub(super) async fn recover(&mut self) {
+    /// Asks the backends what still runs of what was left, of all at once; then each is decided on,
+    /// and said in one line.
+    pub(super) async fn recover(&mut self, left: Loaded) {
         let now = crate::clock::now();
-        let loaded = match self.store.load_all(now) {
-            Ok(loaded) => loaded,
-            Err(error) => return tracing::error!("{error}"),
-        };
-        let mut records = loaded.records;
-        if !loaded.damaged.is_empty() {
-            records.extend(self.rebuild(loaded.damaged).await);
+        let Loaded { mut records, damaged } = left;
+        if !damaged.is_empty() {
+            records.extend(self.rebuild(damaged).await);
         }
         // Not supervised, and not ours to touch: only asked whether it is to be dropped.
         let (records, others): (Vec<_>, Vec<_>) = records.into_iter().partition(|record| record.instance.is_some());

@@ -1,10 +1,13 @@
 //! The daemon that the command line starts as a unit of the user manager.
 
-use crate::rig::{As, Result, Rig, User, eventually};
+use std::time::Duration;
+
+use crate::rig::{As, Result, Rig, User, eventually, until};
 use crate::trial::Trials;
 
 pub fn register(trials: &mut Trials) {
     trials.rig("unit::started_and_gone", started_and_gone);
+    trials.rig("unit::without_its_records", without_its_records);
 }
 
 const UNIT: &str = "provost.service";
@@ -20,6 +23,8 @@ pub fn expect_daemon(who: &As<'_>) -> Result<()> {
         ("ActiveState", "active"),
         ("Type", "notify"),
         ("Restart", "on-failure"),
+        ("RestartUSec", "1s"),
+        ("StartLimitIntervalUSec", "0"),
         ("KillMode", "process"),
         ("OOMPolicy", "continue"),
         ("Delegate", "yes"),
@@ -71,4 +76,60 @@ fn started_and_gone(rig: &Rig) -> Result<()> {
     let left = who.run(["systemctl", "--user", "list-units", "--all", "--plain", "--no-legend", "provost*"])?.ok()?;
     expect!(left.trim().is_empty(), "{left}");
     eventually("nothing is left for the keeper", || keeper().is_ok_and(|found| found.is_empty()))
+}
+
+/// A daemon that cannot read its records takes nothing for new: it is tried until it can, and every verb says why not.
+fn without_its_records(rig: &Rig) -> Result<()> {
+    rig.add_user(&User::person("norah", 1042, &[]))?;
+    rig.linger("norah")?;
+    let who = rig.as_user("norah");
+    let config = "[service.one]\ncommand = [\"sleep\", \"1000\"]\n[service.two]\ncommand = [\"sleep\", \"1000\"]\n";
+    rig.write_as("norah", "/home/norah/provost.toml", config, 0o600)?;
+    let who = who.folder("/home/norah");
+    who.run(["provost", "up", "--detach"])?.ok()?;
+    who.run(["provost", "stop", "two"])?.ok()?;
+    let before = pids(&who)?;
+    expect!(before.len() == 1, "{before:?}");
+    let found = who.run(["find", "/home/norah/.local/state/provost", "-name", "registry"])?.ok()?;
+    let records = found.trim();
+
+    who.run(["chmod", "000", records])?.ok()?;
+    who.run(["kill", "-9", &of_unit(&who, "MainPID")?])?.ok()?;
+    // More often than a manager bears by default within ten seconds.
+    let tries = || of_unit(&who, "NRestarts").ok().and_then(|tries| tries.parse::<u32>().ok());
+    until("it is tried again and again", Duration::from_secs(30), || tries().is_some_and(|tries| tries > 6))?;
+    let why = format!("the records cannot be read: {records}: Permission denied");
+    let why_none = format!("the daemon did not start: {records} cannot be used: Permission denied");
+    for verb in [
+        &["list"][..],
+        &["status", "one"],
+        &["logs", "one"],
+        &["stop", "one"],
+        &["inspect", "service:one"],
+        &["registry"],
+        &["down"],
+        &["orphans"],
+        &["start", "one"],
+    ] {
+        let said = who.run([&["provost"], verb].concat())?;
+        expect!(said.code() == 1 && said.stderr.contains(&why), "{verb:?}: {said:?}");
+    }
+    let up = || who.run(["provost", "up", "--detach"]);
+    let said = up()?;
+    expect!(said.code() == 1 && said.stderr.contains(&why_none), "{said:?}");
+    expect!(of_unit(&who, "ActiveState")? == "activating", "who asks in vain does not end it");
+
+    who.run(["chmod", "700", records])?.ok()?;
+    eventually("it takes over what runs", || of_unit(&who, "ActiveState").is_ok_and(|s| s == "active"))?;
+    expect!(pids(&who)? == before, "{:?} run, and {before:?} did", pids(&who));
+
+    who.run(["provost", "down"])?.ok()?;
+    let gone = || of_unit(&who, "ActiveState").is_ok_and(|s| s == "inactive");
+    eventually("it leaves with its last service", gone)?;
+    who.run(["chmod", "000", records])?.ok()?;
+    let said = up()?;
+    expect!(said.code() == 1 && said.stderr.contains(&why_none), "{said:?}");
+    eventually("one that was asked for in vain is not tried for ever", gone)?;
+    who.run(["chmod", "700", records])?.ok()?;
+    Ok(())
 }

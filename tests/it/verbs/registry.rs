@@ -7,6 +7,7 @@ use crate::trial::Trials;
 pub fn register(trials: &mut Trials) {
     trials.rig("registry::of_others", of_others);
     trials.rig("registry::full_and_read_only", full_and_read_only);
+    trials.exclusive("registry::of_roots_own_manager", of_roots_own_manager);
 }
 
 /// An ordinary user cannot read the system's records, and is told so.
@@ -61,4 +62,37 @@ fn full_and_read_only(rig: &Rig) -> Result<()> {
     let worked = work();
     let unmounted = root.run(["umount", "-l", home])?.ok();
     worked.and(unmounted.map(drop))
+}
+
+/// Where no daemon runs, what root's own manager runs is looked for there, and not in the system's.
+fn of_roots_own_manager(rig: &Rig) -> Result<()> {
+    let root = rig.as_root().env("XDG_RUNTIME_DIR", "/run/user/0");
+    root.run(["loginctl", "enable-linger", "root"])?.ok()?;
+    let answers = || root.run(["systemctl", "--user", "show", "-P", "Version"]).is_ok_and(|said| said.code() == 0);
+    eventually("its manager answers", answers)?;
+    let list = || -> Result<(String, Option<u64>)> {
+        let (listed, code) = json(&root, ["list", "--user"])?;
+        let own = &listed["services"][0];
+        expect!(code == 0 && own["id"] == "own", "{code} {listed}");
+        Ok((own["state"].as_str().unwrap_or_default().to_owned(), own["pid"].as_u64()))
+    };
+    let work = || -> Result<()> {
+        provost(&root, ["run", "--user", "--name", "own", "--", "sleep", "1000"])?.ok()?;
+        let before = list()?;
+        expect!(before.0 == "running" && before.1.is_some(), "{before:?}");
+        root.run(["systemctl", "--user", "stop", "provost.service"])?.ok()?;
+        expect!(list()? == before, "without a daemon: {:?}, and it was {before:?}", list());
+        // Of the system's units one may have the same name.
+        root.run(["systemd-run", "--unit", "provost-own", "sleep", "1000"])?.ok()?;
+        let other = root.run(["systemctl", "show", "-P", "MainPID", "provost-own"])?.ok()?;
+        let (found, code) = json(&root, ["inspect", "--user", &format!("pid:{}", other.trim())])?;
+        expect!(code == 0 && found["owners"][0]["service"].is_null(), "{code} {found}");
+        Ok(())
+    };
+    let worked = work();
+    root.run(["systemctl", "stop", "provost-own"])?;
+    provost(&root, ["remove", "--user", "own"])?.ok()?;
+    root.run(["loginctl", "disable-linger", "root"])?.ok()?;
+    root.run(["systemctl", "stop", "user@0.service"])?.ok()?;
+    worked
 }

@@ -81,7 +81,7 @@ impl Context<'_> {
             let why = "the system's provost does not run: nothing is known of its services";
             return Err(Error::Unreachable(why.to_owned()));
         }
-        let mut reports = services::offline_reports(self.client.observer()).await;
+        let mut reports = services::offline_reports(self.client.observer()).await?;
         for damaged in services::damaged_records(self.client.observer()) {
             self.say.note(&format!("provost: {}", crate::text::escape(&damaged)));
         }

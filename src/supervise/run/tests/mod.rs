@@ -62,10 +62,11 @@ impl Rig {
             http_port: None,
             seq: 0,
         };
+        let left = options.store.load_all(crate::clock::now()).unwrap();
         let (supervisor, handle) = Supervisor::new(options);
         let (events, found) = (handle.events(), supervisor.tell.clone());
         // Of its own, so that all of its small tasks die with it.
-        let task = crate::tasks::spawn_local(async move { LocalSet::new().run_until(supervisor.run()).await });
+        let task = crate::tasks::spawn_local(async move { LocalSet::new().run_until(supervisor.run(left)).await });
         Self { world, places, handle, events, reports, found, task }
     }
 
