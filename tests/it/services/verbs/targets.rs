@@ -3,8 +3,14 @@
 use super::{Body, Stage, sleeper};
 use crate::rig::Result;
 
-pub(super) const BODIES: &[(&str, Body)] =
-    &[("means", means), ("parts", parts), ("waits", waits), ("of_others", of_others), ("started_by_id", started_by_id)];
+pub(super) const BODIES: &[(&str, Body)] = &[
+    ("means", means),
+    ("parts", parts),
+    ("waits", waits),
+    ("of_others", of_others),
+    ("started_by_id", started_by_id),
+    ("what_stops_with_it", what_stops_with_it),
+];
 
 fn means(stage: &Stage<'_>) -> Result<()> {
     stage.config(&sleeper("llm", "reload = { signal = \"USR1\" }"))?;
@@ -88,5 +94,21 @@ fn started_by_id(stage: &Stage<'_>) -> Result<()> {
     expect!(stage.service("db")?["state"] == "running" && stage.service("other")?["state"] == "stopped", "{started}");
     let status = stage.ok(&["status", "web"])?;
     expect!(status.lines().any(|line| line.split_whitespace().eq(["after", "db"])), "{status}");
+    Ok(())
+}
+
+/// A stop says what stops before it, also where it is only asked what it would do.
+fn what_stops_with_it(stage: &Stage<'_>) -> Result<()> {
+    stage.config(
+        &(sleeper("base", "") + &sleeper("mid", "after = [\"base\"]") + &sleeper("top", "after = [\"mid\"]")),
+    )?;
+    stage.ok(&["up", "-d"])?;
+    let would = stage.ok(&["stop", "base", "--dry-run"])?;
+    expect!(would.contains("mid, top stop before it, because they come after it"), "{would}");
+    let stopped = stage.provost(&["stop", "base"])?;
+    expect!(stopped.code() == 0 && stopped.stderr.contains("mid, top stop before it"), "{stopped:?}");
+    expect!(stage.service("top")?["state"] == "stopped", "{stopped:?}");
+    let started = stage.provost(&["start", "mid"])?;
+    expect!(started.stderr.contains("base starts before it, where it does not run"), "{started:?}");
     Ok(())
 }
