@@ -33,6 +33,9 @@ fn means(stage: &Stage<'_>) -> Result<()> {
     expect!(code == 0 && stopped["outcome"] == "stopped", "{stopped}");
     expect!(stage.service("llm")?["state"] == "stopped", "it came again");
     expect!(stage.ok(&["stop", "llm"])?.contains("nothing to do"), "stopped already");
+    let status = stage.provost(&["status", "llm"])?;
+    expect!(status.code() == 3 && status.stdout.ends_with("Health: llm is stopped\n"), "{status:?}");
+    expect!(stage.ok(&["list"])?.ends_with("Health: nothing runs"), "nor is all of it well");
     expect!(stage.provost(&["kill", "llm"])?.code() == 1, "nothing runs");
     expect!(stage.provost(&["stop", "llm", "nothere"])?.code() == 5, "one that is not there");
     let overview = stage.ok(&[])?;
