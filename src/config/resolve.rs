@@ -15,7 +15,7 @@ pub struct Surroundings<'a> {
     pub port: Option<u16>,
     /// The environment in which variables are looked up: that of who asked for the start.
     pub environment: &'a BTreeMap<String, String>,
-    /// Whose environment that is, for messages: "of your shell", "of the daemon".
+    /// Whose environment that is, for messages, and what to do: "of the daemon was asked".
     pub whose: &'a str,
     /// What [`ServiceSpec::env_file`] holds.
     pub env_file: Option<&'a str>,
@@ -231,7 +231,7 @@ impl Words<'_> {
         expand(text, &lookup).map_err(|error| {
             // The last that was looked up and is not there is the one that `expand` stopped at.
             let why = match missing.take() {
-                Some(Missing::Environment) => format!(" (the environment {} was asked)", self.around.whose),
+                Some(Missing::Environment) => format!(" (the environment {})", self.around.whose),
                 Some(Missing::Other) => ": that service was not started yet; start after it".to_owned(),
                 Some(Missing::Own) | None => String::new(),
             };

@@ -46,8 +46,10 @@ impl Control {
                 Err(_) => {}
             }
         };
-        let (true, Some(asks)) = (CallError::from(error.clone()).needs_interaction(), self.asks) else {
-            return Err(from_call(doing, error));
+        let wants_password = CallError::from(error.clone()).needs_interaction();
+        let Some(asks) = self.asks.filter(|_| wants_password) else {
+            let error = from_call(doing, error);
+            return Err(if wants_password { nobody_to_ask(error) } else { error });
         };
         let agent = match asks.terminal {
             true => Some(Agent::start(asks.session).await.map_err(|e| ActError::NotPermitted(e.to_string()))?),
@@ -58,6 +60,17 @@ impl Control {
             agent.end().await;
         }
         answer.map_err(|error| from_call(doing, error))
+    }
+}
+
+/// A password would help, and here nobody can be asked for it.
+fn nobody_to_ask(error: Error) -> Error {
+    match error {
+        Error::Act(ActError::NotPermitted(why)) => {
+            ActError::NotPermitted(format!("{why}; do it on a terminal, where it can be asked for, or with sudo"))
+                .into()
+        }
+        other => other,
     }
 }
 

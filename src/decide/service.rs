@@ -103,7 +103,7 @@ fn ask(ctx: &Ctx<'_>, facts: &ServiceFacts) -> Plan {
         (SaidBy::Config, _) => "it is described in the config, and is started under supervision".to_owned(),
     };
     let plan = ctx.go(Means::OwnService, verdict, why, vec![step]);
-    after(ctx, facts).into_iter().fold(plan, |plan, warning| plan.warn(warning))
+    others(ctx, facts).into_iter().fold(plan, |plan, warning| plan.warn(warning))
 }
 
 fn not_permitted(ctx: &Ctx<'_>, verdict: Verdict, why: String) -> Plan {
@@ -127,11 +127,20 @@ fn of_system(ctx: &Ctx<'_>, verdict: Verdict, no_password: Option<&str>) -> Stri
     }
 }
 
-/// What else happens: others start before it.
-fn after(ctx: &Ctx<'_>, facts: &ServiceFacts) -> Option<String> {
-    let first: Vec<&str> = facts.report.after.iter().map(ServiceId::as_str).collect();
-    (ctx.request.action == Action::Start && !first.is_empty())
-        .then(|| format!("{} start before it, where they do not run", first.join(", ")))
+/// What else happens: others start or stop before it.
+fn others(ctx: &Ctx<'_>, facts: &ServiceFacts) -> Option<String> {
+    let names = |ids: &[ServiceId]| ids.iter().map(ServiceId::as_str).collect::<Vec<_>>().join(", ");
+    match (ctx.request.action, facts.report.after.as_slice(), facts.later.as_slice()) {
+        (Action::Start, [one], _) => Some(format!("{one} starts before it, where it does not run")),
+        (Action::Start, [_, ..], _) => {
+            Some(format!("{} start before it, where they do not run", names(&facts.report.after)))
+        }
+        (Action::Stop, _, [one]) => Some(format!("{one} stops before it, because it comes after it")),
+        (Action::Stop, _, [_, ..]) => {
+            Some(format!("{} stop before it, because they come after it", names(&facts.later)))
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -152,7 +161,13 @@ mod tests {
             "watson",
             vec![samples::process(7000, 1, 1000, "llama-server")],
         );
-        let service = Some(Box::new(ServiceFacts { report, said_by, system: false, verdicts: Default::default() }));
+        let service = Some(Box::new(ServiceFacts {
+            report,
+            said_by,
+            system: false,
+            verdicts: Default::default(),
+            later: Vec::new(),
+        }));
         let owner = OwnerFacts { service, named: true, ..owner };
         samples::facts(samples::watson(), owner)
     }
@@ -168,9 +183,24 @@ mod tests {
         {
             let plan = plan(&facts("stopped", said_by), Action::Start);
             assert_eq!((plan.means, plan.verdict), (Means::OwnService, Verdict::Allowed));
-            assert_eq!(plan.warnings, ["db start before it, where they do not run"]);
+            assert_eq!(plan.warnings, ["db starts before it, where it does not run"]);
             let [Step::Service { start_daemon, load: config, .. }] = plan.steps.as_slice() else { panic!("{plan:?}") };
             assert_eq!((*start_daemon, config.is_some()), (daemon, load));
+        }
+    }
+
+    #[test]
+    fn what_stops_with_it_is_said() {
+        let mut facts = facts("running", SaidBy::Daemon);
+        for (later, said) in [
+            (vec![], None),
+            (vec!["web"], Some("web stops before it, because it comes after it")),
+            (vec!["web", "top"], Some("web, top stop before it, because they come after it")),
+        ] {
+            let service = facts.owners[0].service.as_mut().unwrap();
+            service.later = later.into_iter().map(|id| id.parse().unwrap()).collect();
+            let warnings = plan(&facts, Action::Stop).warnings;
+            assert_eq!(warnings.first().map(String::as_str), said);
         }
     }
 

@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use super::service::ServiceReport;
-use super::{Action, Availability, Caller, HelperFacts, Host, Identity, Manager, Owner, Process, UnitFacts, Verdict};
+use super::{
+    Action, Availability, Caller, HelperFacts, Host, Identity, Manager, Owner, Process, ServiceId, UnitFacts, Verdict,
+};
 
 /// What the kernel answered to `pidfd_send_signal(fd, 0)`: LSMs and namespaces included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,6 +98,9 @@ pub struct ServiceFacts {
     /// Of the system's: what its daemon, which asks polkit, says of the caller.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub verdicts: BTreeMap<Action, Verdict>,
+    /// What runs and comes after it, where it is to be stopped: that stops first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub later: Vec<ServiceId>,
 }
 
 /// Who says what is known of a service.

@@ -67,7 +67,13 @@ async fn of_system(observer: &Observer, ids: &[ServiceId]) -> Vec<ServiceFacts> 
         Ok(None) => return Vec::new(),
         Err(error) => Err(error),
     };
-    let with = |report| ServiceFacts { report, said_by: SaidBy::Daemon, system: true, verdicts: BTreeMap::new() };
+    let with = |report| ServiceFacts {
+        report,
+        said_by: SaidBy::Daemon,
+        system: true,
+        verdicts: BTreeMap::new(),
+        later: Vec::new(),
+    };
     match listed {
         Ok(reports) => reports.into_iter().map(with).collect(),
         Err(Error::NotFound { .. }) => Vec::new(),
@@ -81,7 +87,8 @@ async fn of_system(observer: &Observer, ids: &[ServiceId]) -> Vec<ServiceFacts> 
 async fn of_instance(observer: &Observer, instance: Instance, ids: &[ServiceId]) -> Result<Vec<ServiceFacts>, Error> {
     let caller = observer.caller();
     let system = instance == Instance::System;
-    let with = |said_by| move |report| ServiceFacts { report, said_by, system, verdicts: BTreeMap::new() };
+    let with =
+        |said_by| move |report| ServiceFacts { report, said_by, system, verdicts: BTreeMap::new(), later: Vec::new() };
     match Control::connect(instance).await {
         Ok(Some(control)) => match control.list(ids, None, false).await {
             Ok(reports) => return Ok(reports.into_iter().map(with(SaidBy::Daemon)).collect()),
@@ -120,6 +127,7 @@ fn described(observer: &Observer) -> Vec<ServiceFacts> {
             said_by: SaidBy::Config,
             system,
             verdicts: BTreeMap::new(),
+            later: Vec::new(),
         })
         .collect()
 }

@@ -8,7 +8,7 @@ mod backoff;
 pub(crate) mod changes;
 mod handle;
 mod machine;
-mod order;
+pub(crate) mod order;
 pub(crate) mod pid_file;
 pub(crate) mod ports;
 pub(crate) mod readiness;

@@ -17,7 +17,7 @@ fn resolved(keys: &str, env_file: Option<&str>) -> Result<Resolved, Malformed> {
         &Surroundings {
             port: spec.port.map(|_| 4711),
             environment: &environment,
-            whose: "of your shell",
+            whose: "of your shell was asked",
             env_file,
             others: &|id| (id.as_str() == "other").then_some((Some(7), None)),
             is_there: &|path| path == Path::new("/p/venv/bin/python"),

@@ -64,7 +64,30 @@ impl Supervisor {
         // Whoever sent the rest may have run by another daemon.
         all.remove(HTTP_PORT);
         all.extend(self.shared.http_port().map(|port| (HTTP_PORT.to_owned(), port.to_string())));
-        (all, if record.environment.is_empty() { "of the daemon" } else { "of your shell" })
+        let whose = match (record.environment.is_empty(), &record.spec.project) {
+            (true, _) => "of the daemon was asked",
+            // That of a 'start' is not: it would change with whoever starts it.
+            (false, Some(_)) => "of the last 'provost up' was asked: set it, and 'provost up' again",
+            (false, None) => "of the command that made it was asked",
+        };
+        (all, whose)
+    }
+
+    /// The variables that its config asks for, with what they are now.
+    pub(super) fn asked_for(&self, record: &Record) -> BTreeMap<String, Option<String>> {
+        let names = crate::config::environment_names(std::slice::from_ref(&record.spec)).into_iter();
+        let names = names.filter(|name| name != HTTP_PORT);
+        names.map(|name| (name.clone(), self.variable(record, &name).cloned())).collect()
+    }
+
+    /// Those of them that are no longer what it was started with.
+    pub(super) fn outdated<'a>(&self, record: &Record, with: &'a BTreeMap<String, Option<String>>) -> Vec<&'a str> {
+        let differs = |(name, value): &(&String, &Option<String>)| self.variable(record, name) != value.as_ref();
+        with.iter().filter(differs).map(|(name, _)| name.as_str()).collect()
+    }
+
+    fn variable<'a>(&'a self, record: &'a Record, name: &str) -> Option<&'a String> {
+        record.environment.get(name).or_else(|| self.environment.get(name))
     }
 
     /// The whole environment; `own` is what its config says.

@@ -157,6 +157,7 @@ impl Supervisor {
             needed: self.order.dependents(id).next().is_some(),
             env,
         };
+        let started_with = self.asked_for(&record);
         drop(record);
         let checked = (ready.is_some() || health.is_some()).then(|| {
             let (env, cwd) = (launch.env.clone(), launch.cwd.clone());
@@ -172,6 +173,7 @@ impl Supervisor {
             record.socket = socket;
         }
         service.choose = false;
+        service.started_with = started_with;
         service.checked = checked;
         service.pid_files = pid_files;
         service.prepared = Some(Box::new(Prepared { launch, backend }));

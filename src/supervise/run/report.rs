@@ -30,6 +30,10 @@ impl Supervisor {
         if record.stale && machine.is_alive() {
             warnings.push("its description changed since it was started: restart it".to_owned());
         }
+        let outdated = self.outdated(&record, &service.started_with);
+        if !outdated.is_empty() && machine.is_alive() {
+            warnings.push(format!("{} is not what it was when it was started: restart it", outdated.join(", ")));
+        }
         let (health, reason) = self.health(id, service);
         let spec = &record.spec;
         Some(ServiceReport {

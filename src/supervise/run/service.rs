@@ -54,6 +54,8 @@ pub(super) struct Service {
     pub(super) choose: bool,
     pub(super) prepared: Option<Box<Prepared>>,
     pub(super) checked: Option<Box<Checked>>,
+    /// The variables that its config asks for, as they were when it was last prepared.
+    pub(super) started_with: BTreeMap<String, Option<String>>,
     /// What it reads and is made of is watched, as it is described now.
     pub(super) watched: bool,
     /// It is looked after.
@@ -95,6 +97,7 @@ impl Service {
             choose: true,
             prepared: None,
             checked: None,
+            started_with: BTreeMap::new(),
             watched: false,
             watch: None,
             unhealthy: false,

@@ -11,6 +11,7 @@ pub fn register(trials: &mut Trials) {
     trials.rig("managers::user_anew", user_anew);
     trials.rig("managers::user_bus", user_bus);
     trials.rig("managers::shutdown_order", shutdown_order);
+    trials.rig("managers::comes_later", comes_later);
     // These take away what others need, for good: a user's manager does not find a new system bus, and makes no scopes
     // any more.
     trials.destructive("managers::system_anew", system_anew);
@@ -228,4 +229,30 @@ fn system_bus(rig: &Rig) -> Result<()> {
     }
     lived?;
     instance.down(rig)
+}
+
+/// A manager that comes later moves the runtime folder: the daemon of before is reached all the same, and named
+/// where it cannot be.
+fn comes_later(rig: &Rig) -> Result<()> {
+    rig.add_user(&User::person("ulla", 1097, &[]))?;
+    let ulla = rig.as_user("ulla").folder("/home/ulla");
+    ulla.run(["provost", "run", "--name", "early", "--", "sleep", "1000"])?.ok()?;
+    expect!(rig.exists("/tmp/provost-1097/control.sock"), "there is a manager already");
+    rig.linger("ulla")?;
+    eventually("the user's manager is up", || rig.exists("/run/user/1097/bus"))?;
+    let list = ulla.run(["provost", "list"])?;
+    expect!(list.stdout.contains("early") && !list.stderr.contains("no daemon runs"), "{list:?}");
+    ulla.run(["provost", "run", "--name", "late", "--", "sleep", "1000"])?.ok()?;
+    ulla.run(["provost", "remove", "late"])?.ok()?;
+    // As the folder of a session that ends.
+    ulla.run(["rm", "-r", "/tmp/provost-1097"])?.ok()?;
+    let lost = ulla.run(["provost", "list"])?;
+    let said = lost.stderr.split_once("a daemon runs as pid ").and_then(|(_, rest)| rest.split_once(','));
+    let (pid, _) = said.ok_or_else(|| format!("it is not named: {lost:?}"))?;
+    expect!(lost.code() == 8, "{lost:?}");
+    ulla.run(["kill", pid])?.ok()?;
+    let runs =
+        || ulla.run(["provost", "run", "--name", "next", "--", "sleep", "1000"]).is_ok_and(|ran| ran.code() == 0);
+    eventually("the next one takes over", runs)?;
+    ulla.run(["provost", "down", "--all"])?.ok().map(drop)
 }

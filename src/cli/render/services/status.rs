@@ -5,14 +5,14 @@ use super::words;
 use crate::model::service::{Health, ServiceReport, ServiceState};
 use crate::text::escape;
 
-/// A line each, and `Health: ok` or the culprits.
-pub(in crate::cli) fn status(reports: &[ServiceReport]) -> String {
+/// A line each, and `Health: ok` or the culprits; `named`: these were asked for.
+pub(in crate::cli) fn status(reports: &[ServiceReport], named: bool) -> String {
     let mut out = String::new();
     for report in reports {
         out.push_str(&status_line(report));
         out.push('\n');
     }
-    out.push_str(&health(reports));
+    out.push_str(&health(reports, named));
     out
 }
 
@@ -39,11 +39,11 @@ pub(in crate::cli) fn status_line(report: &ServiceReport) -> String {
 const NAMED: usize = 8;
 
 /// `Health: ok`, or who is to blame.
-pub(in crate::cli) fn health(reports: &[ServiceReport]) -> String {
-    health_within(reports, columns())
+pub(in crate::cli) fn health(reports: &[ServiceReport], named: bool) -> String {
+    health_within(reports, named, columns())
 }
 
-fn health_within(reports: &[ServiceReport], room: Option<usize>) -> String {
+fn health_within(reports: &[ServiceReport], named: bool, room: Option<usize>) -> String {
     let of = |health: Health| reports.iter().filter(|report| report.health == health).collect::<Vec<_>>();
     let one = |report: &&ServiceReport| match report.state {
         ServiceState::Running if report.ready && report.health == Health::Pending => {
@@ -57,7 +57,10 @@ fn health_within(reports: &[ServiceReport], room: Option<usize>) -> String {
     let (culprits, style, before) = match (of(Health::Bad), of(Health::Pending)) {
         (bad, _) if !bad.is_empty() => (bad, BAD, ""),
         (_, pending) if !pending.is_empty() => (pending, WARN, "not yet: "),
-        _ => return format!("Health: {GOOD}ok{GOOD:#}\n"),
+        _ if is_good(reports, named) => return format!("Health: {GOOD}ok{GOOD:#}\n"),
+        // Nobody wants it otherwise, and it does not run.
+        _ if named => (reports.iter().filter(|report| !runs(report)).collect(), WARN, ""),
+        _ => return format!("Health: {WARN}nothing runs{WARN:#}\n"),
     };
     let named = if room.is_some() { NAMED } else { usize::MAX };
     let mut text = before.to_owned() + &culprits.iter().take(named).map(one).collect::<Vec<_>>().join(", ");
@@ -71,9 +74,12 @@ fn health_within(reports: &[ServiceReport], room: Option<usize>) -> String {
 
 /// Whether all is well: what was named must run, and of all services at least one.
 pub(in crate::cli) fn is_good(reports: &[ServiceReport], named: bool) -> bool {
-    let runs = |report: &ServiceReport| matches!(report.state, ServiceState::Running | ServiceState::Done);
     let well = reports.iter().all(|report| report.health == Health::Ok);
     well && if named { reports.iter().all(runs) } else { reports.iter().any(runs) }
+}
+
+fn runs(report: &ServiceReport) -> bool {
+    matches!(report.state, ServiceState::Running | ServiceState::Done)
 }
 
 #[cfg(test)]
@@ -97,7 +103,7 @@ pub(super) mod tests {
     fn as_people_know_it() {
         let mut all = [report("embedding", "running", "ok"), report("agent", "running", "ok")];
         (all[0].pid, all[1].pid) = (Some(1234), Some(1235));
-        let text = plain(&status(&all));
+        let text = plain(&status(&all, false));
         assert_eq!(text, "embedding: running (PID 1234)\nagent: running (PID 1235)\nHealth: ok\n");
         assert!(is_good(&all, false) && is_good(&all, true));
     }
@@ -107,26 +113,34 @@ pub(super) mod tests {
         let mut gateway = report("gateway", "failed", "bad");
         gateway.reason = Some("exit code 1".to_owned());
         let all = [report("agent", "starting", "pending"), gateway, report("db", "stopped", "ok")];
-        let text = plain(&status(&all));
+        let text = plain(&status(&all, false));
         assert!(text.contains("gateway: failed: exit code 1\n"), "{text}");
         assert!(text.ends_with("Health: gateway has failed\n"), "{text}");
-        assert!(plain(&health(&all[..1])).contains("not yet: agent is starting"));
+        assert!(plain(&health(&all[..1], false)).contains("not yet: agent is starting"));
         let begun = ServiceReport { ready: true, ..report("llm", "running", "pending") };
-        assert_eq!(plain(&health(&[begun])), "Health: not yet: llm is not healthy\n");
+        assert_eq!(plain(&health(&[begun], false)), "Health: not yet: llm is not healthy\n");
         assert!(!is_good(&all, false) && !is_good(&all[2..], false) && !is_good(&all[2..], true));
         assert!(!is_good(&[], false));
     }
 
     #[test]
+    fn what_was_stopped_is_not_called_ok() {
+        let all = [report("agent", "running", "ok"), report("db", "stopped", "ok")];
+        assert_eq!(plain(&health(&all, false)), "Health: ok\n");
+        assert_eq!(plain(&health(&all, true)), "Health: db is stopped\n");
+        assert_eq!(plain(&health(&all[1..], false)), "Health: nothing runs\n");
+    }
+
+    #[test]
     fn many_culprits_fit_on_a_terminal() {
         let all: Vec<ServiceReport> = (0..300).map(|i| report(&format!("worker-{i}"), "failed", "bad")).collect();
-        let text = plain(&health_within(&all, Some(80)));
+        let text = plain(&health_within(&all, false, Some(80)));
         assert!(text.lines().all(|line| line.len() <= 80) && text.lines().count() < 5, "{text}");
         assert!(text.starts_with("Health: worker-0 has failed, worker-1 ") && text.contains("\n        "), "{text}");
         assert!(text.ends_with("worker-7 has failed, and 292 more\n"), "{text}");
-        assert!(plain(&health_within(&all[..8], Some(80))).ends_with("worker-7 has failed\n"));
+        assert!(plain(&health_within(&all[..8], false, Some(80))).ends_with("worker-7 has failed\n"));
         // For programs all of them are on one line.
-        let text = plain(&health_within(&all, None));
+        let text = plain(&health_within(&all, false, None));
         assert!(text.lines().count() == 1 && text.ends_with("worker-299 has failed\n"), "{text}");
     }
 }

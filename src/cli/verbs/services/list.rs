@@ -21,6 +21,7 @@ pub(in crate::cli) async fn run(ctx: &Context<'_>, args: &List) -> ExitCode {
         nothing(ctx);
     } else {
         ctx.say.text(&render::services::table(&known, crate::clock::now()));
+        ctx.say.text(&render::services::health(&known, !args.ids.is_empty()));
     }
     say_orphans(ctx).await;
     Exit::Done.into()

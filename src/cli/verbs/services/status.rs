@@ -46,9 +46,9 @@ pub(in crate::cli) async fn run(ctx: &Context<'_>, args: &Status) -> ExitCode {
         ctx.say.json(&document);
     } else if let ([one], 1) = (found.services.as_slice(), targets.len()) {
         ctx.say.text(&render::services::detail(one, crate::clock::now()));
-        ctx.say.text(&render::services::health(&found.services));
+        ctx.say.text(&render::services::health(&found.services, true));
     } else if !found.services.is_empty() {
-        ctx.say.text(&render::services::status(&found.services));
+        ctx.say.text(&render::services::status(&found.services, true));
     }
     ExitCode::from(found.code.unwrap_or(Exit::Done as u8))
 }
@@ -65,7 +65,7 @@ async fn all(ctx: &Context<'_>) -> ExitCode {
     } else if reports.is_empty() {
         nothing(ctx);
     } else {
-        ctx.say.text(&render::services::status(&reports));
+        ctx.say.text(&render::services::status(&reports, false));
     }
     if render::services::is_good(&reports, false) { Exit::Done.into() } else { Exit::Not.into() }
 }

@@ -238,6 +238,9 @@ pub(super) fn said(ctx: &Context<'_>, reports: &[ServiceReport]) {
     }
     for report in reports {
         ctx.say.text(&format!("{}\n", render::services::status_line(report)));
+        for warning in &report.warnings {
+            ctx.say.note(&format!("  {}", crate::text::escape(warning)));
+        }
     }
 }
 

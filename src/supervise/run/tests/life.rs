@@ -245,3 +245,36 @@ fn it_ends_when_nobody_can_ask_and_nothing_runs() {
         tokio::time::timeout(SECOND, task).await.unwrap().unwrap();
     });
 }
+
+#[test]
+fn a_variable_that_is_another_one_now_is_said() {
+    simulated(async |dir| {
+        let mut rig = Rig::new(dir);
+        let config = dir.join("one.toml");
+        std::fs::write(&config, "[service.a]\ncommand = ['sh', '${KEY}']").unwrap();
+        let handle = rig.handle.clone();
+        let up = async |variables: &[(&str, &str)]| {
+            let pairs = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            let (environment, occasion): (BTreeMap<_, _>, _) = (pairs.collect(), Occasion::Asked);
+            let (config, sent) = (config.clone(), environment.clone());
+            handle.ask(|answer| Command::Load { config, environment, occasion, answer }).await.unwrap();
+            handle.ask(|answer| Command::Start { which: which("a"), environment: sent, answer }).await.unwrap();
+        };
+        up(&[("PATH", "/bin")]).await;
+        rig.becomes("a", ServiceState::Failed).await;
+        let why = rig.report("a").await.reason.unwrap();
+        assert!(why.ends_with("(the environment of the last 'provost up' was asked: set it, and 'provost up' again)"));
+        up(&[("KEY", "1")]).await;
+        rig.ready("a").await;
+        for (key, said) in [("1", 0), ("2", 1), ("1", 0), ("2", 1)] {
+            up(&[("VIRTUAL_ENV", key), ("KEY", key)]).await;
+            let warnings = rig.report("a").await.warnings;
+            assert_eq!(warnings.len(), said, "{key}: {warnings:?}");
+        }
+        assert!(rig.report("a").await.warnings[0].starts_with("KEY is not what it was"));
+        rig.restart("a").await.unwrap();
+        rig.ready("a").await;
+        let report = rig.report("a").await;
+        assert_eq!((report.warnings.len(), report.command_line[1].as_str()), (0, "2"));
+    });
+}

@@ -129,6 +129,8 @@ fn every_method(rig: &Rig) -> Result<()> {
             expect!(said.code() != 0 && why, "{rest:?}: {said:?}");
             expect!(!said.stderr.contains("swordfish") && !said.stderr.contains("No such file"), "{rest:?}: {said:?}");
         }
+        let said = eve.run(["provost", "--system", "remove", "llm"])?;
+        expect!(said.code() == 4 && said.stderr.contains("do it on a terminal, where it can be asked for"), "{said:?}");
         expect!(pid_of(rig, "llm")? == before, "it was touched");
         expect!(rig.is_running(orphan.pid), "it was ended");
         // No service at all is not every service.

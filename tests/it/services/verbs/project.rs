@@ -30,6 +30,7 @@ fn up_and_down(stage: &Stage<'_>) -> Result<()> {
     expect!(said.lines().count() == 3 && said.starts_with("embedding: running (PID "), "{said}");
     let status = stage.provost(&["status"])?;
     expect!(status.code() == 0 && status.stdout.ends_with("Health: ok\n"), "{status:?}");
+    expect!(stage.ok(&["list"])?.ends_with("Health: ok"), "list says it, too");
     let (list, code) = stage.json(&["list"])?;
     expect!(code == 0 && list["services"].as_array().is_some_and(|all| all.len() == 3), "{list}");
     let embedding = stage.service("embedding")?;

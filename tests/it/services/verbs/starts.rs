@@ -16,6 +16,7 @@ pub(super) const BODIES: &[(&str, Body)] = &[
     ("events_go_on", events_go_on),
     ("known_without_a_daemon", known_without_a_daemon),
     ("known_before_its_start", known_before_its_start),
+    ("other_variables", other_variables),
 ];
 
 /// A program that was executed and ends a moment later is not up, however its end and the question
@@ -180,5 +181,24 @@ fn known_without_a_daemon(stage: &Stage<'_>) -> Result<()> {
             said.contains(&format!("it ended while no daemon ran; provost start {id} starts both"))
         })?;
     }
+    Ok(())
+}
+
+/// A variable of the shell that is another one is said of what runs on with the old one.
+fn other_variables(stage: &Stage<'_>) -> Result<()> {
+    stage.config(&sleeper("a", "env = { KEY = \"${KEY}\" }"))?;
+    let up = |key: &str| stage.who().env("KEY", key).run(["provost", "up", "-d"]);
+    let without = stage.provost(&["up", "-d"])?;
+    expect!(
+        without.code() == 1 && without.stderr.contains("of the last 'provost up' was asked: set it"),
+        "{without:?}"
+    );
+    for (key, said) in [("1", false), ("1", false), ("2", true)] {
+        let ran = up(key)?;
+        expect!(ran.code() == 0 && ran.stderr.contains("KEY is not what it was") == said, "{key}: {ran:?}");
+    }
+    stage.ok(&["restart", "a"])?;
+    let ran = up("2")?;
+    expect!(ran.code() == 0 && !ran.stderr.contains("KEY"), "{ran:?}");
     Ok(())
 }

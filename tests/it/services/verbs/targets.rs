@@ -3,8 +3,14 @@
 use super::{Body, Stage, sleeper};
 use crate::rig::Result;
 
-pub(super) const BODIES: &[(&str, Body)] =
-    &[("means", means), ("parts", parts), ("waits", waits), ("of_others", of_others), ("started_by_id", started_by_id)];
+pub(super) const BODIES: &[(&str, Body)] = &[
+    ("means", means),
+    ("parts", parts),
+    ("waits", waits),
+    ("of_others", of_others),
+    ("started_by_id", started_by_id),
+    ("what_stops_with_it", what_stops_with_it),
+];
 
 fn means(stage: &Stage<'_>) -> Result<()> {
     stage.config(&sleeper("llm", "reload = { signal = \"USR1\" }"))?;
@@ -27,6 +33,9 @@ fn means(stage: &Stage<'_>) -> Result<()> {
     expect!(code == 0 && stopped["outcome"] == "stopped", "{stopped}");
     expect!(stage.service("llm")?["state"] == "stopped", "it came again");
     expect!(stage.ok(&["stop", "llm"])?.contains("nothing to do"), "stopped already");
+    let status = stage.provost(&["status", "llm"])?;
+    expect!(status.code() == 3 && status.stdout.ends_with("Health: llm is stopped\n"), "{status:?}");
+    expect!(stage.ok(&["list"])?.ends_with("Health: nothing runs"), "nor is all of it well");
     expect!(stage.provost(&["kill", "llm"])?.code() == 1, "nothing runs");
     expect!(stage.provost(&["stop", "llm", "nothere"])?.code() == 5, "one that is not there");
     let overview = stage.ok(&[])?;
@@ -88,5 +97,21 @@ fn started_by_id(stage: &Stage<'_>) -> Result<()> {
     expect!(stage.service("db")?["state"] == "running" && stage.service("other")?["state"] == "stopped", "{started}");
     let status = stage.ok(&["status", "web"])?;
     expect!(status.lines().any(|line| line.split_whitespace().eq(["after", "db"])), "{status}");
+    Ok(())
+}
+
+/// A stop says what stops before it, also where it is only asked what it would do.
+fn what_stops_with_it(stage: &Stage<'_>) -> Result<()> {
+    stage.config(
+        &(sleeper("base", "") + &sleeper("mid", "after = [\"base\"]") + &sleeper("top", "after = [\"mid\"]")),
+    )?;
+    stage.ok(&["up", "-d"])?;
+    let would = stage.ok(&["stop", "base", "--dry-run"])?;
+    expect!(would.contains("mid, top stop before it, because they come after it"), "{would}");
+    let stopped = stage.provost(&["stop", "base"])?;
+    expect!(stopped.code() == 0 && stopped.stderr.contains("mid, top stop before it"), "{stopped:?}");
+    expect!(stage.service("top")?["state"] == "stopped", "{stopped:?}");
+    let started = stage.provost(&["start", "mid"])?;
+    expect!(started.stderr.contains("base starts before it, where it does not run"), "{started:?}");
     Ok(())
 }
