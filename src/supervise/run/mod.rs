@@ -69,7 +69,7 @@ use crate::backend::{Happened, Placed, StartError, What};
 use crate::model::ServiceId;
 use crate::model::service::BackendKind;
 use crate::paths::Places;
-use crate::registry::{Record, Store};
+use crate::registry::{Record, Removed, Store};
 
 /// How many events wait for who reads them slowly.
 const EVENTS: usize = 1024;
@@ -119,6 +119,7 @@ pub(crate) struct Supervisor {
     services: HashMap<ServiceId, Box<Service>>,
     order: Order,
     projects: BTreeMap<PathBuf, project::Project>,
+    removed: Removed,
     /// The ports that services name or were given.
     ports: BTreeMap<u16, ServiceId>,
     timers: BTreeSet<(Duration, ServiceId)>,
@@ -213,6 +214,7 @@ impl Supervisor {
             services: HashMap::new(),
             order: Order::default(),
             projects: BTreeMap::new(),
+            removed: Removed::default(),
             ports: BTreeMap::new(),
             timers: BTreeSet::new(),
             queue: VecDeque::new(),

@@ -18,6 +18,7 @@ impl Supervisor {
     /// decided on, and said in one line.
     pub(super) async fn recover(&mut self) {
         let now = crate::clock::now();
+        self.removed = self.store.removed();
         let loaded = match self.store.load_all(now) {
             Ok(loaded) => loaded,
             Err(error) => return tracing::error!("{error}"),
@@ -80,6 +81,12 @@ impl Supervisor {
                 // The daemon before may have died before the backend was told, and its output taken in.
                 self.rests(id);
                 let other_boot = record.boot_id != self.boot_id && !record.boot_id.is_empty();
+                if let Some(service) = self.services.get_mut(id).filter(|_| other_boot) {
+                    // This boot's word on it is given: being enabled in it starts it with the next one.
+                    service.record_mut().boot_id.clone_from(&self.boot_id);
+                    service.touch(false);
+                    self.unsaved.insert(id.clone());
+                }
                 if record.state == ServiceState::Done && !other_boot {
                     if let Some(service) = self.services.get_mut(id) {
                         service.machine.was_done();

@@ -116,6 +116,47 @@ fn a_new_boot_starts_what_is_enabled() {
 }
 
 #[test]
+fn another_daemon_starts_nothing_that_nobody_asked_for() {
+    simulated(async |dir| {
+        let rig = Rig::new(dir);
+        let config = dir.join("provost.toml");
+        let text = "[service.asked]\ncommand = ['sh']\n[service.unasked]\ncommand = ['sh']\n\
+                    [service.off]\ncommand = ['sh']\nenabled = false\n";
+        std::fs::write(&config, text).unwrap();
+        rig.load(&config).await.unwrap();
+        rig.start("asked").await.unwrap();
+        rig.up("asked").await;
+        let rig = rig.again(dir).await;
+        rig.up("asked").await;
+        assert_eq!(rig.state("unasked").await, ServiceState::Stopped);
+        rig.task.abort();
+        let store = Store::at(&rig.places);
+        for record in store.all() {
+            store.save(&Record { boot_id: "another".to_owned(), ..record }, true).unwrap();
+        }
+        // The next boot is when it starts; what is enabled only in that one waits for the one after it.
+        let rig = Rig::new(dir);
+        rig.up("asked unasked").await;
+        rig.handle.ask(|answer| Command::Enable { which: which("off"), enabled: true, answer }).await.unwrap();
+        let rig = rig.again(dir).await;
+        rig.up("asked unasked").await;
+        assert_eq!(rig.state("off").await, ServiceState::Stopped);
+    });
+}
+
+#[test]
+fn what_is_new_is_started_though_the_daemon_died_meanwhile() {
+    simulated(async |dir| {
+        let rig = Rig::new(dir);
+        let project = Some(dir.join("provost.toml"));
+        let record = Record::new(ServiceSpec { project, ..spec("new", "") }, 0);
+        rig.task.abort();
+        Store::at(&rig.places).save(&Record { instance: Some("i".to_owned()), ..record }, true).unwrap();
+        Rig::new(dir).up("new").await;
+    });
+}
+
+#[test]
 fn a_damaged_record_loses_nothing() {
     simulated(async |dir| {
         let mut rig = Rig::new(dir);

@@ -157,6 +157,12 @@ fn enabled_or_not(stage: &Stage<'_>) -> Result<()> {
     let pid = stage.pid("two")?;
     expect!(stage.ok(&["rm", "two"])? == "two: removed" && !stage.rig.is_running(pid), "it runs");
     expect!(stage.provost(&["list", "two"])?.code() == 5, "it is still known");
+    for again in ["reload", "restart"] {
+        stage.ok(&["daemon", again])?;
+        expect!(stage.provost(&["list", "two"])?.code() == 5, "{again} brings it back");
+    }
+    stage.ok(&["up", "-d"])?;
+    expect!(stage.service("two")?["state"] == "stopped", "up asks for its project");
     Ok(())
 }
 
