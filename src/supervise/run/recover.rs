@@ -127,7 +127,8 @@ impl Supervisor {
         let pid = placed.identity.map(|identity| format!(" as pid {}", identity.pid)).unwrap_or_default();
         self.placed(id, &placed);
         self.say(id, EventKind::Adopted, format!("it runs{pid}, and was taken over"));
-        self.handle(id.clone(), Event::Adopted { ready });
+        let age = self.services.get(id).and_then(|service| self.age(service)).unwrap_or_default();
+        self.handle(id.clone(), Event::Adopted { ready, age });
     }
 
     /// Whether it runs cannot be told: a start kills first what there may be of it.
