@@ -28,7 +28,8 @@ impl Supervisor {
             records.extend(self.rebuild(loaded.damaged).await);
         }
         // Not supervised, and not ours to touch: only asked whether it is to be dropped.
-        let (records, others): (Vec<_>, Vec<_>) = records.into_iter().partition(|record| record.instance.is_some());
+        let (mut records, others): (Vec<_>, Vec<_>) = records.into_iter().partition(|record| record.instance.is_some());
+        let mut over = Vec::new();
         for record in others {
             let (decision, line) = recovery::decide(&record, None, &self.boot_id, now);
             self.log(&decision, &line);
@@ -38,7 +39,11 @@ impl Supervisor {
                 tracing::warn!("{error}");
             }
         }
-        for record in &records {
+        for record in &mut records {
+            // It is started in another, where its description leaves that open.
+            let ended = record.backend.take_if(|kind| self.backends.has_ended(*kind)).is_some();
+            let found = ended && record.boot_id == self.boot_id && record.state.is_alive();
+            over.push(found.then_some(Adoption::Ended(Exit::Unknown)));
             self.take(record.clone());
         }
         let asked: Vec<_> = records
@@ -51,7 +56,8 @@ impl Supervisor {
             })
             .collect();
         let found = crate::join::join_all(asked).await;
-        for (record, found) in records.into_iter().zip(found) {
+        for ((record, found), over) in records.into_iter().zip(found).zip(over) {
+            let found = found.or(over);
             let (decision, line) = recovery::decide(&record, found.as_ref(), &self.boot_id, now);
             self.log(&decision, &line);
             self.recovered(&record, decision, found);

@@ -5,6 +5,7 @@ use crate::trial::Trials;
 
 pub fn register(trials: &mut Trials) {
     trials.rig("unit::started_and_gone", started_and_gone);
+    trials.rig("unit::manager_gone", manager_gone);
 }
 
 const UNIT: &str = "provost.service";
@@ -71,4 +72,26 @@ fn started_and_gone(rig: &Rig) -> Result<()> {
     let left = who.run(["systemctl", "--user", "list-units", "--all", "--plain", "--no-legend", "provost*"])?.ok()?;
     expect!(left.trim().is_empty(), "{left}");
     eventually("nothing is left for the keeper", || keeper().is_ok_and(|found| found.is_empty()))
+}
+
+/// What ended with its user's manager is started without it, and can be stopped.
+fn manager_gone(rig: &Rig) -> Result<()> {
+    rig.add_user(&User::person("parting", 1078, &[]))?;
+    rig.linger("parting")?;
+    let config = "/home/parting/provost.toml";
+    let service = "command = [\"sleep\", \"1000\"]\n";
+    rig.write_as("parting", config, format!("[service.one]\n{service}[service.two]\n{service}"), 0o600)?;
+    rig.as_user("parting").folder("/home/parting").run(["provost", "up", "--detach", "-c", config])?.ok()?;
+    rig.as_root().run(["loginctl", "disable-linger", "parting"])?.ok()?;
+    eventually("the manager has ended", || !rig.exists("/sys/fs/cgroup/user.slice/user-1078.slice/user@1078.service"))?;
+    eventually("so has its folder", || !rig.exists("/run/user/1078"))?;
+    let who = rig.as_user("parting").folder("/home/parting");
+    who.run(["provost", "start", "one"])?.ok()?;
+    let listed: serde_json::Value = serde_json::from_str(&who.run(["provost", "list", "-o", "json"])?.ok()?)?;
+    let one =
+        listed["services"].as_array().and_then(|all| all.iter().find(|one| one["id"] == "one")).ok_or("no one")?;
+    expect!(one["state"] == "running" && one["backend"] == "direct", "{listed}");
+    who.run(["provost", "down", "-c", config])?.ok()?;
+    expect!(pids(&who)?.is_empty(), "{:?}", pids(&who));
+    Ok(())
 }

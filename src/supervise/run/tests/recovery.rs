@@ -1,7 +1,7 @@
 //! The daemon dies, and another one starts.
 
 use super::*;
-use crate::model::service::{Exit, RestartPolicy};
+use crate::model::service::{Desired, Exit, RestartPolicy};
 use crate::registry::Record;
 
 #[test]
@@ -141,6 +141,33 @@ fn another_daemon_starts_nothing_that_nobody_asked_for() {
         let rig = rig.again(dir).await;
         rig.up("asked unasked").await;
         assert_eq!(rig.state("off").await, ServiceState::Stopped);
+    });
+}
+
+#[test]
+fn what_ended_with_its_manager_is_started_in_another_backend() {
+    use crate::model::service::BackendKind;
+    simulated(async |dir| {
+        let rig = Rig::new(dir);
+        let of_file = |word| ServiceSpec { project: Some("/one.toml".into()), ..spec(word, "") };
+        rig.define([of_file("up"), of_file("down")]).await.unwrap();
+        rig.start("").await.unwrap();
+        rig.up("up down").await;
+        let (world, places) = (rig.world.clone(), rig.places.clone());
+        rig.task.abort();
+        world.kill(&id("up"), Exit::Signal(9));
+        world.kill(&id("down"), Exit::Signal(9));
+        let store = Store::at(&places);
+        for record in store.all() {
+            let desired = if record.id == id("down") { Desired::Down } else { Desired::Up };
+            store.save(&Record { backend: Some(BackendKind::Systemd), desired, ..record }, true).unwrap();
+        }
+        let rig = Rig::in_world(world, dir);
+        rig.up("up").await;
+        assert_eq!(rig.report("up").await.backend, Some(BackendKind::Sim));
+        assert_eq!(rig.state("down").await, ServiceState::Stopped);
+        rig.start("down").await.unwrap();
+        rig.up("down").await;
     });
 }
 
