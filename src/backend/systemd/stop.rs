@@ -4,6 +4,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::unit::name_of;
 use super::units::Unit;
 use super::{Scope, Shared, env_file, io_error};
 use crate::model::{ProcState, ServiceId, Signal, Whom};
@@ -131,18 +132,16 @@ impl Shared {
     }
 
     pub(super) async fn release(self: &Rc<Self>, id: &ServiceId) {
-        let Some(unit) = self.units.get(id) else { return };
-        let name = &unit.name;
-        unit.life.borrow_mut().stopping = true;
+        let Ok(name) = name_of(id) else { return };
+        let unit = self.units.get(id);
         let gone = async {
-            if !unit.life.borrow().status.is_down() {
-                self.stop_job(&unit, KILLED).await?;
-            }
-            self.link.ask(async |manager| manager.reset_failed(name).await).await?;
-            let references = unit.life.borrow().references;
-            if references > 0 {
-                self.count_references(&unit, 0);
-                self.link.ask(async |manager| manager.unreference(name).await).await?;
+            match &unit {
+                Some(unit) => self.let_go(unit).await?,
+                // One that failed while an earlier daemon ran stays loaded until somebody says otherwise.
+                None if self.mark_of(&name).await?.as_deref() == Some(&self.options.instance) => {
+                    self.link.ask(async |manager| manager.reset_failed(&name).await).await?;
+                }
+                None => return Ok(()),
             }
             let gate = self.options.scope.gate(id);
             if self.cgroups.exists(&format!("{}{}/{gate}", self.root, self.options.scope.slice_path()))
@@ -155,10 +154,28 @@ impl Shared {
         if let Err(error) = gone.await {
             tracing::warn!(unit = %name, %error, "stays loaded");
         }
-        self.units.forget(&unit);
+        if let Some(unit) = unit {
+            self.units.forget(&unit);
+        }
         self.commands.forget(id);
         if self.options.scope == Scope::System {
             env_file::remove(&self.options.env_dir, id.as_str());
         }
+    }
+
+    /// It is ended, and nothing of it stays loaded on our account.
+    async fn let_go(self: &Rc<Self>, unit: &Rc<Unit>) -> Result<(), CallError> {
+        let name = &unit.name;
+        unit.life.borrow_mut().stopping = true;
+        if !unit.life.borrow().status.is_down() {
+            self.stop_job(unit, KILLED).await?;
+        }
+        self.link.ask(async |manager| manager.reset_failed(name).await).await?;
+        let references = unit.life.borrow().references;
+        if references > 0 {
+            self.count_references(unit, 0);
+            self.link.ask(async |manager| manager.unreference(name).await).await?;
+        }
+        Ok(())
     }
 }
