@@ -90,6 +90,12 @@ fn first_that_is_not_ready(stage: &Stage<'_>) -> Result<()> {
     expect!(status.stdout.lines().last().is_some_and(|line| line.contains("bad has failed")), "{status:?}");
     let one = stage.ok(&["list", "bad"])?;
     expect!(one.contains("exit code 3"), "{one}");
+    expect!(answer["log"] == serde_json::json!(["last words"]), "{answer}");
+    // One that says nothing is not shown with the words of another before it.
+    stage.ok(&["rm", "bad"])?;
+    stage.config(&(sleeper("good", "") + &fails.replace("echo last words; exit 3", "exit 4")))?;
+    let (answer, _) = stage.json(&["up", "-d"])?;
+    expect!(answer["service"]["id"] == "bad" && answer["log"] == serde_json::json!([]), "{answer}");
     Ok(())
 }
 
