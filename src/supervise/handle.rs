@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -98,6 +99,8 @@ pub(crate) struct Shared {
     of_daemon: Arc<watch::Sender<BTreeMap<PathBuf, OfDaemon>>>,
     /// The port of HTTP; 0: there is none.
     http_port: Arc<AtomicU16>,
+    /// For how many seconds an end may take.
+    ends_within: Arc<AtomicU64>,
 }
 
 /// What a config file that was taken over says of the daemon itself.
@@ -143,6 +146,16 @@ impl Shared {
     /// The port on which HTTP is answered, where it is: services may ask for it.
     pub(crate) fn http_port(&self) -> Option<u16> {
         Some(self.http_port.load(Ordering::Relaxed)).filter(|port| *port != 0)
+    }
+
+    /// How long the end that was asked for may take, by what its services say of their stop.
+    pub(crate) fn ends_within(&self) -> Duration {
+        Duration::from_secs(self.ends_within.load(Ordering::Relaxed))
+    }
+
+    /// Says how long that is.
+    pub(crate) fn will_end_within(&self, limit: Duration) {
+        self.ends_within.store(limit.as_secs(), Ordering::Relaxed);
     }
 
     /// Says which that is from now on.
