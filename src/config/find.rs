@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use super::Project;
 use super::errors::{Errors, Problem};
 
 /// The names, the usual one first.
@@ -61,6 +62,19 @@ pub(crate) fn passed_over(here: &Path, uid: u32) -> Option<String> {
     Some(format!("{shown} does not count, because {why}; -c names it all the same"))
 }
 
+/// What a config says of the daemon and is not heard, because it is another than the daemon's own, which
+/// is in this folder.
+pub(crate) fn unheard(project: &Project, own: &Path) -> Option<Problem> {
+    let folder = project.path.parent().and_then(|folder| fs::canonicalize(folder).ok());
+    let is_own = folder.is_some() && folder == fs::canonicalize(own).ok();
+    let message = format!(
+        "it counts in the daemon's own config alone, which is in {}: one daemon runs the services of all configs",
+        own.display()
+    );
+    let problem = Problem { key: "daemon.on_stop".to_owned(), ..Problem::of_file(&project.path, message) };
+    Some(problem).filter(|_| project.daemon.on_stop.is_some() && !is_own)
+}
+
 /// A link counts as what it leads to: that must be the caller's, and its folder too.
 fn safe(path: &Path, uid: u32) -> bool {
     let target = fs::canonicalize(path).ok();
@@ -87,6 +101,22 @@ fn only(folder: &Path) -> Result<Option<PathBuf>, Errors> {
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn only_the_own_config_speaks_of_the_daemon() {
+        let root = tempfile::tempdir().unwrap();
+        let warned = |folder: &str, text: &str| {
+            fs::create_dir_all(root.path().join(folder)).unwrap();
+            let path = root.path().join(folder).join("provost.toml");
+            fs::write(&path, text).unwrap();
+            let project = super::super::load(&path, &super::super::LoadOptions::default()).unwrap();
+            unheard(&project, &root.path().join("own")).map(|problem| problem.to_string())
+        };
+        let says = "[daemon]\non_stop = 'stop'\n";
+        let warning = warned("project", says).unwrap();
+        assert!(warning.contains("/project/provost.toml: daemon.on_stop: it counts in the daemon's own"), "{warning}");
+        assert_eq!((warned("project", "[daemon]\nwatch = false\n"), warned("own", says)), (None, None));
+    }
 
     #[test]
     fn the_nearest_safe_file_counts() {

@@ -37,7 +37,7 @@ use serde_json::Value;
 pub use errors::{Errors, Problem};
 pub(crate) use file::read_env_file;
 pub use find::find;
-pub(crate) use find::passed_over;
+pub(crate) use find::{passed_over, unheard};
 pub use names::environment_names;
 pub use resolve::{Reached, Resolved, Surroundings, resolve};
 pub use schema::schema;

@@ -10,7 +10,7 @@ use crate::backend::sim::{Sim, World};
 use crate::backend::systemd::{self, Scope, Systemd};
 use crate::error::Error;
 use crate::logs::capture::Capture;
-use crate::model::service::BackendChoice;
+use crate::model::service::{BackendChoice, BackendKind};
 use crate::model::{Instance, Manager};
 use crate::paths::Places;
 use crate::supervise::run::{Backends, LogMatch};
@@ -52,7 +52,12 @@ pub(super) async fn make(
         Err(error) if units_only || choice == BackendChoice::Systemd => {
             return Err(Error::Unreachable(format!("the manager that is to run services: {error}")));
         }
-        Err(error) => tracing::info!("no manager to run services: {error}"),
+        Err(error) => {
+            tracing::info!("no manager to run services: {error}");
+            if places.instance == Instance::User && systemd::has_ended(places.uid) {
+                backends = backends.without(BackendKind::Systemd);
+            }
+        }
     }
     if !units_only {
         let output = Box::new(Captured(Rc::clone(&capture)));

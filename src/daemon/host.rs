@@ -30,6 +30,9 @@ use crate::supervise::{Command, Handle, OfDaemon, Refusal, Selection, Stop};
 const ANSWERS: Duration = Duration::from_secs(20);
 /// How soon the end of a bus is read.
 const NOTICED: Duration = Duration::from_millis(100);
+/// How often the manager is told that an end goes on, and how much longer it is to wait from then on.
+const GOES_ON: Duration = Duration::from_secs(5);
+const EXTENDED: Duration = Duration::from_secs(30);
 
 /// A daemon that runs.
 pub(crate) struct Daemon {
@@ -335,10 +338,14 @@ impl Daemon {
             let handle = handle.clone();
             async move { handle.ask(|answer| Command::Finish { stop, answer }).await }
         };
-        let mut orderly = std::pin::pin!(finish(stop));
+        let (mut orderly, begun) = (std::pin::pin!(finish(stop)), tokio::time::Instant::now());
         let ended = loop {
             tokio::select! {
                 ended = &mut orderly => break ended,
+                // Only while it goes on as it should: an end that hangs is the manager's to cut short.
+                () = tokio::time::sleep(GOES_ON) => if begun.elapsed() < self.handle.shared().ends_within() {
+                    self.notify.say(&format!("EXTEND_TIMEOUT_USEC={}", EXTENDED.as_micros()));
+                },
                 reason = self.signals.next(), if !foreground => if let (Reason::Signal(name), true) = (reason, stop != Stop::None) {
                     tracing::warn!("{name} once more: what is to end is killed");
                     break finish(Stop::Force).await;

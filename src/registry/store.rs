@@ -55,7 +55,7 @@ impl Store {
         result.map_err(|error| about(error, &format!("the record of {} cannot be written:", record.id), &path))
     }
 
-    fn put(&self, text: &[u8], temporary: &Path, path: &Path, durable: bool) -> io::Result<()> {
+    pub(super) fn put(&self, text: &[u8], temporary: &Path, path: &Path, durable: bool) -> io::Result<()> {
         // A new file always: a link that somebody put there is not followed.
         let open = || OpenOptions::new().write(true).create_new(true).mode(0o600).open(temporary);
         let mut file = match open() {

@@ -49,7 +49,11 @@ fn placed(path: PathBuf) -> PathBuf {
 pub(crate) fn load(path: &Path, choice: Choice<'_>) -> Result<Project, Error> {
     let system = choice.instance == Instance::System;
     let home = if system { None } else { crate::paths::home(choice.uid) };
-    Ok(config::load(path, &LoadOptions { system, home })?)
+    let mut project = config::load(path, &LoadOptions { system, home })?;
+    let own = Places::of(choice.instance, choice.uid).map(|places| places.config);
+    let unheard = own.and_then(|own| config::unheard(&project, &own));
+    project.warnings.extend(unheard);
+    Ok(project)
 }
 
 /// The services of a project that are meant by ids, ids of `instances` and globs; none means all

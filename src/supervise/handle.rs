@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -100,6 +101,8 @@ pub(crate) struct Shared {
     http_port: Arc<AtomicU16>,
     /// The orphans of the last search.
     orphans: Arc<Mutex<Vec<Identity>>>,
+    /// For how many seconds an end may take.
+    ends_within: Arc<AtomicU64>,
 }
 
 /// What a config file that was taken over says of the daemon itself.
@@ -155,6 +158,16 @@ impl Shared {
     /// The orphans of the last search. Some may have ended since then.
     pub(crate) fn orphans(&self) -> Vec<Identity> {
         self.orphans.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How long the end that was asked for may take, by what its services say of their stop.
+    pub(crate) fn ends_within(&self) -> Duration {
+        Duration::from_secs(self.ends_within.load(Ordering::Relaxed))
+    }
+
+    /// Says how long that is.
+    pub(crate) fn will_end_within(&self, limit: Duration) {
+        self.ends_within.store(limit.as_secs(), Ordering::Relaxed);
     }
 
     /// Says which that is from now on.

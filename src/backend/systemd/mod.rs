@@ -55,7 +55,7 @@ use super::{Adoption, Backend, Launch, Marked, Placed, Reports, StartError, Use}
 use crate::model::service::BackendKind;
 use crate::model::{ServiceId, Signal, Whom};
 use crate::observe::ProcFs;
-use crate::observe::cgroup::CgroupFs;
+use crate::observe::cgroup::{self, CgroupFs};
 use crate::registry::Record;
 use crate::systemd::CallError;
 
@@ -252,6 +252,16 @@ impl Backend for Systemd {
     async fn run_command(&self, launch: &Launch, what: Use, limit: Duration) -> Result<(), String> {
         self.shared.run_command(launch, what, limit).await
     }
+}
+
+/// Whether the manager of a user is no more, and with it all that it ran: it has no control group, where
+/// those of PID 1 can be seen.
+pub(crate) fn has_ended(uid: u32) -> bool {
+    let text = std::fs::read_to_string("/proc/1/cgroup").unwrap_or_default();
+    let Some(init) = cgroup::path_of(&text) else { return false };
+    let Some(root) = init.as_str().strip_suffix("/init.scope") else { return false };
+    let manager = format!("{root}/user.slice/user-{uid}.slice/user@{uid}.service");
+    CgroupFs::host(Some(&init)).is_ok_and(|all| all.exists(init.as_str()) && !all.exists(&manager))
 }
 
 /// A call that failed, as the error of a backend.

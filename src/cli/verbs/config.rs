@@ -44,7 +44,15 @@ pub(in crate::cli) fn run(ctx: &Context<'_>, args: &Config, global: &Global) -> 
         Config::Set(args) => edit::set(&path, &options, &args.changes),
         Config::Unset(args) => edit::unset(&path, &options, &args.keys),
         Config::Diff(_) => return diff::run(ctx, &path, &options).unwrap_or_else(|error| ctx.say.error(&error)),
-        _ => return look(ctx, args, &path, config::load(&path, &options)),
+        _ => {
+            let own = Places::of(if system { Instance::System } else { Instance::User }, uid);
+            let loaded = config::load(&path, &options).map(|mut project| {
+                let unheard = own.and_then(|own| config::unheard(&project, &own.config));
+                project.warnings.extend(unheard);
+                project
+            });
+            return look(ctx, args, &path, loaded);
+        }
     };
     match done {
         Err(error) => ctx.say.error(&error),

@@ -88,9 +88,12 @@ impl Machine {
         }
     }
 
-    pub(super) fn adopted(&mut self, now: Duration, ready: bool, out: &mut Effects) {
+    pub(super) fn adopted(&mut self, now: Duration, ready: bool, age: Duration, out: &mut Effects) {
         if matches!(self.phase, Phase::Stopped | Phase::Failed) {
             self.run_from(now, ready, out);
+            if let Phase::Running(running) = &mut self.phase {
+                running.before = age;
+            }
             if self.counts.desired == Desired::Down {
                 self.down(now, Why::Asked, false, out);
             }

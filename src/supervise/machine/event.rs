@@ -1,5 +1,7 @@
 //! What a machine is told, and what it wants done.
 
+use std::time::Duration;
+
 use crate::backend::StartError;
 use crate::model::Signal;
 use crate::model::service::{Exit, ServiceState};
@@ -18,8 +20,8 @@ pub(crate) enum Event {
     Stop { force: bool },
     /// A daemon that starts wants it as it was: up, with its failures, after its delay.
     Resume,
-    /// A daemon that starts has taken it over while it ran.
-    Adopted { ready: bool },
+    /// A daemon that starts has taken it over while it ran, for this long already.
+    Adopted { ready: bool, age: Duration },
     /// A daemon that starts has found that it ended.
     Ended { exit: Exit },
     /// All that it comes after is ready.

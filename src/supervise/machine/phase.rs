@@ -42,8 +42,10 @@ pub(super) struct Launching {
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Running {
-    /// When its program was executed.
+    /// When its program was executed, or was taken over.
     pub(super) started: Duration,
+    /// For how long it had run before.
+    pub(super) before: Duration,
     /// Since when it is ready.
     pub(super) ready: Option<Duration>,
     /// Since when it does its work.

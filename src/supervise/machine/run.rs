@@ -31,7 +31,10 @@ impl Machine {
     pub(super) fn run_from(&mut self, now: Duration, ready: bool, out: &mut Effects) {
         let until = self.settings.ready.map(|timeout| now + timeout + CHECK_GRACE);
         let until = until.filter(|_| !self.settings.oneshot);
-        self.enter(Phase::Running(Running { started: now, ready: None, well: None, until }), out);
+        self.enter(
+            Phase::Running(Running { started: now, before: Duration::ZERO, ready: None, well: None, until }),
+            out,
+        );
         if self.settings.oneshot {
             // It is when it has ended.
             return;

@@ -25,7 +25,7 @@ impl Machine {
             Event::StopLater => self.stop_later(out),
             Event::Stop { force } => self.stop(now, force, out),
             Event::Resume => self.resume(now, out),
-            Event::Adopted { ready } => self.adopted(now, ready, out),
+            Event::Adopted { ready, age } => self.adopted(now, ready, age, out),
             Event::Ended { exit } => {
                 self.exited(exit, out);
                 self.ended(exit, false, "while no daemon ran", out);
@@ -102,7 +102,7 @@ impl Machine {
             }
             (Event::Exited { exit, .. }, Phase::Launching(launching)) => launching.exit = Some(exit),
             (Event::Exited { exit, .. }, Phase::Running(running)) => {
-                let lived = now.saturating_sub(running.started);
+                let lived = running.before + now.saturating_sub(running.started);
                 let healthy = running.well.is_some_and(|since| now >= since + self.settings.restart.reset_after.0);
                 out.push(Effect::Cancel);
                 self.exited(exit, out);

@@ -343,8 +343,10 @@ fn a_daemon_that_starts_takes_over() {
     let mut life = Life::new(&spec());
     life.machine = Machine::new((&spec()).into(), counts(Desired::Up, 0), false, 1);
     life.machine.next_run();
-    life.tell(Event::Adopted { ready: true }).is(ServiceState::Running);
-    life.exits(1).cleared().due_in(SECOND).launched();
+    life.tell(Event::Adopted { ready: true, age: 3 * SECOND }).is(ServiceState::Running);
+    life.exits(1);
+    assert_eq!(life.machine.counts().last_error.as_deref(), Some("ended with exit code 1 after 3s"));
+    life.cleared().due_in(SECOND).launched();
 
     life.machine = Machine::new((&spec()).into(), counts(Desired::Up, 2), false, 1);
     life.machine.next_run();
@@ -353,7 +355,7 @@ fn a_daemon_that_starts_takes_over() {
     // It was being stopped.
     life.machine = Machine::new((&spec()).into(), counts(Desired::Down, 0), false, 1);
     life.machine.next_run();
-    life.tell(Event::Adopted { ready: true }).is(ServiceState::Stopping);
+    life.tell(Event::Adopted { ready: true, age: SECOND }).is(ServiceState::Stopping);
 
     life.machine = Machine::new((&spec()).into(), counts(Desired::Up, 1), false, 1);
     life.tell(Event::Resume).is(ServiceState::Restarting).due_in(SECOND).launched();

@@ -97,15 +97,26 @@ impl<B: Backend> AnyBackend for Erased<B> {
     }
 }
 
-/// All of them.
+/// All of them, and that whose services have all ended with it, because what ran them is no more.
 #[derive(Clone, Default)]
-pub(crate) struct Backends(Vec<Rc<dyn AnyBackend>>);
+pub(crate) struct Backends(Vec<Rc<dyn AnyBackend>>, Option<BackendKind>);
 
 impl Backends {
     /// With one more.
     pub(crate) fn with(mut self, backend: impl Backend + 'static) -> Self {
         self.0.push(Rc::new(Erased(backend)));
         self
+    }
+
+    /// Without this one: its manager has ended, and every service that it had.
+    pub(crate) fn without(mut self, kind: BackendKind) -> Self {
+        self.1 = Some(kind);
+        self
+    }
+
+    /// Whether nothing that it has started can be left.
+    pub(super) fn has_ended(&self, kind: BackendKind) -> bool {
+        self.1 == Some(kind) && self.get(kind).is_none()
     }
 
     pub(super) fn get(&self, kind: BackendKind) -> Option<Rc<dyn AnyBackend>> {

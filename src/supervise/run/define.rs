@@ -38,14 +38,17 @@ impl Supervisor {
                 return refused(format!("{id} is described in {}; take another name", project.display()));
             }
         }
-        self.put(specs, &environment)
+        self.put(specs, &environment, &BTreeSet::new())
     }
 
-    /// Takes descriptions over; none where the order is a circle, or records cannot be written.
+    /// Takes descriptions over; none where the order is a circle, or records cannot be written. What is new and
+    /// started next counts as never asked about in any boot until then: should the daemon die before, the next one
+    /// starts it.
     pub(super) fn put(
         &mut self,
         specs: Vec<ServiceSpec>,
         environment: &BTreeMap<String, String>,
+        starts: &BTreeSet<ServiceId>,
     ) -> Result<Vec<ServiceId>, Refusal> {
         let mut changed = Vec::new();
         let ids: Vec<ServiceId> = specs.iter().map(|spec| spec.id.clone()).collect();
@@ -55,6 +58,7 @@ impl Supervisor {
                 Some(old) => old.clone(),
                 None => Record {
                     instance: Some(self.instance_id.clone()),
+                    boot_id: if starts.contains(&spec.id) { String::new() } else { self.boot_id.clone() },
                     created_at: Some(super::tell::stamp()),
                     ..Record::new(spec.clone(), self.places.uid)
                 },
@@ -207,6 +211,7 @@ impl Supervisor {
             .iter()
             .try_for_each(|id| self.store.check_removable(id))
             .map_err(|error| Refusal::Failed(error.to_string()))?;
+        self.note_removed(&named)?;
         self.remove_all(&named);
         Ok(named.into_iter().map(|id| (id, true)).collect())
     }
@@ -262,11 +267,14 @@ impl Supervisor {
         self.forget_ports(id);
         self.unsaved.remove(id);
         self.turns.over(id);
-        if let Some(mut service) = self.services.remove(id) {
-            service.cancel();
-            if let Some(at) = service.deadline {
-                self.timers.remove(&(at, id.clone()));
-            }
+        let Some(mut service) = self.services.remove(id) else { return };
+        service.cancel();
+        if let Some(at) = service.deadline {
+            self.timers.remove(&(at, id.clone()));
+        }
+        let project = service.record().spec.project.clone();
+        if let Some(project) = project.filter(|project| self.removed.has(project, id)) {
+            self.drop_removed(&project);
         }
     }
 }

@@ -72,9 +72,9 @@ impl Supervisor {
     {
         let kind = self.services.get(id).and_then(|service| service.record().backend);
         let Some(backend) = kind.and_then(|kind| self.backends.get(kind)) else {
-            // Nothing can be left of what no backend of this daemon could have started.
             let run = self.services.get(id).map_or(0, |service| service.machine.run());
-            let result = Err("the backend that runs it is not there".to_owned());
+            // Nothing can be left of what is in no backend.
+            let result = kind.map_or(Ok(()), |_| Err("the backend that runs it is not there".to_owned()));
             let _ = self.tell.send(Done::Event(id.clone(), Event::Cleared { run, result }));
             return;
         };

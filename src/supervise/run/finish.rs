@@ -1,11 +1,12 @@
 //! How a supervisor ends.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::Supervisor;
 use super::commands::reply;
-use crate::model::ServiceId;
 use crate::model::service::{BackendKind, ServiceState};
+use crate::model::{Ladder, ServiceId};
 use crate::supervise::{Answer, Stop};
 
 /// How long the last small tasks may take: units are let go of, no more.
@@ -13,6 +14,8 @@ const LAST: Duration = Duration::from_secs(2);
 /// For each of them, because a manager does them one after another; and how long at most in all.
 const EACH: Duration = Duration::from_millis(10);
 const LONGEST: Duration = Duration::from_secs(30);
+/// How long it may take until what was killed is gone.
+const KILLED: Duration = Duration::from_secs(10);
 
 /// An end that is on its way.
 #[derive(Debug)]
@@ -44,9 +47,18 @@ impl Supervisor {
         }
         let stop = finishing.stop;
         if stop != Stop::None {
-            let ends = self.services.keys().filter(|id| self.ends_with(id, stop)).cloned().collect();
+            let ends: BTreeSet<ServiceId> =
+                self.services.keys().filter(|id| self.ends_with(id, stop)).cloned().collect();
+            self.shared.will_end_within(self.longest_stop(&ends));
             self.stop_all(&ends, stop == Stop::Force);
         }
+    }
+
+    /// How long it takes at most to stop these, one after the other.
+    fn longest_stop(&self, ids: &BTreeSet<ServiceId>) -> Duration {
+        let alive = ids.iter().filter_map(|id| self.services.get(id)).filter(|service| service.machine.is_alive());
+        let ladder = |stop: &Ladder| stop.0.iter().map(|rung| rung.wait).sum::<Duration>();
+        alive.map(|service| ladder(&service.record().spec.stop) + KILLED).sum()
     }
 
     /// Whether a service is stopped when the supervisor ends like this.

@@ -70,7 +70,7 @@ use crate::backend::{Happened, Placed, StartError, What};
 use crate::model::ServiceId;
 use crate::model::service::BackendKind;
 use crate::paths::Places;
-use crate::registry::{Loaded, Record, Store};
+use crate::registry::{Loaded, Record, Removed, Store};
 
 /// How many events wait for who reads them slowly.
 const EVENTS: usize = 1024;
@@ -120,6 +120,7 @@ pub(crate) struct Supervisor {
     services: HashMap<ServiceId, Box<Service>>,
     order: Order,
     projects: BTreeMap<PathBuf, project::Project>,
+    removed: Removed,
     /// The ports that services name or were given.
     ports: BTreeMap<u16, ServiceId>,
     /// Which the backend is forgetting: the next start waits for that, and so does that of one that was
@@ -219,6 +220,7 @@ impl Supervisor {
             services: HashMap::new(),
             order: Order::default(),
             projects: BTreeMap::new(),
+            removed: Removed::default(),
             ports: BTreeMap::new(),
             releasing: HashMap::new(),
             timers: BTreeSet::new(),

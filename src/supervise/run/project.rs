@@ -8,6 +8,7 @@ use super::service::Held;
 use crate::config::{self, HttpOptions, OnStop};
 use crate::model::ServiceId;
 use crate::model::service::ServiceSpec;
+use crate::registry::Removed;
 use crate::supervise::Refusal;
 use crate::supervise::changes::{Change, Known, Occasion, changes};
 use crate::supervise::machine::Event;
@@ -20,6 +21,8 @@ pub(super) struct Project {
     pub(super) orphans: Vec<String>,
     /// Whether it is watched.
     pub(super) watch: bool,
+    /// Whether it is the daemon's own, which it takes over by itself.
+    pub(super) own: bool,
     /// The files of variables that are watched for it.
     pub(super) env_files: BTreeSet<PathBuf>,
 }
@@ -28,6 +31,8 @@ pub(super) struct Project {
 struct Read {
     path: PathBuf,
     specs: Vec<ServiceSpec>,
+    /// What it describes as well, and was removed by hand.
+    removed: BTreeSet<ServiceId>,
     project: Project,
     on_stop: Option<OnStop>,
     http: HttpOptions,
@@ -46,7 +51,7 @@ impl Supervisor {
         // nobody's yet.
         let known = self.projects.contains_key(&absolute);
         self.watch_config(&absolute);
-        let applied = self.read(path, pid_dir(&environment)).and_then(|read| {
+        let applied = self.read(path, pid_dir(&environment), occasion).and_then(|read| {
             let ids = read.specs.iter().map(|spec| spec.id.clone()).collect();
             self.apply(read, &environment, occasion)?;
             Ok(ids)
@@ -99,16 +104,19 @@ impl Supervisor {
     fn read_again(&self, path: &Path) -> Result<Read, Refusal> {
         let mut all = self.services.values();
         let known = all.find(|service| service.record().spec.project.as_deref() == Some(path));
-        self.read(path, known.and_then(|service| pid_dir(&service.record().environment)))
+        let pid_dir = known.and_then(|service| pid_dir(&service.record().environment));
+        self.read(path, pid_dir, Occasion::Changed)
     }
 
-    /// `pid_dir` comes before that of the file: somebody gave it for now.
-    fn read(&self, path: &Path, pid_dir: Option<PathBuf>) -> Result<Read, Refusal> {
+    /// `pid_dir` comes before that of the file: somebody gave it for now. What was removed by hand comes back
+    /// only where somebody asks for it.
+    fn read(&self, path: &Path, pid_dir: Option<PathBuf>, occasion: Occasion) -> Result<Read, Refusal> {
         let found = config::load(path, &self.load_options()).map_err(|errors| Refusal::Config(errors.to_string()))?;
         for warning in &found.warnings {
             tracing::warn!("{warning}");
         }
-        let mut specs = found.services;
+        let removed = |spec: &ServiceSpec| occasion != Occasion::Asked && self.removed.has(&found.path, &spec.id);
+        let (removed, mut specs): (Vec<_>, Vec<_>) = found.services.into_iter().partition(removed);
         if let Some(dir) = pid_dir.as_ref().or(found.paths.pid_dir.as_ref()) {
             specs.iter_mut().for_each(|spec| put_pid_file(spec, dir));
         }
@@ -129,8 +137,11 @@ impl Supervisor {
             }
         }
         let watch = found.daemon.watch;
-        let project = Project { orphans: found.orphans.names, watch, env_files: BTreeSet::new() };
-        Ok(Read { path: found.path, specs, project, on_stop: found.daemon.on_stop, http: found.http })
+        let own = matches!(occasion, Occasion::Found | Occasion::Came);
+        let own = own || self.projects.get(&found.path).is_some_and(|project| project.own);
+        let project = Project { orphans: found.orphans.names, watch, own, env_files: BTreeSet::new() };
+        let removed = removed.into_iter().map(|spec| spec.id).collect();
+        Ok(Read { path: found.path, specs, removed, project, on_stop: found.daemon.on_stop, http: found.http })
     }
 
     /// Files that are gone and describe nothing any more are forgotten.
@@ -141,6 +152,43 @@ impl Supervisor {
             self.watch_env_files(&path, false, &self.projects[&path].env_files.clone());
             self.shared.is_dropped(&path);
             self.projects.remove(&path);
+        }
+    }
+
+    /// These are removed by hand. Written down before anything is done to them.
+    pub(super) fn note_removed(&mut self, ids: &BTreeSet<ServiceId>) -> Result<(), Refusal> {
+        let mut removed = self.removed.clone();
+        for id in ids {
+            if let Some(project) = self.project_of(id) {
+                removed.add(project, id.clone());
+            }
+        }
+        self.keep_removed(removed)
+    }
+
+    fn keep_removed(&mut self, removed: Removed) -> Result<(), Refusal> {
+        if removed != self.removed {
+            self.store.save_removed(&removed).map_err(|error| Refusal::Failed(error.to_string()))?;
+            self.removed = removed;
+        }
+        Ok(())
+    }
+
+    /// A file of which nothing is left, because all was removed by hand, is nobody's any more; but for the
+    /// daemon's own, which the next one would take over again.
+    pub(super) fn drop_removed(&mut self, path: &Path) {
+        let describes = self.services.values().any(|service| service.record().spec.project.as_deref() == Some(path));
+        if describes || self.projects.get(path).is_some_and(|project| project.own) {
+            return;
+        }
+        if let Some(project) = self.projects.remove(path) {
+            self.watch_env_files(path, false, &project.env_files);
+        }
+        self.shared.is_dropped(path);
+        let mut removed = self.removed.clone();
+        removed.set(path, BTreeSet::new());
+        if let Err(refusal) = self.keep_removed(removed) {
+            tracing::warn!("{refusal}");
         }
     }
 
@@ -157,7 +205,11 @@ impl Supervisor {
         occasion: Occasion,
     ) -> Result<Vec<ServiceId>, Refusal> {
         let changes = self.changes(&read, occasion);
-        self.put(read.specs, environment)?;
+        let starts = changes.iter().filter(|(_, change)| matches!(change, Change::Added { starts: true }));
+        self.put(read.specs, environment, &starts.map(|(id, _)| id.clone()).collect())?;
+        let mut removed = self.removed.clone();
+        removed.set(&read.path, read.removed);
+        self.keep_removed(removed)?;
         let before = self.projects.get(&read.path).map(|project| project.env_files.clone()).unwrap_or_default();
         if read.project.watch {
             self.watch_config(&read.path);

@@ -18,12 +18,14 @@ impl Supervisor {
     /// and said in one line.
     pub(super) async fn recover(&mut self, left: Loaded) {
         let now = crate::clock::now();
+        self.removed = self.store.removed();
         let Loaded { mut records, damaged } = left;
         if !damaged.is_empty() {
             records.extend(self.rebuild(damaged).await);
         }
         // Not supervised, and not ours to touch: only asked whether it is to be dropped.
-        let (records, others): (Vec<_>, Vec<_>) = records.into_iter().partition(|record| record.instance.is_some());
+        let (mut records, others): (Vec<_>, Vec<_>) = records.into_iter().partition(|record| record.instance.is_some());
+        let mut over = Vec::new();
         for record in others {
             let (decision, line) = recovery::decide(&record, None, &self.boot_id, now);
             self.log(&decision, &line);
@@ -33,7 +35,11 @@ impl Supervisor {
                 tracing::warn!("{error}");
             }
         }
-        for record in &records {
+        for record in &mut records {
+            // It is started in another, where its description leaves that open.
+            let ended = record.backend.take_if(|kind| self.backends.has_ended(*kind)).is_some();
+            let found = ended && record.boot_id == self.boot_id && record.state.is_alive();
+            over.push(found.then_some(Adoption::Ended(Exit::Unknown)));
             self.take(record.clone());
         }
         let asked: Vec<_> = records
@@ -46,7 +52,8 @@ impl Supervisor {
             })
             .collect();
         let found = crate::join::join_all(asked).await;
-        for (record, found) in records.into_iter().zip(found) {
+        for ((record, found), over) in records.into_iter().zip(found).zip(over) {
+            let found = found.or(over);
             let (decision, line) = recovery::decide(&record, found.as_ref(), &self.boot_id, now);
             self.log(&decision, &line);
             self.recovered(&record, decision, found);
@@ -76,6 +83,12 @@ impl Supervisor {
                 // The daemon before may have died before the backend was told, and its output taken in.
                 self.rests(id);
                 let other_boot = record.boot_id != self.boot_id && !record.boot_id.is_empty();
+                if let Some(service) = self.services.get_mut(id).filter(|_| other_boot) {
+                    // This boot's word on it is given: being enabled in it starts it with the next one.
+                    service.record_mut().boot_id.clone_from(&self.boot_id);
+                    service.touch(false);
+                    self.unsaved.insert(id.clone());
+                }
                 if record.state == ServiceState::Done && !other_boot {
                     if let Some(service) = self.services.get_mut(id) {
                         service.machine.was_done();
@@ -116,7 +129,8 @@ impl Supervisor {
         let pid = placed.identity.map(|identity| format!(" as pid {}", identity.pid)).unwrap_or_default();
         self.placed(id, &placed);
         self.say(id, EventKind::Adopted, format!("it runs{pid}, and was taken over"));
-        self.handle(id.clone(), Event::Adopted { ready });
+        let age = self.services.get(id).and_then(|service| self.age(service)).unwrap_or_default();
+        self.handle(id.clone(), Event::Adopted { ready, age });
     }
 
     /// Whether it runs cannot be told: a start kills first what there may be of it.

@@ -46,8 +46,8 @@ impl Supervisor {
             record.last_restart_at = Some(super::tell::stamp());
         }
         record.desired = desired;
-        if asked && record.boot_id.is_empty() {
-            // It has never run, and is told apart from what nobody has ever asked for in this boot.
+        if asked && record.boot_id != self.boot_id {
+            // It has not run in this boot, and is told apart from what nobody has asked for in it.
             record.boot_id.clone_from(&self.boot_id);
         }
         (record.state, record.ready) = (state, machine.is_ready());

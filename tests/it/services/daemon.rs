@@ -20,6 +20,7 @@ pub fn register(trials: &mut Trials) {
     trials.plain("daemon::children", children);
     trials.plain("daemon::stops_are_true", stops_are_true);
     trials.plain("daemon::says_orphans", says_orphans);
+    trials.plain("daemon::long_end", long_end);
 }
 
 /// A second daemon says who holds the first one's place; the first does not mind.
@@ -37,6 +38,19 @@ fn second() -> Result<()> {
     daemon.ends()?;
     expect!(daemon.socket().exists(), "a killed daemon cannot remove it");
     expect!(daemon.provost(&["daemon", "status"])?.status.code() == Some(3), "nobody runs");
+    Ok(())
+}
+
+/// An end that takes long and goes on is said: the manager waits for it.
+fn long_end() -> Result<()> {
+    let config = "[service.deaf]\ncommand = ['sh', '-c', 'trap \"\" TERM; while :; do sleep 1; done']\n\
+        stop = { signals = ['TERM:8s', 'KILL'] }\n";
+    let mut daemon = Hosted::with_config(&["--backend", "direct"], config)?;
+    eventually("it runs", || daemon.service("deaf").is_ok_and(|one| one["state"] == "running"))?;
+    daemon.signal(Signal::TERM)?;
+    daemon.says("STOPPING=1")?;
+    daemon.says("EXTEND_TIMEOUT_USEC=30000000")?;
+    expect!(daemon.ends()?.success(), "{}", daemon.log());
     Ok(())
 }
 

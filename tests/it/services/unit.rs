@@ -8,6 +8,7 @@ use crate::trial::Trials;
 pub fn register(trials: &mut Trials) {
     trials.rig("unit::started_and_gone", started_and_gone);
     trials.rig("unit::without_its_records", without_its_records);
+    trials.rig("unit::manager_gone", manager_gone);
 }
 
 const UNIT: &str = "provost.service";
@@ -131,5 +132,27 @@ fn without_its_records(rig: &Rig) -> Result<()> {
     expect!(said.code() == 1 && said.stderr.contains(&why_none), "{said:?}");
     eventually("one that was asked for in vain is not tried for ever", gone)?;
     who.run(["chmod", "700", records])?.ok()?;
+    Ok(())
+}
+
+/// What ended with its user's manager is started without it, and can be stopped.
+fn manager_gone(rig: &Rig) -> Result<()> {
+    rig.add_user(&User::person("parting", 1078, &[]))?;
+    rig.linger("parting")?;
+    let config = "/home/parting/provost.toml";
+    let service = "command = [\"sleep\", \"1000\"]\n";
+    rig.write_as("parting", config, format!("[service.one]\n{service}[service.two]\n{service}"), 0o600)?;
+    rig.as_user("parting").folder("/home/parting").run(["provost", "up", "--detach", "-c", config])?.ok()?;
+    rig.as_root().run(["loginctl", "disable-linger", "parting"])?.ok()?;
+    eventually("the manager has ended", || !rig.exists("/sys/fs/cgroup/user.slice/user-1078.slice/user@1078.service"))?;
+    eventually("so has its folder", || !rig.exists("/run/user/1078"))?;
+    let who = rig.as_user("parting").folder("/home/parting");
+    who.run(["provost", "start", "one"])?.ok()?;
+    let listed: serde_json::Value = serde_json::from_str(&who.run(["provost", "list", "-o", "json"])?.ok()?)?;
+    let one =
+        listed["services"].as_array().and_then(|all| all.iter().find(|one| one["id"] == "one")).ok_or("no one")?;
+    expect!(one["state"] == "running" && one["backend"] == "direct", "{listed}");
+    who.run(["provost", "down", "-c", config])?.ok()?;
+    expect!(pids(&who)?.is_empty(), "{:?}", pids(&who));
     Ok(())
 }

@@ -274,6 +274,32 @@ fn what_an_earlier_daemon_has_not_released_is_released() {
 }
 
 #[test]
+fn what_failed_with_an_earlier_daemon_does_not_stay_loaded() {
+    with_manager(async |scope| {
+        let one = launch("failed-before", "sleep 0.3; exit 3");
+        let (backend, mut happened) = make(scope).await;
+        start(&backend, &one).await;
+        assert_eq!(next(&mut happened).await, What::Exited(Exit::Code(3)));
+        drop((backend, happened));
+        let failed = || systemctl(scope, &["is-failed", "--quiet", "provost-failed-before.service"]);
+        failed().await;
+        // One of another instance lets it be.
+        let (other, _other_happened) = make_with(scope, "another-instance").await;
+        other.release(&one.id).await;
+        failed().await;
+        let (backend, _happened) = make(scope).await;
+        backend.release(&one.id).await;
+        let unit = "provost-failed-before.service".parse().unwrap();
+        let gone = async {
+            while backend.shared.mark_of(&unit).await.unwrap().is_some() {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        tokio::time::timeout(LIMIT, gone).await.expect("it is not loaded any more");
+    });
+}
+
+#[test]
 fn a_frozen_unit_is_cleared() {
     with_manager(async |scope| {
         let (backend, mut happened) = make(scope).await;

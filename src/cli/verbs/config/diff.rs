@@ -20,12 +20,13 @@ pub(super) fn run(ctx: &Context<'_>, path: &Path, options: &LoadOptions) -> Resu
     let project = config::load(path, options)?;
     let instance = if options.system { Instance::System } else { Instance::User };
     let places = Places::of(instance, rustix::process::geteuid().as_raw());
-    let records = match places {
-        None => Vec::new(),
+    let (records, removed) = match places {
+        None => Default::default(),
         Some(places) => {
-            let read = Store::at(&places).look();
+            let store = Store::at(&places);
+            let read = store.look();
             let what = || format!("the records in {} cannot be read", places.registry().display());
-            read.map_err(|source| Error::Io { what: what(), source })?.records
+            (read.map_err(|source| Error::Io { what: what(), source })?.records, store.removed())
         }
     };
     let ours: Vec<_> = records.into_iter().filter(|record| record.instance.is_some()).collect();
@@ -33,6 +34,7 @@ pub(super) fn run(ctx: &Context<'_>, path: &Path, options: &LoadOptions) -> Resu
     let any = of_project.peek().is_some();
     let given = of_project.find_map(|record| pid_dir(&record.environment));
     let mut new = project.services;
+    new.retain(|spec| !removed.has(&project.path, &spec.id));
     if let Some(dir) = given.as_ref().or(project.paths.pid_dir.as_ref()) {
         new.iter_mut().for_each(|spec| put_pid_file(spec, dir));
     }

@@ -1,7 +1,7 @@
 //! A service that did not become ready: why, and what it said last.
 
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde_json::json;
 
@@ -15,11 +15,12 @@ use crate::services::{self, Query, Source};
 /// So many of its last lines are shown.
 const LINES: usize = 10;
 
-/// Tells it, with its last log lines; exit 7 if a time was over, else 1.
+/// Tells it, with its last log lines since it was asked for; exit 7 if a time was over, else 1.
 pub(super) async fn not_ready(
     ctx: &Context<'_>,
     report: &ServiceReport,
     limit: Option<Duration>,
+    since: SystemTime,
 ) -> Result<ExitCode, Error> {
     let id = &report.id;
     let why = report.reason.as_ref().or(report.last_error.as_ref());
@@ -32,7 +33,7 @@ pub(super) async fn not_ready(
         }
         None => (ActError::Failed(format!("{id} {}{why}", became(report))), 1),
     };
-    let query = Query { lines: Some(LINES), ..Query::default() };
+    let query = Query { lines: Some(LINES), ..services::written_since(since) };
     let source = match ctx.source(report, ctx.is_guest()) {
         // No password is asked for this.
         Source::System(id, _) => Source::System(id, false),

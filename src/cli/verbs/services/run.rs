@@ -53,7 +53,7 @@ async fn start(ctx: &Context<'_>, args: &Run) -> Result<ExitCode, Error> {
             up::said(ctx, &reports);
             Ok(ExitCode::SUCCESS)
         }
-        Ended::Failed(report) | Ended::TimedOut(report) => fail::not_ready(ctx, &report, None).await,
+        Ended::Failed(report) | Ended::TimedOut(report) => fail::not_ready(ctx, &report, None, since).await,
     }
 }
 

@@ -190,7 +190,7 @@ async fn replace(ctx: &Context<'_>, wanted: &Wanted, control: &Control) -> Resul
 /// `--detach`: returns when all are ready, or with the first that is not.
 async fn detached(ctx: &Context<'_>, args: &Up, wanted: &Wanted, control: &Control) -> Result<ExitCode, Error> {
     let line = Line::new(ctx.quiet());
-    let (mut follow, _) = start(ctx, args, wanted, control).await?;
+    let (mut follow, since) = start(ctx, args, wanted, control).await?;
     let mut ready = BTreeSet::new();
     let is_wanted = |one: &&ServiceId| wanted.ids.iter().any(|id| services::matches(id, one));
     let all: Vec<&ServiceId> = wanted.project.services.iter().map(|spec| &spec.id).filter(is_wanted).collect();
@@ -206,8 +206,8 @@ async fn detached(ctx: &Context<'_>, args: &Up, wanted: &Wanted, control: &Contr
             said(ctx, &in_order(reports, &wanted.ids));
             Ok(Exit::Done.into())
         }
-        Ended::Failed(report) => fail::not_ready(ctx, &report, None).await,
-        Ended::TimedOut(report) => fail::not_ready(ctx, &report, args.timeout).await,
+        Ended::Failed(report) => fail::not_ready(ctx, &report, None, since).await,
+        Ended::TimedOut(report) => fail::not_ready(ctx, &report, args.timeout, since).await,
     }
 }
 

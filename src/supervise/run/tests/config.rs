@@ -99,6 +99,70 @@ fn enabled_is_what_was_said_last() {
     });
 }
 
+async fn reload(rig: &Rig) -> Vec<ServiceId> {
+    rig.handle.ask(|answer| Command::ReloadConfig { answer }).await.unwrap()
+}
+
+async fn found(rig: &Rig, config: &Path) -> Vec<ServiceId> {
+    let (config, environment, occasion) = (config.to_owned(), BTreeMap::new(), Occasion::Found);
+    rig.handle.ask(|answer| Command::Load { config, environment, occasion, answer }).await.unwrap()
+}
+
+#[test]
+fn what_was_removed_stays_removed() {
+    simulated(async |dir| {
+        let mut rig = Rig::new(dir);
+        let files = Files(dir);
+        let (a, b) = ("[service.a]\ncommand = 'sh'\n", "[service.b]\ncommand = 'sh'\n");
+        let path = files.write("one.toml", &format!("{a}{b}"));
+        rig.load(&path).await.unwrap();
+        rig.start("").await.unwrap();
+        rig.up("a b").await;
+        rig.remove("a").await.unwrap();
+        rig.event("a", |kind| *kind == EventKind::Removed).await;
+        assert_eq!(reload(&rig).await, []);
+        let rig = rig.again(dir).await;
+        files.write("one.toml", &format!("{a}meta = {{ x = 1 }}\n{b}meta = {{ x = 1 }}\n"));
+        assert_eq!((reload(&rig).await, found(&rig, &path).await), (vec![id("b")], vec![id("b")]));
+        assert_eq!(rig.load(&path).await.unwrap(), [id("a"), id("b")], "somebody asks for it");
+        assert_eq!(rig.state("a").await, ServiceState::Stopped);
+        // Taken out of its file and written anew it is another one.
+        rig.remove("a").await.unwrap();
+        files.write("one.toml", b);
+        reload(&rig).await;
+        files.write("one.toml", &format!("{a}{b}"));
+        assert_eq!(reload(&rig).await, [id("a")]);
+        rig.up("a").await;
+    });
+}
+
+#[test]
+fn a_project_of_which_all_was_removed_is_nobodys() {
+    simulated(async |dir| {
+        let rig = Rig::new(dir);
+        let files = Files(dir);
+        let (path, own) = (
+            files.write("one.toml", "[service.a]\ncommand = 'sh'\n"),
+            files.write("own.toml", "[service.o]\ncommand = 'sh'\n"),
+        );
+        rig.load(&path).await.unwrap();
+        found(&rig, &own).await;
+        rig.up("o").await;
+        rig.remove("a").await.unwrap();
+        rig.remove("o").await.unwrap();
+        rig.soon().await;
+        files.write("one.toml", "[service.a]\ncommand = 'sh'\n[service.c]\ncommand = 'sh'\n");
+        assert_eq!(reload(&rig).await, []);
+        // The daemon takes its own over each time.
+        let rig = rig.again(dir).await;
+        assert_eq!(found(&rig, &own).await, []);
+        files.write("own.toml", "[service.o]\ncommand = 'sh'\n[service.p]\ncommand = 'sh'\n");
+        assert_eq!(found(&rig, &own).await, [id("p")]);
+        rig.up("p").await;
+        assert_eq!(rig.world.alive(), 1);
+    });
+}
+
 #[test]
 fn ad_hoc_services_are_replaced_only_when_they_do_not_run() {
     simulated(async |dir| {

@@ -54,7 +54,8 @@ impl Rig {
             places: places.clone(),
             instance_id: "0123456789abcdef".to_owned(),
             store: Store::at(&places),
-            backends: Backends::default().with(Sim::new(world.clone(), reports.clone())),
+            // The manager of units that an earlier daemon had is no more.
+            backends: Backends::default().with(Sim::new(world.clone(), reports.clone())).without(BackendKind::Systemd),
             happened,
             backend: None,
             environment: BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]),

@@ -1,7 +1,7 @@
 //! The daemon dies, and another one starts.
 
 use super::*;
-use crate::model::service::{Exit, RestartPolicy};
+use crate::model::service::{Desired, Exit, RestartPolicy};
 use crate::registry::Record;
 
 #[test]
@@ -112,6 +112,74 @@ fn a_new_boot_starts_what_is_enabled() {
         rig.ready("on").await;
         let report = rig.report("off").await;
         assert_eq!((report.state, report.desired_up()), (ServiceState::Stopped, false));
+    });
+}
+
+#[test]
+fn another_daemon_starts_nothing_that_nobody_asked_for() {
+    simulated(async |dir| {
+        let rig = Rig::new(dir);
+        let config = dir.join("provost.toml");
+        let text = "[service.asked]\ncommand = ['sh']\n[service.unasked]\ncommand = ['sh']\n\
+                    [service.off]\ncommand = ['sh']\nenabled = false\n";
+        std::fs::write(&config, text).unwrap();
+        rig.load(&config).await.unwrap();
+        rig.start("asked").await.unwrap();
+        rig.up("asked").await;
+        let rig = rig.again(dir).await;
+        rig.up("asked").await;
+        assert_eq!(rig.state("unasked").await, ServiceState::Stopped);
+        rig.task.abort();
+        let store = Store::at(&rig.places);
+        for record in store.all() {
+            store.save(&Record { boot_id: "another".to_owned(), ..record }, true).unwrap();
+        }
+        // The next boot is when it starts; what is enabled only in that one waits for the one after it.
+        let rig = Rig::new(dir);
+        rig.up("asked unasked").await;
+        rig.handle.ask(|answer| Command::Enable { which: which("off"), enabled: true, answer }).await.unwrap();
+        let rig = rig.again(dir).await;
+        rig.up("asked unasked").await;
+        assert_eq!(rig.state("off").await, ServiceState::Stopped);
+    });
+}
+
+#[test]
+fn what_ended_with_its_manager_is_started_in_another_backend() {
+    use crate::model::service::BackendKind;
+    simulated(async |dir| {
+        let rig = Rig::new(dir);
+        let of_file = |word| ServiceSpec { project: Some("/one.toml".into()), ..spec(word, "") };
+        rig.define([of_file("up"), of_file("down")]).await.unwrap();
+        rig.start("").await.unwrap();
+        rig.up("up down").await;
+        let (world, places) = (rig.world.clone(), rig.places.clone());
+        rig.task.abort();
+        world.kill(&id("up"), Exit::Signal(9));
+        world.kill(&id("down"), Exit::Signal(9));
+        let store = Store::at(&places);
+        for record in store.all() {
+            let desired = if record.id == id("down") { Desired::Down } else { Desired::Up };
+            store.save(&Record { backend: Some(BackendKind::Systemd), desired, ..record }, true).unwrap();
+        }
+        let rig = Rig::in_world(world, dir);
+        rig.up("up").await;
+        assert_eq!(rig.report("up").await.backend, Some(BackendKind::Sim));
+        assert_eq!(rig.state("down").await, ServiceState::Stopped);
+        rig.start("down").await.unwrap();
+        rig.up("down").await;
+    });
+}
+
+#[test]
+fn what_is_new_is_started_though_the_daemon_died_meanwhile() {
+    simulated(async |dir| {
+        let rig = Rig::new(dir);
+        let project = Some(dir.join("provost.toml"));
+        let record = Record::new(ServiceSpec { project, ..spec("new", "") }, 0);
+        rig.task.abort();
+        Store::at(&rig.places).save(&Record { instance: Some("i".to_owned()), ..record }, true).unwrap();
+        Rig::new(dir).up("new").await;
     });
 }
 

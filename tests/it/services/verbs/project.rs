@@ -91,6 +91,12 @@ fn first_that_is_not_ready(stage: &Stage<'_>) -> Result<()> {
     expect!(status.stdout.lines().last().is_some_and(|line| line.contains("bad has failed")), "{status:?}");
     let one = stage.ok(&["list", "bad"])?;
     expect!(one.contains("exit code 3"), "{one}");
+    expect!(answer["log"] == serde_json::json!(["last words"]), "{answer}");
+    // One that says nothing is not shown with the words of another before it.
+    stage.ok(&["rm", "bad"])?;
+    stage.config(&(sleeper("good", "") + &fails.replace("echo last words; exit 3", "exit 4")))?;
+    let (answer, _) = stage.json(&["up", "-d"])?;
+    expect!(answer["service"]["id"] == "bad" && answer["log"] == serde_json::json!([]), "{answer}");
     Ok(())
 }
 
@@ -158,6 +164,12 @@ fn enabled_or_not(stage: &Stage<'_>) -> Result<()> {
     let pid = stage.pid("two")?;
     expect!(stage.ok(&["rm", "two"])? == "two: removed" && !stage.rig.is_running(pid), "it runs");
     expect!(stage.provost(&["list", "two"])?.code() == 5, "it is still known");
+    for again in ["reload", "restart"] {
+        stage.ok(&["daemon", again])?;
+        expect!(stage.provost(&["list", "two"])?.code() == 5, "{again} brings it back");
+    }
+    stage.ok(&["up", "-d"])?;
+    expect!(stage.service("two")?["state"] == "stopped", "up asks for its project");
     Ok(())
 }
 
