@@ -21,6 +21,7 @@ const NAMED: usize = 8;
 pub(super) async fn run(
     ctx: &Context<'_>,
     (path, http): (&Path, &HttpOptions),
+    own: &[ServiceId],
     work: impl AsyncFnOnce(&Control, &mut Interrupt) -> Result<ExitCode, Error>,
 ) -> Result<ExitCode, Error> {
     let mut options = Options::new(ctx.instance())?;
@@ -36,7 +37,7 @@ pub(super) async fn run(
             let gone = || Error::Unreachable("the supervisor in this process ended at once".to_owned());
             let control = Control::connect_to(&socket).await?.ok_or_else(gone)?;
             let code = work(&control, &mut interrupt).await;
-            if let Err(error) = serve_others(ctx, &control, &mut interrupt).await {
+            if let Err(error) = serve_others(ctx, &control, own, &mut interrupt).await {
                 tracing::warn!("what others have started is not waited for: {error}");
             }
             let _ = control.exit(crate::supervise::Stop::All).await;
@@ -50,26 +51,38 @@ pub(super) async fn run(
 }
 
 /// To whoever started services here meanwhile this is the daemon: it goes on until the last one has
-/// ended, or somebody has seen enough.
-async fn serve_others(ctx: &Context<'_>, control: &Control, interrupt: &mut Interrupt) -> Result<(), Error> {
-    if interrupt.was_heard() {
-        control.stop(&[], None, false).await?;
+/// ended, or somebody has seen enough. What is left of its own (it waits in vain, say) is stopped.
+async fn serve_others(
+    ctx: &Context<'_>,
+    control: &Control,
+    own: &[ServiceId],
+    interrupt: &mut Interrupt,
+) -> Result<(), Error> {
+    let mut left = running(control).await?;
+    if !interrupt.was_heard() {
+        left.retain(|id| own.contains(id));
+    }
+    if !left.is_empty() {
+        control.stop(&left, None, false).await?;
     }
     let mut said = Vec::new();
     loop {
         let mut follow = Follow::begin(control).await?;
-        let others = others(control, &[]).await?;
-        if others.is_empty() {
+        let running = running(control).await?;
+        if running.is_empty() {
             return Ok(());
         }
-        if !interrupt.was_heard() && said != others {
+        let others: Vec<ServiceId> = running.iter().filter(|id| !left.contains(id)).cloned().collect();
+        if !interrupt.was_heard() && !others.is_empty() && said != others {
             let (run, them) = if others.len() == 1 { ("runs", "it") } else { ("run", "them") };
             let names = named(&others);
-            ctx.say.note_always(&format!("provost: {names} {run} on here, started by others; Ctrl-C stops {them}"));
-            said.clone_from(&others);
+            ctx.say.note_always(&format!(
+                "provost: {names} {run} on here, and this 'up' did not start {them}; Ctrl-C stops {them}"
+            ));
+            said = others;
         }
         tokio::select! {
-            ended = follow.until(&others, Goal::Ended, None, |_| ()) => drop(ended?),
+            ended = follow.until(&running, Goal::Ended, None, |_| ()) => drop(ended?),
             stopped = stop_at_interrupt(control, interrupt) => stopped?,
         }
     }
@@ -82,11 +95,10 @@ async fn stop_at_interrupt(control: &Control, interrupt: &mut Interrupt) -> Resu
     control.stop(&[], None, force).await.map(drop)
 }
 
-/// What runs here, or will, besides these.
-pub(super) async fn others(control: &Control, own: &[ServiceId]) -> Result<Vec<ServiceId>, Error> {
+/// What runs here, or will by itself.
+pub(super) async fn running(control: &Control) -> Result<Vec<ServiceId>, Error> {
     let runs = |report: &ServiceReport| report.state.is_alive() || report.state == ServiceState::Restarting;
-    let all = control.list(&[], None, false).await?.into_iter();
-    Ok(all.filter(|report| runs(report) && !own.contains(&report.id)).map(|report| report.id).collect())
+    Ok(control.list(&[], None, false).await?.into_iter().filter(runs).map(|report| report.id).collect())
 }
 
 /// Says so where services would hang on somebody's terminal.

@@ -56,12 +56,13 @@ async fn up(ctx: &Context<'_>, args: &Up) -> Result<ExitCode, Error> {
         let control = ctx.daemon(args.linger).await?;
         return detached(ctx, args, &wanted, &control).await;
     }
-    hosted::run(ctx, (&wanted.path, &wanted.project.http), async |control, interrupt| {
+    let watched = wanted.watched();
+    hosted::run(ctx, (&wanted.path, &wanted.project.http), &watched, async |control, interrupt| {
         let follow = tokio::select! {
             follow = start(ctx, args, &wanted, control) => follow?,
             () = interrupt.next() => return Ok(Exit::Done.into()),
         };
-        watch::watch(ctx, control, follow, &wanted.watched(), (Hosted::Here, interrupt)).await
+        watch::watch(ctx, control, follow, &watched, (Hosted::Here, interrupt)).await
     })
     .await
 }

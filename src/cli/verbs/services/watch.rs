@@ -65,7 +65,9 @@ pub(super) async fn watch(
                 () = interrupt.next() => match hosted {
                     Hosted::Elsewhere => break None,
                     Hosted::Here => {
-                        say_others(ctx, control, ids).await?;
+                        if !force {
+                            say_others(ctx, control, ids).await;
+                        }
                         control.stop(&[], None, force).await?;
                         if !force {
                             ctx.say.note(&format!("{DIM}stopping; once more kills{DIM:#}"));
@@ -101,13 +103,17 @@ pub(super) async fn watch(
 }
 
 /// Whose services end besides those that are shown.
-async fn say_others(ctx: &Context<'_>, control: &Control, shown: &[ServiceId]) -> Result<(), Error> {
-    let others = hosted::others(control, shown).await?;
-    if !others.is_empty() {
-        let names = hosted::named(&others);
-        ctx.say.note_always(&format!("\nprovost: what others started here is stopped, too: {names}"));
+async fn say_others(ctx: &Context<'_>, control: &Control, shown: &[ServiceId]) {
+    match hosted::running(control).await {
+        Ok(mut others) => {
+            others.retain(|id| !shown.contains(id));
+            if !others.is_empty() {
+                let names = hosted::named(&others);
+                ctx.say.note_always(&format!("\nprovost: what this 'up' did not start is stopped, too: {names}"));
+            }
+        }
+        Err(error) => tracing::info!("what else runs here: {error}"),
     }
-    Ok(())
 }
 
 /// Ctrl-C and what means the same.

@@ -95,7 +95,7 @@ fn host_of_others(stage: &Stage<'_>) -> Result<()> {
     expect!(run("adhoc")?.code() == 0, "a second time");
     let pid = stage.pid("adhoc")?;
     up.type_bytes(b"\x03")?;
-    up.expect("what others started here is stopped, too: adhoc", LIMIT)?;
+    up.expect("what this 'up' did not start is stopped, too: adhoc", LIMIT)?;
     up.expect("own: it is stopped", LIMIT)?;
     let (status, said) = up.wait()?;
     expect!(status.success() && !stage.rig.is_running(pid), "{said}");
