@@ -411,6 +411,7 @@ impl Supervisor {
         let Some(service) = self.services.get_mut(&id) else { return };
         let was_alive = service.machine.is_alive();
         let effects = service.machine.on_event(now, event);
+        service.run.set(service.machine.run());
         let deadline = service.machine.next_deadline();
         if deadline != service.deadline {
             if let Some(old) = service.deadline {
