@@ -13,9 +13,12 @@ pub(crate) mod systemd;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use crate::model::service::{BackendKind, Containment, Exit, Limits};
@@ -57,7 +60,15 @@ pub(crate) struct Launch {
     pub(crate) needed: bool,
     /// What it reads from its standard input: of commands beside a service.
     pub(crate) input: Vec<u8>,
+    /// Of one that says when it is ready: see [`Backend::room`].
+    pub(crate) room: Room,
 }
+
+/// Leave for one more service that has not said READY=1; given back when it has, or has ended.
+pub(crate) type Room = Option<Arc<OwnedSemaphorePermit>>;
+
+/// What waits for it.
+pub(crate) type AwaitRoom = Pin<Box<dyn Future<Output = Room>>>;
 
 /// Where a start has put the service.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -136,6 +147,15 @@ pub(crate) enum What {
     StartedByOthers(Placed),
 }
 
+/// A way of [`Backend::room`].
+fn room_of(unready: &Arc<Semaphore>) -> Result<Room, AwaitRoom> {
+    let unready = Arc::clone(unready);
+    match Arc::clone(&unready).try_acquire_owned() {
+        Ok(permit) => Ok(Some(Arc::new(permit))),
+        Err(_) => Err(Box::pin(async move { unready.acquire_owned().await.ok().map(Arc::new) })),
+    }
+}
+
 /// What carries the mark of this instance and is in no record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Marked {
@@ -164,6 +184,12 @@ pub(crate) trait Backend {
         run: u64,
         record: &dyn Fn(&Placed) -> io::Result<()>,
     ) -> Result<Placed, StartError>;
+
+    /// Room for one more service that says when it is ready, or what waits for it: there may be so many
+    /// that no more can be started before some have said so.
+    fn room(&self) -> Result<Room, AwaitRoom> {
+        Ok(None)
+    }
 
     /// Sends a signal to the main process, or to all of its tree. Nothing left to signal is no error.
     async fn signal(&self, id: &ServiceId, signal: Signal, whom: Whom) -> io::Result<()>;

@@ -49,6 +49,7 @@ pub(super) fn of_instance(instance: &str, id: &str, program: &str, argv: &[&str]
     let env = [("PATH", "/usr/local/bin:/usr/bin:/bin"), ("PROVOST_SERVICE", id), ("PROVOST_INSTANCE_ID", instance)];
     Launch {
         input: Vec::new(),
+        room: None,
         id: id.parse().unwrap(),
         description: format!("{id}, a test"),
         program: program.into(),

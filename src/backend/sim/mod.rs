@@ -15,7 +15,7 @@ use tokio::time::Instant;
 pub(crate) use script::{Script, VARIABLE};
 pub(crate) use world::World;
 
-use super::{Adoption, Backend, Happened, Launch, Marked, Placed, Reports, StartError, What};
+use super::{Adoption, AwaitRoom, Backend, Happened, Launch, Marked, Placed, Reports, Room, StartError, What};
 use crate::model::service::{BackendKind, Containment, Exit};
 use crate::model::{Identity, ServiceId, Signal, Whom};
 use crate::registry::Record;
@@ -97,6 +97,7 @@ impl Backend for Sim {
         record(&placed(identity)).map_err(|e| StartError::Unwritable(format!("the record cannot be written: {e}")))?;
         let (end, ready) = (script.end, script.ready);
         self.world.add(&launch.id, identity, run, script, self.reports.clone());
+        self.world.take_room(&launch.id, launch.room.clone());
         if let Some(after) = ready.filter(|_| launch.notify) {
             self.later(&launch.id, identity.pid, after, None);
         }
@@ -104,6 +105,10 @@ impl Backend for Sim {
             self.later(&launch.id, identity.pid, after, Some(exit));
         }
         Ok(placed(identity))
+    }
+
+    fn room(&self) -> Result<Room, AwaitRoom> {
+        self.world.unready().map_or(Ok(None), |unready| super::room_of(&unready))
     }
 
     async fn signal(&self, id: &ServiceId, signal: Signal, _: Whom) -> io::Result<()> {

@@ -3,10 +3,13 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
+
 use super::{Script, report};
-use crate::backend::{Marked, Reports, What};
+use crate::backend::{Marked, Reports, Room, What};
 use crate::model::service::Exit;
 use crate::model::{Identity, ServiceId, Signal};
 
@@ -23,6 +26,7 @@ struct Inner {
     runs: BTreeMap<ServiceId, Run>,
     scripts: BTreeMap<ServiceId, VecDeque<Script>>,
     starts: Vec<ServiceId>,
+    unready: Option<Arc<Semaphore>>,
 }
 
 #[derive(Debug)]
@@ -34,6 +38,8 @@ struct Run {
     children: Vec<Identity>,
     script: Script,
     reports: Reports,
+    /// Until it has said READY=1.
+    room: Room,
 }
 
 impl World {
@@ -50,20 +56,32 @@ impl World {
     pub(super) fn add(&self, id: &ServiceId, main: Identity, number: u64, script: Script, reports: Reports) {
         let children = (0..script.children).map(|_| self.new_identity()).collect();
         let mut inner = self.0.borrow_mut();
-        let old = inner.runs.insert(id.clone(), Run { number, main, alive: true, children, script, reports });
+        let old =
+            inner.runs.insert(id.clone(), Run { number, main, alive: true, children, script, reports, room: None });
         assert!(old.is_none_or(|old| !old.alive && old.children.is_empty()), "{id} was started twice");
         inner.starts.push(id.clone());
     }
 
+    pub(super) fn take_room(&self, id: &ServiceId, room: Room) {
+        if let Some(run) = self.0.borrow_mut().runs.get_mut(id) {
+            run.room = room;
+        }
+    }
+
+    pub(super) fn unready(&self) -> Option<Arc<Semaphore>> {
+        self.0.borrow().unready.clone()
+    }
+
     pub(super) fn end(&self, id: &ServiceId, pid: u32, exit: Exit) {
         if let Some(run) = self.0.borrow_mut().runs.get_mut(id).filter(|run| run.main.pid == pid && run.alive) {
-            run.alive = false;
+            (run.alive, run.room) = (false, None);
             report(&run.reports, id, run.number, What::Exited(exit));
         }
     }
 
     pub(super) fn tell(&self, id: &ServiceId, pid: u32, what: What) {
-        if let Some(run) = self.0.borrow().runs.get(id).filter(|run| run.main.pid == pid && run.alive) {
+        if let Some(run) = self.0.borrow_mut().runs.get_mut(id).filter(|run| run.main.pid == pid && run.alive) {
+            run.room = None;
             report(&run.reports, id, run.number, what);
         }
     }
@@ -132,6 +150,11 @@ impl World {
     pub(crate) fn script(&self, id: &ServiceId, text: &str) {
         let script = Script::parse(text).expect("a script of a test");
         self.0.borrow_mut().scripts.entry(id.clone()).or_default().push_back(script);
+    }
+
+    /// No more may be without READY=1 at the same time.
+    pub(crate) fn unready_at_once(&self, most: usize) {
+        self.0.borrow_mut().unready = Some(Arc::new(Semaphore::new(most)));
     }
 
     /// The starts so far, in order.

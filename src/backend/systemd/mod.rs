@@ -51,7 +51,7 @@ use tokio::time::Instant;
 use link::Link;
 use units::Units;
 
-use super::{Adoption, Backend, Launch, Marked, Placed, Reports, StartError, Use};
+use super::{Adoption, AwaitRoom, Backend, Launch, Marked, Placed, Reports, Room, StartError, Use, room_of};
 use crate::model::service::BackendKind;
 use crate::model::{ServiceId, Signal, Whom};
 use crate::observe::ProcFs;
@@ -235,6 +235,10 @@ impl Backend for Systemd {
 
     fn cgroup(&self, id: &ServiceId) -> Option<PathBuf> {
         self.shared.cgroups.folder(&self.shared.cgroup(&unit::name_of(id).ok()?))
+    }
+
+    fn room(&self) -> Result<Room, AwaitRoom> {
+        room_of(&self.shared.unready)
     }
 
     async fn beat(&self, id: &ServiceId) -> Option<Instant> {

@@ -3,7 +3,6 @@
 use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::life::Phase;
@@ -101,8 +100,7 @@ impl Shared {
             Ok::<_, StartError>(job)
         };
         if launch.notify {
-            let unready = Arc::clone(&self.unready).acquire_owned().await;
-            unit.unready.replace(unready.ok());
+            unit.unready.replace(launch.room.clone());
         }
         let turn = self.turns.acquire().await;
         // While the manager forgets what has failed, the rest is made; it takes calls in their order.

@@ -6,13 +6,13 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio::sync::Notify;
 
 use super::Shared;
 use super::ends::Main;
 use super::life::Life;
 use super::unit::name_of;
-use crate::backend::Placed;
+use crate::backend::{Placed, Room};
 use crate::model::service::Containment;
 use crate::model::{ServiceId, UnitName};
 use crate::tasks::AbortOnDrop;
@@ -27,7 +27,7 @@ pub(super) struct Unit {
     /// Reads what the manager tells of it; while it is referenced.
     pub(super) follower: RefCell<Option<AbortOnDrop>>,
     /// Its job is not done: it has to say READY=1.
-    pub(super) unready: RefCell<Option<OwnedSemaphorePermit>>,
+    pub(super) unready: RefCell<Room>,
     /// The hash of the variables that were last written for it.
     pub(super) env: Cell<Option<u64>>,
     /// Something about it is new.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::backend::{Adoption, Backend, Launch, Marked, Placed, StartError, Use};
+use crate::backend::{Adoption, AwaitRoom, Backend, Launch, Marked, Placed, Room, StartError, Use};
 use crate::model::service::BackendKind;
 use crate::model::{ServiceId, Signal, Whom};
 use crate::registry::Record;
@@ -23,6 +23,7 @@ pub(super) trait AnyBackend {
     fn kind(&self) -> BackendKind;
     fn start<'a>(&'a self, launch: &'a Launch, run: u64, record: Recorder<'a>)
     -> Later<'a, Result<Placed, StartError>>;
+    fn room(&self) -> Result<Room, AwaitRoom>;
     fn signal<'a>(&'a self, id: &'a ServiceId, signal: Signal, whom: Whom) -> Later<'a, io::Result<()>>;
     fn stop<'a>(&'a self, id: &'a ServiceId, signal: Signal) -> Later<'a, io::Result<()>>;
     fn clear<'a>(&'a self, id: &'a ServiceId) -> Later<'a, Result<(), String>>;
@@ -50,6 +51,10 @@ impl<B: Backend> AnyBackend for Erased<B> {
         record: Recorder<'a>,
     ) -> Later<'a, Result<Placed, StartError>> {
         Box::pin(self.0.start(launch, run, record))
+    }
+
+    fn room(&self) -> Result<Room, AwaitRoom> {
+        self.0.room()
     }
 
     fn signal<'a>(&'a self, id: &'a ServiceId, signal: Signal, whom: Whom) -> Later<'a, io::Result<()>> {

@@ -104,6 +104,7 @@ impl Supervisor {
             after: Vec::new(),
             needed: false,
             input,
+            room: None,
         };
         Ok(Commands::Bounded(Box::new(move |argv, limit| {
             let (backend, launch) = (Rc::clone(&backend), launch.clone());

@@ -22,7 +22,7 @@ impl Supervisor {
             Effect::AwaitDependencies => {
                 self.look.insert(id.clone());
             }
-            Effect::Prepare { run } => self.prepare(id, run),
+            Effect::Prepare { run } => self.prepare(id, run, None),
             Effect::Launch { run } => self.launch(id, run),
             Effect::AwaitReady { run } => self.await_ready(id, run),
             Effect::AwaitEmpty { run } => self.await_empty(id, run),
@@ -158,6 +158,8 @@ impl Supervisor {
         if matches!(to, ServiceState::Stopped | ServiceState::Failed | ServiceState::Done) {
             service.choose = true;
             service.checked = None;
+            // Stopped before it was executed.
+            service.prepared = None;
         }
         let pid = service.main.filter(|_| to == ServiceState::Running);
         let message = self.state_words(id, to);

@@ -66,7 +66,7 @@ use service::Service;
 use super::machine::Event;
 use super::order::Order;
 use super::{Command, Handle};
-use crate::backend::{Happened, Placed, StartError, What};
+use crate::backend::{Happened, Placed, Room, StartError, What};
 use crate::model::ServiceId;
 use crate::model::service::BackendKind;
 use crate::paths::Places;
@@ -173,6 +173,8 @@ enum Done {
     Event(ServiceId, Event),
     /// A port that was taken is free.
     PortFree(ServiceId, u64),
+    /// There is room for one more that says when it is ready.
+    Room { id: ServiceId, run: u64, room: Room },
     /// A start is through.
     Started { id: ServiceId, run: u64, result: Result<Placed, StartError> },
     /// The backend has forgotten it.
@@ -348,9 +350,10 @@ impl Supervisor {
             Done::Event(id, event) => self.queue.push_back((id, event)),
             Done::PortFree(id, run) => {
                 if self.services.get(&id).is_some_and(|service| service.machine.run() == run) {
-                    self.prepare(&id, run);
+                    self.prepare(&id, run, None);
                 }
             }
+            Done::Room { id, run, room } => self.has_room(&id, run, room),
             Done::Started { id, run, result } => self.started(&id, run, result),
             Done::Released(id) => self.released(&id),
             Done::Health { id, run, verdict } => self.found_health(&id, run, verdict),
@@ -410,6 +413,7 @@ impl Supervisor {
         let Some(service) = self.services.get_mut(&id) else { return };
         let was_alive = service.machine.is_alive();
         let effects = service.machine.on_event(now, event);
+        service.run.set(service.machine.run());
         let deadline = service.machine.next_deadline();
         if deadline != service.deadline {
             if let Some(old) = service.deadline {

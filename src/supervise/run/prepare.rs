@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 
 use super::service::{Checked, Prepared};
 use super::{Done, Supervisor};
-use crate::backend::{Launch, StartError, stale_socket};
+use crate::backend::{AwaitRoom, Launch, Room, StartError, stale_socket};
 use crate::config::{Resolved, Surroundings};
 use crate::model::service::{BackendKind, Check, EventKind, PortSpec};
 use crate::model::{Instance, ServiceId};
 use crate::registry::Record;
-use crate::supervise::machine::{Event, PORT_WAIT};
+use crate::supervise::machine::{Event, Machine, PORT_WAIT};
 use crate::supervise::ports;
 
 fn permanent(why: impl ToString) -> StartError {
@@ -23,12 +23,15 @@ fn permanent(why: impl ToString) -> StartError {
 
 impl Supervisor {
     /// Prepares a start: the machine is told that it is prepared, why not, or who holds its port.
-    pub(super) fn prepare(&mut self, id: &ServiceId, run: u64) {
+    pub(super) fn prepare(&mut self, id: &ServiceId, run: u64, room: Room) {
         let event = match self.port(id) {
             Ok(Some(taken)) => return self.await_port(id, run, taken),
-            Ok(None) => match self.prepared(id) {
-                Ok(()) => Event::Prepared { run },
-                Err(error) => Event::NotPrepared { run, error },
+            Ok(None) => match room.map_or_else(|| self.room(id), |room| Ok(Some(room))) {
+                Err(wait) => return self.await_room(id, run, wait),
+                Ok(room) => match self.prepared(id, room) {
+                    Ok(()) => Event::Prepared { run },
+                    Err(error) => Event::NotPrepared { run, error },
+                },
             },
             Err(error) => Event::NotPrepared { run, error },
         };
@@ -104,8 +107,38 @@ impl Supervisor {
         service.wait = Some(wait.abort_handle());
     }
 
+    /// One that says when it is ready needs room for that.
+    fn room(&self, id: &ServiceId) -> Result<Room, AwaitRoom> {
+        let ready = self.services.get(id).and_then(|service| service.record().spec.ready.clone());
+        let says = ready.is_some_and(|ready| matches!(ready.check, Check::Notify(true)));
+        let backend = self.choose_backend(id).ok().filter(|_| says).and_then(|kind| self.backends.get(kind));
+        backend.map_or(Ok(None), |backend| backend.room())
+    }
+
+    /// It waits for others that are not ready. That may take long: its turn is another's, and a stop finds
+    /// nothing begun.
+    fn await_room(&mut self, id: &ServiceId, run: u64, wait: AwaitRoom) {
+        self.turns.over(id);
+        let Some(service) = self.services.get_mut(id) else { return };
+        service.cancel();
+        let (tell, id) = (self.tell.clone(), id.clone());
+        let wait = crate::tasks::spawn_local(async move {
+            let room = wait.await;
+            let _ = tell.send(Done::Room { id, run, room });
+        });
+        service.wait = Some(wait.abort_handle());
+    }
+
+    /// What was found out before it waited may not be so any more.
+    pub(super) fn has_room(&mut self, id: &ServiceId, run: u64, room: Room) {
+        let waits = |machine: &Machine| machine.run() == run && machine.is_being_executed();
+        if self.services.get(id).is_some_and(|service| waits(&service.machine)) {
+            self.prepare(id, run, room);
+        }
+    }
+
     /// Everything but the port.
-    fn prepared(&mut self, id: &ServiceId) -> Result<(), StartError> {
+    fn prepared(&mut self, id: &ServiceId, room: Room) -> Result<(), StartError> {
         let Some(service) = self.services.get(id) else { return Ok(()) };
         let backend = self.choose_backend(id)?;
         self.check_commands(&service.record(), backend).map_err(permanent)?;
@@ -141,6 +174,7 @@ impl Supervisor {
         }
         let launch = Launch {
             input: Vec::new(),
+            room,
             id: id.clone(),
             description: spec.name.clone().unwrap_or_else(|| id.to_string()),
             program,

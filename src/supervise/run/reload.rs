@@ -1,7 +1,8 @@
 //! Services read their configuration again: checked first, and only in the way that they have.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use super::backends::AnyBackend;
@@ -23,6 +24,8 @@ type Beside = (Vec<String>, Vec<String>, Commands);
 struct Reloading {
     id: ServiceId,
     run: u64,
+    /// Of which run that service is now; it may be forgotten.
+    now: Weak<Cell<u64>>,
     backend: Rc<dyn AnyBackend>,
     check: Option<Beside>,
     how: How,
@@ -120,7 +123,8 @@ impl Supervisor {
                 How::Exec((argv, shown, beside()?))
             }
         };
-        Ok(Some(Reloading { id: id.clone(), run: service.machine.run(), backend, check, how }))
+        let (run, now) = (service.machine.run(), Rc::downgrade(&service.run));
+        Ok(Some(Reloading { id: id.clone(), run, now, backend, check, how }))
     }
 
     /// The check of a service's configuration, were that in this file; `None`: it has none.
@@ -155,6 +159,16 @@ impl Reloading {
         if let Some(check) = self.check {
             let checked = Check(check).run().await;
             checked.map_err(|why| format!("its configuration is not good: {why}"))?;
+        }
+        // The check may take a minute, and what runs by then may not know the signal yet.
+        match self.now.upgrade().map(|now| now.get()) {
+            Some(now) if now == self.run => {}
+            Some(_) => {
+                let words = "it was started anew meanwhile, and read its configuration by that".to_owned();
+                let _ = tell.send(Done::Say(self.id, EventKind::Reloaded, words));
+                return Ok(());
+            }
+            None => return Ok(()),
         }
         match self.how {
             How::Signal(signal) => {

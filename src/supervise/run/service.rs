@@ -45,6 +45,8 @@ pub(super) struct Service {
     /// the program is executed: there is only one truth that can be written to the file.
     pub(super) record: Rc<RefCell<Record>>,
     pub(super) machine: Machine,
+    /// The number of its run, for what takes time and is meant for that one alone.
+    pub(super) run: Rc<Cell<u64>>,
     /// The wait that may be given up: for the port, readiness, the end of its tree.
     pub(super) wait: Option<AbortHandle>,
     pub(super) held: Option<Held>,
@@ -91,6 +93,7 @@ impl Service {
         Self {
             record: Rc::new(RefCell::new(record)),
             machine,
+            run: Rc::default(),
             wait: None,
             held: None,
             removing: false,

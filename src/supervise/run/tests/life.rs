@@ -142,6 +142,35 @@ fn signals_and_reloads() {
 }
 
 #[test]
+fn a_signal_to_reload_is_for_the_run_whose_configuration_was_checked() {
+    real(async |dir| {
+        let mut rig = Rig::new(dir);
+        let mut reloads = spec("a", "on HUP exit 7");
+        reloads.cwd = dir.to_owned();
+        reloads.reload = Some(Reload::Signal(Signal::HUP));
+        reloads.config_check = Some(["sh", "-c", "until [ -e go ]; do sleep 0.01; done"].map(str::to_owned).to_vec());
+        rig.define([reloads]).await.unwrap();
+        rig.start("a").await.unwrap();
+        rig.ready("a").await;
+        let handle = rig.handle.clone();
+        let reload = crate::tasks::spawn_local(async move {
+            handle.ask(|answer| Command::Reload { which: which("a"), answer }).await.unwrap();
+        });
+        rig.soon().await;
+        rig.restart("a").await.unwrap();
+        rig.ready("a").await;
+        std::fs::write(dir.join("go"), "").unwrap();
+        reload.await.unwrap();
+        rig.event("a", |kind| *kind == EventKind::Reloaded).await;
+        assert_eq!(rig.state("a").await, ServiceState::Running);
+        // With no other run meanwhile it gets there.
+        rig.handle.ask(|answer| Command::Reload { which: which("a"), answer }).await.unwrap();
+        rig.becomes("a", ServiceState::Restarting).await;
+        assert_eq!(rig.report("a").await.last_exit, Some(Exit::Code(7)));
+    });
+}
+
+#[test]
 fn others_stop_and_start_it() {
     simulated(async |dir| {
         let mut rig = Rig::new(dir);

@@ -127,6 +127,33 @@ fn circles_are_refused_and_leave_nothing() {
 }
 
 #[test]
+fn who_waits_until_others_are_ready_holds_nobody_up_and_can_be_stopped() {
+    simulated(async |dir| {
+        let mut rig = Rig::new(dir);
+        rig.world.unready_at_once(2);
+        let slow = |n: usize| notify(spec(&format!("n{n:03}"), "ready after 10s"));
+        rig.define((0..150).map(slow).chain([spec("z", "")])).await.unwrap();
+        rig.start("").await.unwrap();
+        let begun = Instant::now();
+        rig.ready("z").await;
+        assert!(begun.elapsed() < SECOND, "{:?}", begun.elapsed());
+        rig.up("n000 n001 n002 n003").await;
+        rig.soon().await;
+        let starts = rig.world.starts().len();
+        assert_eq!((begun.elapsed().as_secs(), starts), (20, 7));
+        rig.stop("*").await.unwrap();
+        rig.soon().await;
+        for word in ["n004", "n006", "n007", "n149", "z"] {
+            assert_eq!(rig.state(word).await, ServiceState::Stopped);
+        }
+        assert_eq!((rig.world.alive(), rig.world.starts().len()), (0, starts), "nothing was executed to be stopped");
+        // All of the room was given back.
+        rig.start("n006 n007 n008").await.unwrap();
+        rig.up("n006 n007 n008").await;
+    });
+}
+
+#[test]
 fn an_order_may_be_reversed() {
     simulated(async |dir| {
         let mut rig = Rig::new(dir);
