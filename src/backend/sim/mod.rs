@@ -127,6 +127,10 @@ impl Backend for Sim {
     }
 
     async fn release(&self, id: &ServiceId) {
+        let time = self.world.release_time(id);
+        if !time.is_zero() {
+            tokio::time::sleep(time).await;
+        }
         self.world.forget(id);
     }
 

@@ -28,6 +28,8 @@ pub(crate) struct Script {
     pub(crate) fails: Option<String>,
     /// `slow SPAN`: the start takes this long.
     pub(crate) slow: Duration,
+    /// `release SPAN`: to be forgotten takes this long.
+    pub(crate) release: Duration,
 }
 
 impl Script {
@@ -57,6 +59,7 @@ impl Script {
             ["ignore", signal] => self.ignore.push(signal.parse().ok()?),
             ["stuck"] => self.stuck = true,
             ["slow", time] => self.slow = span(time)?,
+            ["release", time] => self.release = span(time)?,
             ["fails", ..] => self.fails = Some(part.trim_start_matches("fails").trim().to_owned()),
             _ => return None,
         }

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::{Script, report};
 use crate::backend::{Marked, Reports, What};
@@ -100,6 +101,10 @@ impl World {
         true
     }
 
+    pub(super) fn release_time(&self, id: &ServiceId) -> Duration {
+        self.0.borrow().runs.get(id).map_or(Duration::ZERO, |run| run.script.release)
+    }
+
     pub(super) fn forget(&self, id: &ServiceId) {
         let mut inner = self.0.borrow_mut();
         if inner.runs.get(id).is_some_and(|run| !run.alive) {
@@ -131,6 +136,11 @@ impl World {
     /// The starts so far, in order.
     pub(crate) fn starts(&self) -> Vec<ServiceId> {
         self.0.borrow().starts.clone()
+    }
+
+    /// How many services were started and not released.
+    pub(crate) fn known(&self) -> usize {
+        self.0.borrow().runs.len()
     }
 
     /// How many main processes live.

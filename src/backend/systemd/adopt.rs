@@ -61,7 +61,7 @@ impl Shared {
     }
 
     /// Whether there is a unit of ours of this name; it is read then.
-    async fn look(self: &Rc<Self>, unit: &Rc<Unit>, run: u64) -> Result<bool, CallError> {
+    pub(super) async fn look(self: &Rc<Self>, unit: &Rc<Unit>, run: u64) -> Result<bool, CallError> {
         let name = &unit.name;
         if self.mark_of(name).await?.as_deref() != Some(&self.options.instance) {
             return Ok(false);

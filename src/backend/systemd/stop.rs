@@ -4,6 +4,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::unit::name_of;
 use super::units::Unit;
 use super::{Scope, Shared, env_file, io_error};
 use crate::model::{ProcState, ServiceId, Signal, Whom};
@@ -131,20 +132,52 @@ impl Shared {
     }
 
     pub(super) async fn release(self: &Rc<Self>, id: &ServiceId) {
-        let Some(unit) = self.units.get(id) else { return };
+        match self.units.get(id) {
+            Some(unit) => self.let_go(&unit).await,
+            None if !self.processes(id).is_empty() => return,
+            None => {
+                if let Some(unit) = self.left(id).await {
+                    self.let_go(&unit).await;
+                }
+            }
+        }
+        self.commands.forget(id);
+        if self.options.scope == Scope::System {
+            env_file::remove(&self.options.env_dir, id.as_str());
+        }
+    }
+
+    /// The unit of a service that we have not seen: an earlier daemon may have ended before it let go of it.
+    async fn left(self: &Rc<Self>, id: &ServiceId) -> Option<Rc<Unit>> {
+        // What the manager has made of a call is a file as long as it is loaded. Most have none, and nobody is asked.
+        let name = name_of(id).ok()?;
+        if !self.link.runtime_dir().join("systemd/transient").join(name.as_str()).exists() {
+            return None;
+        }
+        let unit = self.units.of(id).ok()?;
+        match self.look(&unit, 0).await {
+            Ok(true) if self.processes(id).is_empty() => return Some(unit),
+            Ok(_) => {}
+            Err(error) => tracing::warn!(unit = %name, %error, "stays loaded"),
+        }
+        self.units.forget(&unit);
+        None
+    }
+
+    async fn let_go(self: &Rc<Self>, unit: &Rc<Unit>) {
         let name = &unit.name;
         unit.life.borrow_mut().stopping = true;
         let gone = async {
             if !unit.life.borrow().status.is_down() {
-                self.stop_job(&unit, KILLED).await?;
+                self.stop_job(unit, KILLED).await?;
             }
             self.link.ask(async |manager| manager.reset_failed(name).await).await?;
             let references = unit.life.borrow().references;
             if references > 0 {
-                self.count_references(&unit, 0);
+                self.count_references(unit, 0);
                 self.link.ask(async |manager| manager.unreference(name).await).await?;
             }
-            let gate = self.options.scope.gate(id);
+            let gate = self.options.scope.gate(&unit.id);
             if self.cgroups.exists(&format!("{}{}/{gate}", self.root, self.options.scope.slice_path()))
                 && let Ok(gate) = gate.parse()
             {
@@ -155,10 +188,6 @@ impl Shared {
         if let Err(error) = gone.await {
             tracing::warn!(unit = %name, %error, "stays loaded");
         }
-        self.units.forget(&unit);
-        self.commands.forget(id);
-        if self.options.scope == Scope::System {
-            env_file::remove(&self.options.env_dir, id.as_str());
-        }
+        self.units.forget(unit);
     }
 }

@@ -1,5 +1,7 @@
 //! How a supervisor ends.
 
+use std::time::Duration;
+
 use super::Supervisor;
 use super::commands::reply;
 use crate::model::ServiceId;
@@ -7,7 +9,10 @@ use crate::model::service::{BackendKind, ServiceState};
 use crate::supervise::{Answer, Stop};
 
 /// How long the last small tasks may take: units are let go of, no more.
-const LAST: std::time::Duration = std::time::Duration::from_secs(2);
+const LAST: Duration = Duration::from_secs(2);
+/// For each of them, because a manager does them one after another; and how long at most in all.
+const EACH: Duration = Duration::from_millis(10);
+const LONGEST: Duration = Duration::from_secs(30);
 
 /// An end that is on its way.
 #[derive(Debug)]
@@ -69,8 +74,9 @@ impl Supervisor {
     pub(super) async fn end(&mut self) {
         self.save_all();
         let releasing: Vec<_> = self.services.values_mut().filter_map(|service| service.releasing.take()).collect();
+        let each = EACH.saturating_mul(u32::try_from(releasing.len()).unwrap_or(u32::MAX));
         let all = crate::join::join_all(releasing);
-        if tokio::time::timeout(LAST, all).await.is_err() {
+        if tokio::time::timeout((LAST + each).min(LONGEST), all).await.is_err() {
             tracing::warn!("a backend does not let go of what has stopped");
         }
         for service in self.services.values_mut() {

@@ -230,6 +230,45 @@ fn what_an_earlier_daemon_left_is_in_nobodys_way() {
     });
 }
 
+/// A daemon that ends between the end of a service and its release leaves the unit to the next one.
+#[test]
+fn what_an_earlier_daemon_has_not_released_is_released() {
+    with_manager(async |scope| {
+        let ends = launch("unreleased", "exit 0");
+        let fails = launch("unreleased-2", "exit 3");
+        let runs = launch("unreleased-3", "exec sleep 1000");
+        let (backend, mut happened) = make(scope).await;
+        for one in [&ends, &fails] {
+            start(&backend, one).await;
+            while !matches!(next(&mut happened).await, What::Exited(_)) {}
+        }
+        let placed = start(&backend, &runs).await;
+        drop((backend, happened));
+        let (backend, _happened) = make(scope).await;
+        let (other, _other_happened) = make_with(scope, "another-instance").await;
+        let pattern = "provost-unreleased*.service";
+        let list = async || backend.shared.link.call(1, async |m| m.list(&[], &[pattern]).await).await.unwrap();
+        assert_eq!(list().await.len(), 3, "{:?}", list().await);
+        for one in [&ends, &fails, &runs] {
+            other.release(&one.id).await;
+        }
+        assert_eq!(list().await.len(), 3, "they are not another's to release");
+        for one in [&ends, &fails, &runs] {
+            backend.release(&one.id).await;
+        }
+        let gone = async {
+            while list().await.len() > 1 {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), gone).await.expect("what has ended is released");
+        assert_eq!(backend.processes(&runs.id), [pid(&placed)], "what runs is not released");
+        let env = std::path::Path::new("/run/provost-test-env");
+        assert!(!env.join("unreleased").exists() && env.join("unreleased-3").exists() == (scope == Scope::System));
+        finish(&backend, &runs).await;
+    });
+}
+
 #[test]
 fn a_frozen_unit_is_cleared() {
     with_manager(async |scope| {

@@ -187,3 +187,18 @@ fn an_end_can_be_hurried() {
         assert_eq!(rig.world.alive(), 0);
     });
 }
+
+#[test]
+fn what_many_services_leave_is_released_before_the_end() {
+    simulated(async |dir| {
+        let rig = Rig::new(dir);
+        let names: Vec<String> = (0..600).map(|n| format!("s{n}")).collect();
+        rig.define(names.iter().map(|name| spec(name, "release 7s"))).await.unwrap();
+        rig.start("").await.unwrap();
+        while rig.world.alive() < 600 {
+            rig.soon().await;
+        }
+        rig.finish(Stop::All).await;
+        assert_eq!(rig.world.known(), 0);
+    });
+}
