@@ -269,6 +269,34 @@ fn what_an_earlier_daemon_has_not_released_is_released() {
     });
 }
 
+/// A start that had no answer may be carried out later: who gives it up does not leave it behind.
+#[test]
+fn a_start_that_comes_to_be_after_all_is_released() {
+    with_manager(async |scope| {
+        if scope == Scope::System {
+            return; // PID 1 cannot be held up.
+        }
+        let (backend, _happened) = make(scope).await;
+        let of_manager = backend.shared.cgroups.pids_in(&format!("{}/init.scope", backend.shared.root));
+        let manager = of_manager.into_iter().min().expect("the manager has a control group");
+        let manager = crate::sys::pidfd::PidFd::open(manager).unwrap();
+        let one = launch("late", "exec sleep 1000");
+        manager.signal(Signal::STOP.number()).unwrap();
+        let refused = backend.start(&one, 1, &|_| Ok(())).await;
+        manager.signal(Signal::CONT.number()).unwrap();
+        assert!(matches!(&refused, Err(StartError::Transient(why)) if why.contains("no answer")), "{refused:?}");
+        backend.release(&one.id).await;
+        let list = async || backend.shared.link.call(1, async |m| m.list(&[], &["provost-late*"]).await).await.unwrap();
+        let gone = async {
+            while !list().await.is_empty() {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), gone).await.expect("nothing of it is left");
+        assert!(backend.processes(&one.id).is_empty());
+    });
+}
+
 #[test]
 fn a_frozen_unit_is_cleared() {
     with_manager(async |scope| {
