@@ -63,7 +63,7 @@ impl Shared {
     /// Whether there is a unit of ours of this name; it is read then.
     pub(super) async fn look(self: &Rc<Self>, unit: &Rc<Unit>, run: u64) -> Result<bool, CallError> {
         let name = &unit.name;
-        if self.mark_of(name).await?.as_deref() != Some(&self.options.instance) {
+        if !self.is_ours(name).await? {
             return Ok(false);
         }
         let kind = self.link.ask(async |manager| manager.service_property(name, "Type").await).await?;
@@ -93,6 +93,11 @@ impl Shared {
             Some(started) if started.as_micros() > u128::from(self.manager_since) => Adoption::StoppedByOthers,
             _ => Adoption::Ended(Exit::Unknown),
         }
+    }
+
+    /// Whether a unit is loaded and carries our mark.
+    pub(super) async fn is_ours(&self, unit: &UnitName) -> Result<bool, CallError> {
+        Ok(self.mark_of(unit).await?.as_deref() == Some(&self.options.instance))
     }
 
     /// The instance that a unit says it belongs to; one that is not loaded says nothing.

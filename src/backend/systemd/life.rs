@@ -132,6 +132,8 @@ pub(super) struct Life {
     pub(super) ended_jobs: Vec<(u32, String)>,
     /// We asked for its end.
     pub(super) stopping: bool,
+    /// A call that makes it had no answer, or the end of its job was not heard: it may come to be yet.
+    pub(super) unsure: bool,
     /// Somebody else has a job for it that ends the run.
     foreign: bool,
     /// It says READY=1.
@@ -157,6 +159,7 @@ impl Life {
             references: self.references,
             version: self.version,
             breaks: self.breaks,
+            unsure: self.unsure,
             ..Self::default()
         };
     }
@@ -165,7 +168,7 @@ impl Life {
     pub(super) fn runs(&mut self) {
         self.phase = Phase::Running;
         self.invocation.clone_from(&self.status.invocation);
-        (self.stopping, self.foreign, self.ready) = (false, false, false);
+        (self.stopping, self.foreign, self.ready, self.unsure) = (false, false, false, false);
         self.told_text.clear();
     }
 

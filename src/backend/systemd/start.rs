@@ -127,7 +127,11 @@ impl Shared {
                 unit.unready.take();
                 let began = if result == "done" { self.read_begun(unit).await } else { self.read(unit).await };
                 let began = began.map_err(|error| explain::refused(&unit.name, &error))?;
-                unit.life.borrow_mut().status.apply(began);
+                {
+                    let mut life = unit.life.borrow_mut();
+                    life.status.apply(began);
+                    life.unsure = false;
+                }
                 if result != "done" {
                     self.failed(launch, unit, &result)?;
                 }
@@ -191,6 +195,7 @@ impl Shared {
                 other => return other.map(|job| (job, None)),
             }
         }
+        unit.life.borrow_mut().unsure = true;
         self.start_held(unit, of, own_output).await
     }
 
@@ -210,7 +215,11 @@ impl Shared {
         }
         let with_descriptor = of.iter().filter(|(name, _)| name.ends_with("FileDescriptor")).count();
         let _room = self.descriptors.acquire_many(u32::try_from(with_descriptor).unwrap_or_default()).await;
+        let before = std::mem::replace(&mut unit.life.borrow_mut().unsure, true);
         let made = self.link.call(1, async |manager| manager.start_transient(name, of).await).await;
+        if made.as_ref().is_err_and(|error| !error.is_unreachable()) {
+            unit.life.borrow_mut().unsure = before;
+        }
         self.count_references(unit, u32::from(referenced && made.is_ok()));
         made
     }

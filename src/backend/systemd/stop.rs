@@ -168,7 +168,9 @@ impl Shared {
         let name = &unit.name;
         unit.life.borrow_mut().stopping = true;
         let gone = async {
-            if !unit.life.borrow().status.is_down() {
+            let (down, unsure) = (unit.life.borrow().status.is_down(), unit.life.borrow().unsure);
+            // The manager takes calls in their order: if it has made the unit after all, that is seen now.
+            if !down || unsure && self.is_ours(name).await? {
                 self.stop_job(unit, KILLED).await?;
             }
             self.link.ask(async |manager| manager.reset_failed(name).await).await?;

@@ -242,10 +242,10 @@ fn what_an_earlier_daemon_left_is_in_nobodys_way() {
 fn what_an_earlier_daemon_has_not_released_is_released() {
     with_manager(async |scope| {
         let ends = launch("unreleased", "exit 0");
-        let notifies = Launch { notify: true, ..launch("unreleased-2", "systemd-notify --ready; exit 3") };
+        let fails = launch("unreleased-2", "exit 3");
         let runs = launch("unreleased-3", "exec sleep 1000");
         let (backend, mut happened) = make(scope).await;
-        for one in [&ends, &notifies] {
+        for one in [&ends, &fails] {
             start(&backend, one).await;
             while !matches!(next(&mut happened).await, What::Exited(_)) {}
         }
@@ -255,17 +255,20 @@ fn what_an_earlier_daemon_has_not_released_is_released() {
         let (other, _other_happened) = make_with(scope, "another-instance").await;
         let pattern = "provost-unreleased*.service";
         let list = async || backend.shared.link.call(1, async |m| m.list(&[], &[pattern]).await).await.unwrap();
-        // The one that failed is referenced by nobody any more, and all that is left of it is that it did.
         assert_eq!(list().await.len(), 3, "{:?}", list().await);
-        for one in [&ends, &notifies, &runs] {
+        for one in [&ends, &fails, &runs] {
             other.release(&one.id).await;
         }
         assert_eq!(list().await.len(), 3, "they are not another's to release");
-        for one in [&ends, &notifies, &runs] {
+        for one in [&ends, &fails, &runs] {
             backend.release(&one.id).await;
         }
-        let left: Vec<String> = list().await.into_iter().map(|unit| unit.name.to_string()).collect();
-        assert_eq!(left, ["provost-unreleased-3.service"]);
+        let gone = async {
+            while list().await.len() > 1 {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), gone).await.expect("what has ended is released");
         assert_eq!(backend.processes(&runs.id), [pid(&placed)], "what runs is not released");
         let env = std::path::Path::new("/run/provost-test-env");
         assert!(!env.join("unreleased").exists() && env.join("unreleased-3").exists() == (scope == Scope::System));
@@ -296,6 +299,34 @@ fn what_failed_with_an_earlier_daemon_does_not_stay_loaded() {
             }
         };
         tokio::time::timeout(LIMIT, gone).await.expect("it is not loaded any more");
+    });
+}
+
+/// A start that had no answer may be carried out later: who gives it up does not leave it behind.
+#[test]
+fn a_start_that_comes_to_be_after_all_is_released() {
+    with_manager(async |scope| {
+        if scope == Scope::System {
+            return; // PID 1 cannot be held up.
+        }
+        let (backend, _happened) = make(scope).await;
+        let of_manager = backend.shared.cgroups.pids_in(&format!("{}/init.scope", backend.shared.root));
+        let manager = of_manager.into_iter().min().expect("the manager has a control group");
+        let manager = crate::sys::pidfd::PidFd::open(manager).unwrap();
+        let one = launch("late", "exec sleep 1000");
+        manager.signal(Signal::STOP.number()).unwrap();
+        let refused = backend.start(&one, 1, &|_| Ok(())).await;
+        manager.signal(Signal::CONT.number()).unwrap();
+        assert!(matches!(&refused, Err(StartError::Transient(why)) if why.contains("no answer")), "{refused:?}");
+        backend.release(&one.id).await;
+        let list = async || backend.shared.link.call(1, async |m| m.list(&[], &["provost-late*"]).await).await.unwrap();
+        let gone = async {
+            while !list().await.is_empty() {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), gone).await.expect("nothing of it is left");
+        assert!(backend.processes(&one.id).is_empty());
     });
 }
 
