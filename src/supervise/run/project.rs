@@ -207,6 +207,12 @@ impl Supervisor {
         let changes = self.changes(&read, occasion);
         let starts = changes.iter().filter(|(_, change)| matches!(change, Change::Added { starts: true }));
         self.put(read.specs, environment, &starts.map(|(id, _)| id.clone()).collect())?;
+        for id in &read.removed {
+            tracing::info!(
+                "{id} was removed by hand, and is left out: provost up of {} asks for it",
+                read.path.display()
+            );
+        }
         let mut removed = self.removed.clone();
         removed.set(&read.path, read.removed);
         self.keep_removed(removed)?;

@@ -33,7 +33,8 @@ pub(super) async fn not_ready(
         }
         None => (ActError::Failed(format!("{id} {}{why}", became(report))), 1),
     };
-    let query = Query { lines: Some(LINES), ..services::written_since(since) };
+    let query =
+        Query { lines: Some(LINES), ..services::written_since(begun(report).map_or(since, |at| at.min(since))) };
     let source = match ctx.source(report, ctx.is_guest()) {
         // No password is asked for this.
         Source::System(id, _) => Source::System(id, false),
@@ -65,6 +66,12 @@ pub(super) async fn not_ready(
     text.push_str(&format!("{DIM}  others keep running: provost status; provost down stops them{DIM:#}"));
     ctx.say.note_always(&text);
     Ok(ExitCode::from(code))
+}
+
+/// When what runs of it began: it may have been before anybody asked for it.
+fn begun(report: &ServiceReport) -> Option<SystemTime> {
+    let started = report.pid.and(report.started_at.as_ref())?;
+    humantime::parse_rfc3339_weak(started).ok()
 }
 
 /// What became of it.
