@@ -1,8 +1,8 @@
 //! The durable record of what provost started: one JSON file each, written whole or not at all.
 //!
 //! `store` holds the files, `lock` keeps a second daemon from them, `recovery` decides (purely)
-//! what becomes of each record when a daemon starts, `orphans` finds what is in none, `removed` is what no config brings back, and `report` says what `provost registry`
-//! prints.
+//! what becomes of each record when a daemon starts, `removed` is what no config brings back,
+//! `orphans` finds what is in none, and `report` says what `provost registry` prints.
 
 mod instance;
 mod load;
