@@ -182,7 +182,10 @@ async fn said_without_end((direct, happened): &mut (Direct, Happenings), instanc
 /// What was seen of a service has ended, and its number is another process's by the time that a signal is sent.
 async fn its_number_is_anothers(direct: &Direct) {
     let id: ServiceId = "reused".parse().unwrap();
-    let mut another = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+    // Should this fail, nobody waits for it.
+    let nothing = std::process::Stdio::null;
+    let mut sleep = std::process::Command::new("sleep");
+    let mut another = sleep.arg("1000").stdout(nothing()).stderr(nothing()).spawn().unwrap();
     let start_ticks = direct.inner.proc.stat(another.id()).unwrap().start_ticks;
     for (then, alive) in [(start_ticks - 1, true), (start_ticks, false)] {
         let seen = look::Seen { pid: another.id(), start_ticks: Some(then) };
