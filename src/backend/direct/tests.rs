@@ -68,6 +68,7 @@ fn the_suite() {
         at_the_gate(&make().await.0, &instance).await;
         ready_at_once(&mut make().await, &instance).await;
         said_without_end(&mut make().await, &instance).await;
+        its_number_is_anothers(&make().await.0).await;
         by_its_group(&[make().await.0, make().await.0, make().await.0], &instance).await;
     });
 }
@@ -176,6 +177,27 @@ async fn said_without_end((direct, happened): &mut (Direct, Happenings), instanc
     direct.inner.mains.borrow_mut().remove(&std::process::id());
     direct.clear(&launch.id).await.unwrap();
     direct.release(&launch.id).await;
+}
+
+/// What was seen of a service has ended, and its number is another process's by the time that a signal is sent.
+async fn its_number_is_anothers(direct: &Direct) {
+    let id: ServiceId = "reused".parse().unwrap();
+    // Should this fail, nobody waits for it.
+    let nothing = std::process::Stdio::null;
+    let mut sleep = std::process::Command::new("sleep");
+    let mut another = sleep.arg("1000").stdout(nothing()).stderr(nothing()).spawn().unwrap();
+    let start_ticks = direct.inner.proc.stat(another.id()).unwrap().start_ticks;
+    for (then, alive) in [(start_ticks - 1, true), (start_ticks, false)] {
+        let seen = look::Seen { pid: another.id(), start_ticks: Some(then) };
+        direct.inner.last_look.replace(Some(look::Look::of_one_left(seen, &id)));
+        assert_eq!(direct.processes(&id).is_empty(), alive);
+        direct.signal(&id, Signal::KILL, Whom::All).await.unwrap();
+        if !alive {
+            another.wait().unwrap();
+        }
+        assert_eq!(another.try_wait().unwrap().is_none(), alive);
+    }
+    direct.inner.last_look.take();
 }
 
 /// A service that has cleared its environment, and whose record names no process, is in its control group: later

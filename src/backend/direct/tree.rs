@@ -6,9 +6,9 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::Inner;
 use super::cgroup::Cgroup;
-use super::look::Look;
+use super::look::{Look, Seen};
+use super::{Inner, Run};
 use crate::act::end::end;
 use crate::model::{Aim, Ladder, ProcState, Rung, ServiceId, Signal};
 use crate::sys::pidfd::PidFd;
@@ -23,47 +23,70 @@ pub(super) const MARK: [&str; 2] = ["PROVOST_SERVICE", "PROVOST_INSTANCE_ID"];
 
 /// The living processes of a service, by a look that may be shared with others.
 pub(super) fn members(inner: &Rc<Inner>, id: &ServiceId) -> Vec<u32> {
+    seen_lately(inner, id).into_iter().map(|one| one.pid).collect()
+}
+
+fn seen_lately(inner: &Rc<Inner>, id: &ServiceId) -> Vec<Seen> {
     let look = inner.look(inner.runs.borrow().get(id));
     seen(inner, id, &look)
 }
 
 /// The living processes of a service, by this look.
-fn seen(inner: &Rc<Inner>, id: &ServiceId, look: &Look) -> Vec<u32> {
+fn seen(inner: &Rc<Inner>, id: &ServiceId, look: &Look) -> Vec<Seen> {
     let runs = inner.runs.borrow();
     let run = runs.get(id);
     // Nothing leaves it, whichever daemon made it.
     if let Some(cgroup) = run.and_then(|run| run.cgroup.as_ref()) {
-        return cgroup.members();
+        return numbered(cgroup.members()).collect();
     }
     // What an earlier daemon has left there may have cleared its environment.
     let group = inner.cgroups.as_ref().filter(|_| run.is_none_or(|run| run.adopted)).and_then(|all| all.existing(id));
     let main = run.map(|run| run.identity.pid);
-    let mut roots: Vec<u32> = run.filter(|run| run.pidfd.is_alive()).map(|run| run.identity.pid).into_iter().collect();
+    let main_seen = |run: &Run| Seen { pid: run.identity.pid, start_ticks: Some(run.identity.start_ticks) };
+    let mut roots: Vec<Seen> = run.filter(|run| run.pidfd.is_alive()).map(main_seen).into_iter().collect();
     roots.extend(look.left_by(inner, id, main));
-    roots.extend(group.iter().flat_map(Cgroup::members));
+    roots.extend(numbered(group.iter().flat_map(Cgroup::members)));
     if run.is_none_or(|run| run.adopted) {
         roots.extend(look.marked(inner, id));
     }
     drop(runs);
-    roots.retain(|pid| is_alive(inner, *pid));
+    roots.retain(|one| is_alive(inner, *one));
     if roots.is_empty() {
         return roots;
     }
     let mut seen = HashSet::new();
     let mut all = look.tree(inner, &roots);
-    all.retain(|pid| seen.insert(*pid) && is_alive(inner, *pid));
+    all.retain(|one| seen.insert(one.pid) && is_alive(inner, *one));
     all
 }
 
-fn is_alive(inner: &Inner, pid: u32) -> bool {
-    inner.proc.stat(pid).is_ok_and(|stat| stat.state != ProcState::Zombie)
+/// Members of a control group, which tells their numbers alone.
+fn numbered(pids: impl IntoIterator<Item = u32>) -> impl Iterator<Item = Seen> {
+    pids.into_iter().map(|pid| Seen { pid, start_ticks: None })
+}
+
+fn is_alive(inner: &Inner, one: Seen) -> bool {
+    inner.proc.stat(one.pid).is_ok_and(|stat| stat.state != ProcState::Zombie && one.is(stat.start_ticks))
+}
+
+/// The living processes of a service, held: those that were seen, and not who has their numbers now.
+fn held(inner: &Rc<Inner>, id: &ServiceId) -> Vec<PidFd> {
+    let hold = |one: Seen| {
+        let (identity, pidfd) = inner.proc.identify(one.pid).ok()?;
+        one.is(identity.start_ticks).then_some((one.pid, pidfd))
+    };
+    let held: Vec<(u32, PidFd)> = seen_lately(inner, id).into_iter().filter_map(hold).collect();
+    let cgroup = inner.runs.borrow().get(id).and_then(|run| run.cgroup.clone());
+    // Who is in the control group after it was opened was meant, or has ended.
+    let inside: Option<HashSet<u32>> = cgroup.map(|cgroup| cgroup.members().into_iter().collect());
+    let is_meant = |pid: &u32| inside.as_ref().is_none_or(|inside| inside.contains(pid));
+    held.into_iter().filter(|(pid, _)| is_meant(pid)).map(|(_, pidfd)| pidfd).collect()
 }
 
 /// Sends signals to all of a service, one after the other. Who has ended meanwhile needs none.
 pub(super) fn signal(inner: &Rc<Inner>, id: &ServiceId, signals: &[Signal]) -> io::Result<()> {
     let mut failed = None;
-    let held: Vec<PidFd> =
-        members(inner, id).into_iter().filter_map(|pid| Some(inner.proc.identify(pid).ok()?.1)).collect();
+    let held = held(inner, id);
     for signal in signals {
         for pidfd in &held {
             failed = send(pidfd, *signal).err().or(failed);
@@ -83,10 +106,11 @@ pub(super) fn send(pidfd: &PidFd, signal: Signal) -> io::Result<()> {
 /// Kills what is left of a service, until nothing is.
 pub(super) async fn clear(inner: &Rc<Inner>, id: &ServiceId) -> Result<(), String> {
     for _ in 0..ROUNDS {
-        let left = seen(inner, id, &*inner.look_anew().await);
-        if left.is_empty() {
+        let seen = seen(inner, id, &*inner.look_anew().await);
+        if seen.is_empty() {
             return Ok(());
         }
+        let left: Vec<u32> = seen.iter().map(|one| one.pid).collect();
         // Until now they keep the pipes of their output, and what is in them, alive; from now on
         // nobody does if this process is killed.
         if let Err(error) = inner.output.drain(id) {
@@ -99,7 +123,9 @@ pub(super) async fn clear(inner: &Rc<Inner>, id: &ServiceId) -> Result<(), Strin
         {
             wait_for(inner, &left).await;
         } else {
-            let aims: Vec<Aim> = inner.proc.processes(&left).iter().map(Aim::from).collect();
+            let mut found = inner.proc.processes(&left);
+            found.retain(|p| seen.iter().any(|one| one.pid == p.pid() && one.is(p.identity.start_ticks)));
+            let aims: Vec<Aim> = found.iter().map(Aim::from).collect();
             let ladder = Ladder(vec![Rung { signal: Signal::KILL, wait: WAIT }]);
             if let Err(error) = end(&inner.proc, &aims, &ladder).await {
                 tracing::debug!(%id, "{error}");
@@ -111,6 +137,7 @@ pub(super) async fn clear(inner: &Rc<Inner>, id: &ServiceId) -> Result<(), Strin
         }
     }
     let left = seen(inner, id, &*inner.look_anew().await);
+    let left: Vec<u32> = left.iter().map(|one| one.pid).collect();
     if left.is_empty() { Ok(()) } else { Err(format!("cannot be killed: {left:?}")) }
 }
 
