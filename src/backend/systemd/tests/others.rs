@@ -242,7 +242,7 @@ fn what_an_earlier_daemon_left_is_in_nobodys_way() {
 fn what_an_earlier_daemon_has_not_released_is_released() {
     with_manager(async |scope| {
         let ends = launch("unreleased", "exit 0");
-        let fails = launch("unreleased-2", "exit 3");
+        let fails = Launch { notify: true, ..launch("unreleased-2", "systemd-notify --ready; exit 3") };
         let runs = launch("unreleased-3", "exec sleep 1000");
         let (backend, mut happened) = make(scope).await;
         for one in [&ends, &fails] {
