@@ -61,6 +61,7 @@ mod doctor;
 pub mod ensure;
 mod error;
 mod files;
+mod gather;
 mod gpus;
 pub(crate) mod health;
 pub(crate) mod helper;

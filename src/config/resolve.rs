@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::env_file;
 use super::names::{Name, name};
+use crate::gather::Gather as _;
 use crate::model::service::{Check, HealthSpec, Program, Ready, Reload, ServiceSpec, expand};
 use crate::model::{Malformed, ServiceId};
 
@@ -91,7 +92,7 @@ pub fn resolve(spec: &ServiceSpec, around: &Surroundings<'_>) -> Result<Resolved
     words.socket = words.some("socket", spec.socket.as_deref())?.map(absolute);
     words.config_file = words.some("config_file", spec.config_file.as_deref())?.map(absolute);
     // What `env` names is the environment's: A = "${A}" is no circle.
-    let mut own: BTreeMap<String, String> = file.unwrap_or_default().into_iter().collect();
+    let mut own: BTreeMap<String, String> = file.unwrap_or_default().into_iter().gather();
     words.own.clone_from(&own);
     for (name, text) in &spec.env {
         own.insert(name.clone(), words.text(&format!("env.{name}"), text)?);

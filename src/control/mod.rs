@@ -24,6 +24,7 @@ use again::{Line, Proxy};
 
 use crate::api::dbus::{Dict, from_call, from_dict, to_dict};
 use crate::error::Error;
+use crate::gather::Gather as _;
 use crate::model::service::{ServiceReport, ServiceSpec};
 use crate::model::{Action, Instance, ServiceId, Signal, Verdict, Whom};
 use crate::supervise::{Orphan, OrphansCleaned, Stop};
@@ -160,7 +161,7 @@ impl Control {
             _ => None,
         };
         let of_id = all.iter().filter(|(of, ..)| of == id.as_str());
-        Ok(of_id.filter_map(|(_, verb, word)| Some((action(verb)?, verdict(word)?))).collect())
+        Ok(of_id.filter_map(|(_, verb, word)| Some((action(verb)?, verdict(word)?))).gather())
     }
 
     /// What services have written, as JSON lines through a pipe.

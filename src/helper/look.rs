@@ -11,6 +11,7 @@ use zbus::{OwnedVariant, Variant};
 use super::rights::{plain, units};
 use super::target::Target;
 use super::{Helper, HelperError};
+use crate::gather::Gather as _;
 use crate::observe::cgroup::{CgroupFs, CgroupPath, Place};
 use crate::observe::sockets::{self, Listener};
 use crate::sys::pidfd::PidFd;
@@ -76,7 +77,7 @@ impl Helper {
             paths.iter().flatten().flat_map(|path| groups.map(|all| all.pids_in(path)).unwrap_or_default()).collect();
         near.sort_unstable();
         near.dedup();
-        let mut left: BTreeSet<u64> = all.iter().map(|listener| listener.inode).collect();
+        let mut left: BTreeSet<u64> = all.iter().map(|listener| listener.inode).gather();
         let mut found = self.having(&left, &near);
         left.retain(|inode| !found.contains_key(inode));
         if !left.is_empty() {

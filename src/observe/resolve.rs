@@ -7,6 +7,7 @@ use super::observer::{Observer, Units, Want};
 use super::verdicts::{Asking, Between};
 use super::{find, ports, records, supervised, units};
 use crate::error::Error;
+use crate::gather::Gather as _;
 use crate::model::{Manager, Process, ServiceFacts, ServiceId, Target, UnitFacts, UnitName, UnitPattern};
 
 /// What a target leads to.
@@ -215,7 +216,7 @@ async fn by_pid(observer: &Observer, pid: u32) -> Result<Vec<Found>, Error> {
 
 /// The pids without those that have an ancestor among them.
 pub(super) fn roots(processes: &[Process], parent: impl Fn(u32) -> Option<u32>) -> Vec<u32> {
-    let all: BTreeSet<u32> = processes.iter().map(Process::pid).collect();
+    let all: BTreeSet<u32> = processes.iter().map(Process::pid).gather();
     let below = |pid: u32| {
         let mut seen = BTreeSet::from([pid]);
         let mut at = pid;

@@ -18,6 +18,7 @@ use zbus::names::UniqueName;
 use zbus::proxy::MethodFlags;
 use zbus::{Connection, MatchRule, MessageStream, Proxy, Variant};
 
+use crate::gather::Gather as _;
 use crate::systemd::{CallError, next};
 
 /// How many prompts one user may have open at the same time.
@@ -181,7 +182,7 @@ impl Authority {
         let id = format!("provost-{}", inner.asked.fetch_add(1, Ordering::Relaxed));
         let mut taken_back = TakenBack { inner: Arc::clone(&inner), id: Some(id.clone()) };
         let (sender, action) = (sender.to_owned(), action.to_owned());
-        let details: BTreeMap<String, String> = details.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect();
+        let details: BTreeMap<String, String> = details.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).gather();
         // In a task, so that a message is never half sent, and a question that is taken back was asked.
         let asked = tokio::spawn(async move {
             let subject: Subject<'_> = ("system-bus-name", HashMap::from([("name", Variant::from(sender.as_str()))]));

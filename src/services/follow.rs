@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::seen::{FAILURES, Goal, Seen};
 use crate::control::{Control, Events, Next};
 use crate::error::Error;
+use crate::gather::Gather as _;
 use crate::model::ServiceId;
 use crate::model::service::{Event, Health, ServiceReport, ServiceState};
 
@@ -50,7 +51,7 @@ impl Follow {
             return Ok(Ended::Reached(Vec::new()));
         }
         let mut known: BTreeMap<ServiceId, ServiceReport> = BTreeMap::new();
-        let mut stale: BTreeSet<ServiceId> = ids.iter().cloned().collect();
+        let mut stale: BTreeSet<ServiceId> = ids.iter().cloned().gather();
         let mut asked_for = stale.clone();
         let mut settled = None;
         let work = async {

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::order::Order;
 use crate::config::written;
+use crate::gather::Gather as _;
 use crate::model::ServiceId;
 use crate::model::service::{Desired, LogSpec, ServiceSpec, ServiceState, Span};
 use crate::registry::Record;
@@ -101,7 +102,7 @@ pub(crate) fn changes(
     new: &[ServiceSpec],
     occasion: Occasion,
 ) -> BTreeMap<ServiceId, Change> {
-    let described: BTreeMap<&ServiceId, &ServiceSpec> = new.iter().map(|spec| (&spec.id, spec)).collect();
+    let described: BTreeMap<&ServiceId, &ServiceSpec> = new.iter().map(|spec| (&spec.id, spec)).gather();
     let of_project = known.iter().filter(|(_, known)| known.record.spec.project.as_deref() == Some(path));
     let (mut all, mut runs) = (BTreeMap::new(), false);
     for (id, known) in of_project {
@@ -186,7 +187,7 @@ pub(crate) fn enabled(old: &Record, spec: &ServiceSpec) -> bool {
 /// The keys that differ, as the config has them.
 fn keys(old: &ServiceSpec, new: &ServiceSpec) -> Vec<String> {
     let (old, new) = (written(old), written(new));
-    let all: std::collections::BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let all: std::collections::BTreeSet<&String> = old.keys().chain(new.keys()).gather();
     let changed = all.into_iter().filter(|key| old.get(*key) != new.get(*key));
     changed.cloned().collect()
 }

@@ -14,6 +14,7 @@ use super::properties::{self, Told};
 use super::serve::Api;
 use super::system::shown_to_all;
 use super::{Dict, PATH};
+use crate::gather::Gather as _;
 use crate::model::ServiceId;
 use crate::model::service::{Event, EventKind, ServiceReport};
 use crate::supervise::{Command, Selection};
@@ -74,7 +75,7 @@ impl Signals {
         }
         if self.scope == Scope::All {
             let changed: BTreeSet<&ServiceId> =
-                batch.0.iter().filter(|e| e.kind != EventKind::Removed).map(|e| &e.id).collect();
+                batch.0.iter().filter(|e| e.kind != EventKind::Removed).map(|e| &e.id).gather();
             for report in reports(api, changed).await {
                 let report = if self.public { shown_to_all(report) } else { report };
                 messages.extend(changed_properties(&report));

@@ -17,6 +17,7 @@ use super::describe::Describe;
 use super::problem::Problem;
 use super::query::{Param, Query};
 use super::{actions, config, events, gpus, guard, healthz, inspect, logs, metrics, openapi, pm, registry, services};
+use crate::gather::Gather as _;
 use crate::tokens::Scope;
 
 /// The longest body.
@@ -118,7 +119,7 @@ async fn answer(endpoint: &'static Endpoint, front: Arc<Front>, path: &RawPathPa
         }
         None => Bytes::new(),
     };
-    let path = path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect::<BTreeMap<_, _>>();
+    let path = path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).gather::<BTreeMap<_, _>>();
     (endpoint.handler)(Call { front, asker, path, query, headers: head.headers, body }).await
 }
 

@@ -12,6 +12,7 @@ use super::unit::{INSTANCE, PREFIX, name_of};
 use super::units::Unit;
 use super::{Shared, io_error};
 use crate::backend::{Adoption, Marked};
+use crate::gather::Gather as _;
 use crate::join::join_all;
 use crate::model::service::{Exit, ServiceState};
 use crate::model::{ServiceId, UnitName};
@@ -113,7 +114,7 @@ impl Shared {
         let pattern = format!("{PREFIX}*.service");
         let listed = self.link.ask(async |manager| manager.list(&[], &[&pattern]).await).await;
         let listed = listed.map_err(|error| io_error("listing", &pattern, &error))?;
-        let names: BTreeSet<UnitName> = listed.into_iter().map(|unit| unit.name).collect();
+        let names: BTreeSet<UnitName> = listed.into_iter().map(|unit| unit.name).gather();
         let marked = join_all(names.iter().map(|name| self.marked_unit(name))).await;
         Ok(marked.into_iter().flatten().collect())
     }

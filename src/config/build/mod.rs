@@ -17,6 +17,7 @@ use super::errors::Fault;
 use super::kinds::Kinds;
 use super::tree::step;
 use super::{Project, merge};
+use crate::gather::Gather as _;
 use crate::model::ServiceId;
 use crate::model::service::ServiceSpec;
 
@@ -158,7 +159,7 @@ fn by_id(groups: &[Group]) -> BTreeMap<ServiceId, (usize, Vec<ServiceId>)> {
         for spec in &group.specs {
             all.insert(spec.id.clone(), (at, vec![spec.id.clone()]));
         }
-        let ids = group.specs.iter().map(|spec| spec.id.clone()).collect();
+        let ids = group.specs.iter().map(|spec| spec.id.clone()).gather();
         all.insert(group.id.clone(), (at, ids));
     }
     all

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::super::observer::Observer;
+use crate::gather::Gather as _;
 use crate::model::{Identity, Process, SignalAnswer};
 use crate::sys::pidfd::PidFd;
 
@@ -18,7 +19,7 @@ pub(in crate::observe) fn ask_signals(
     matched: &[u32],
     tree: &[u32],
 ) -> Vec<(Identity, SignalAnswer)> {
-    let meant: BTreeSet<u32> = matched.iter().chain(tree).copied().collect();
+    let meant: BTreeSet<u32> = matched.iter().chain(tree).copied().gather();
     let asked = processes.iter_mut().filter(|p| meant.contains(&p.pid()) && !p.kernel_thread).take(MOST_SIGNALS);
     asked
         .map(|process| {

@@ -13,6 +13,7 @@ pub(crate) use look::Look;
 use std::collections::BTreeSet;
 
 use crate::backend::Marked;
+use crate::gather::Gather as _;
 use crate::model::service::{Program, ServiceSpec};
 use crate::model::{Identity, Instance, Process};
 use crate::observe::{Observer, ProcFs, interpreter};
@@ -90,7 +91,7 @@ pub(crate) fn programs<'a>(specs: impl IntoIterator<Item = &'a ServiceSpec>) -> 
     };
     // A shell, or an interpreter without a script, is too many things.
     let says_nothing = |name: &String| name.is_empty() || interpreter::is_one(name);
-    let names: BTreeSet<String> = specs.into_iter().map(name).filter(|name| !says_nothing(name)).collect();
+    let names: BTreeSet<String> = specs.into_iter().map(name).filter(|name| !says_nothing(name)).gather();
     names.into_iter().collect()
 }
 

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Supervisor;
 use super::orphans::Wanted;
 use super::service::Held;
+use crate::gather::Gather as _;
 use crate::model::service::{Desired, ServiceState};
 use crate::model::{ServiceId, Signal, Whom};
 use crate::supervise::changes::Change;
@@ -173,7 +174,7 @@ impl Supervisor {
     /// Does what a change of descriptions comes to, and nothing else.
     pub(super) fn carry_out_changes(&mut self, changes: &BTreeMap<ServiceId, Change>) {
         let those = |what: fn(&Change) -> bool| -> BTreeSet<ServiceId> {
-            changes.iter().filter(|(_, change)| what(change)).map(|(id, _)| id.clone()).collect()
+            changes.iter().filter(|(_, change)| what(change)).map(|(id, _)| id.clone()).gather()
         };
         let removed = those(|change| *change == Change::Removed);
         let stopped = those(|change| matches!(change, Change::Removed | Change::Stopped));

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::Supervisor;
+use crate::gather::Gather as _;
 use crate::model::{Instance, ServiceId};
 use crate::registry::Record;
 
@@ -51,7 +52,7 @@ const HTTP_PORT: &str = "PROVOST_HTTP_PORT";
 /// The clean environment of the daemon.
 pub(crate) fn clean() -> BTreeMap<String, String> {
     let mut all: BTreeMap<String, String> =
-        KEPT.iter().filter_map(|name| Some(((*name).to_owned(), crate::observe::env(name)?))).collect();
+        KEPT.iter().filter_map(|name| Some(((*name).to_owned(), crate::observe::env(name)?))).gather();
     all.entry("PATH".to_owned()).or_insert_with(|| PATH.to_owned());
     all
 }
@@ -77,7 +78,7 @@ impl Supervisor {
     pub(super) fn asked_for(&self, record: &Record) -> BTreeMap<String, Option<String>> {
         let names = crate::config::environment_names(std::slice::from_ref(&record.spec)).into_iter();
         let names = names.filter(|name| name != HTTP_PORT);
-        names.map(|name| (name.clone(), self.variable(record, &name).cloned())).collect()
+        names.map(|name| (name.clone(), self.variable(record, &name).cloned())).gather()
     }
 
     /// Those of them that are no longer what it was started with.

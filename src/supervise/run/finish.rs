@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Supervisor;
 use super::commands::reply;
+use crate::gather::Gather as _;
 use crate::model::service::{BackendKind, ServiceState};
 use crate::model::{Ladder, ServiceId};
 use crate::supervise::{Answer, Stop};
@@ -48,7 +49,7 @@ impl Supervisor {
         let stop = finishing.stop;
         if stop != Stop::None {
             let ends: BTreeSet<ServiceId> =
-                self.services.keys().filter(|id| self.ends_with(id, stop)).cloned().collect();
+                self.services.keys().filter(|id| self.ends_with(id, stop)).cloned().gather();
             self.shared.will_end_within(self.longest_stop(&ends));
             self.stop_all(&ends, stop == Stop::Force);
         }

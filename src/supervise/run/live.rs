@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::Supervisor;
 use crate::config;
+use crate::gather::Gather as _;
 use crate::model::service::{EventKind, ServiceState};
 use crate::model::{Instance, ServiceId};
 use crate::services::DEV;
@@ -58,7 +59,7 @@ impl Supervisor {
         tracing::error!("{why}\n{} is not applied: services go on by what it was", path.display());
         let told = self.shared.note_trouble(path, why, self.places.instance == Instance::System);
         let of_project = |id: &&ServiceId| self.project_of(id).as_deref() == Some(path);
-        let all: BTreeSet<ServiceId> = self.services.keys().filter(of_project).cloned().collect();
+        let all: BTreeSet<ServiceId> = self.services.keys().filter(of_project).cloned().gather();
         for (line, told) in why.lines().zip(told.lines()).take(10) {
             // The one that the line names, or else the first: an event is of a service.
             let names = |id: &&ServiceId| {
@@ -92,7 +93,7 @@ impl Supervisor {
             self.services.values().filter(|service| service.record().spec.project.as_deref() == Some(path));
         let files = of_project.filter_map(|service| service.record().spec.env_file.clone());
         let plain = |path: &PathBuf| path.is_absolute() && !path.to_string_lossy().contains("${");
-        let files: BTreeSet<PathBuf> = files.filter(plain).filter(|_| watch).collect();
+        let files: BTreeSet<PathBuf> = files.filter(plain).filter(|_| watch).gather();
         for gone in before.difference(&files) {
             self.watcher.forget(&Subject::EnvFile(gone.clone()));
         }
@@ -111,7 +112,7 @@ impl Supervisor {
             // What was stopped by hand, and may still be stopping, stays so.
             self.is_wanted(id) && service.is_some_and(|s| s.record().spec.env_file.as_deref() == Some(path))
         };
-        let named: BTreeSet<ServiceId> = self.services.keys().filter(reads).cloned().collect();
+        let named: BTreeSet<ServiceId> = self.services.keys().filter(reads).cloned().gather();
         let mut good = BTreeSet::new();
         for id in named {
             let resolved = self.services.get(&id).map(|service| self.resolve(&service.record()));
@@ -185,7 +186,7 @@ impl Supervisor {
     /// What earlier daemons have left is watched as it is now.
     pub(super) fn watch_recovered(&mut self) {
         let paths: BTreeSet<PathBuf> =
-            self.services.values().filter_map(|service| service.record().spec.project.clone()).collect();
+            self.services.values().filter_map(|service| service.record().spec.project.clone()).gather();
         for path in paths {
             let options = self.load_options();
             // One that is wrong now is watched: it may be put right.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::Supervisor;
 use super::service::Held;
 use crate::config::{self, HttpOptions, OnStop};
+use crate::gather::Gather as _;
 use crate::model::ServiceId;
 use crate::model::service::ServiceSpec;
 use crate::registry::Removed;
@@ -64,7 +65,7 @@ impl Supervisor {
 
     /// All files that are known, again; what changed is applied at once.
     pub(super) fn reload_config(&mut self) -> Result<Vec<ServiceId>, Refusal> {
-        let mut paths: BTreeSet<PathBuf> = self.projects.keys().cloned().collect();
+        let mut paths: BTreeSet<PathBuf> = self.projects.keys().cloned().gather();
         paths.extend(self.services.values().filter_map(|service| service.record().spec.project.clone()));
         let mut wrong = Vec::new();
         let mut all = Vec::new();

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Supervisor;
+use crate::gather::Gather as _;
 use crate::model::ServiceId;
 use crate::supervise::{Refusal, Selection};
 
@@ -16,7 +17,7 @@ impl Supervisor {
             }
         };
         if which.ids.is_empty() {
-            return Ok(self.services.keys().filter(of_project).cloned().collect());
+            return Ok(self.services.keys().filter(of_project).cloned().gather());
         }
         let mut found = BTreeSet::new();
         for word in &which.ids {

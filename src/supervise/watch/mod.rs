@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::gather::Gather as _;
 use crate::model::ServiceId;
 use folders::Folders;
 pub(crate) use folders::Heard;
@@ -231,7 +232,7 @@ impl Watcher {
     fn attach(&mut self, subject: &Subject) {
         let folders: BTreeSet<PathBuf> = match self.subjects.get_mut(subject) {
             Some(Watched::Files { paths, names, .. }) => {
-                *names = paths.iter().flat_map(|path| chain::names(path)).collect();
+                *names = paths.iter().flat_map(|path| chain::names(path)).gather();
                 names.iter().map(|(folder, _)| folder.clone()).collect()
             }
             Some(Watched::Sources(sources)) => match sources.look() {

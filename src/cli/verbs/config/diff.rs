@@ -10,6 +10,7 @@ use super::super::Context;
 use crate::cli::exit::Exit;
 use crate::config::{self, LoadOptions};
 use crate::error::Error;
+use crate::gather::Gather as _;
 use crate::model::{Instance, ServiceId};
 use crate::paths::Places;
 use crate::registry::Store;
@@ -39,7 +40,7 @@ pub(super) fn run(ctx: &Context<'_>, path: &Path, options: &LoadOptions) -> Resu
         new.iter_mut().for_each(|spec| put_pid_file(spec, dir));
     }
     let known: BTreeMap<ServiceId, Known<'_>> =
-        ours.iter().map(|record| (record.id.clone(), Known::from(record))).collect();
+        ours.iter().map(|record| (record.id.clone(), Known::from(record))).gather();
     let all = changes(&known, &project.path, &new, Occasion::Changed);
     if ctx.say.json {
         ctx.say.json(&json!({"path": project.path, "changes": all}));

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::super::input::{Field, Notes, Spot};
 use super::super::words;
 use crate::config::tree::{Data, Node};
+use crate::gather::Gather as _;
 
 /// How texts are meant.
 #[derive(Clone)]
@@ -19,7 +20,7 @@ pub(super) struct Context {
 /// The values of `vars`.
 pub(super) fn variables(field: Field, notes: &mut Notes) -> BTreeMap<String, String> {
     let entries = field.table(notes).map(|mut table| table.rest()).unwrap_or_default();
-    entries.into_iter().filter_map(|(name, field)| Some((name, field.text(notes)?))).collect()
+    entries.into_iter().filter_map(|(name, field)| Some((name, field.text(notes)?))).gather()
 }
 
 /// A process that extends another has its keys, too.
