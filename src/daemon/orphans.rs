@@ -1,13 +1,18 @@
 //! What runs and is nobody's, looked for once: when a daemon starts, something may have been lost.
 
+use std::time::Duration;
+
 use crate::supervise::{Command, Handle, Orphan, OrphanQuery};
 use crate::text::{clip_to, escape, shell_quote};
 
+/// What is to run is started first: the search reads all of /proc.
+const FIRST: Duration = Duration::from_secs(1);
 /// So many have a line of their own.
 const LINES: usize = 8;
 
 /// Looks for orphans, and says in the log which there are.
 pub(super) async fn say(handle: Handle) {
+    tokio::time::sleep(FIRST).await;
     let query = OrphanQuery::default();
     match handle.ask(|answer| Command::Orphans { query, answer }).await {
         Ok(found) => lines(&found).iter().for_each(|line| tracing::warn!("{line}")),
