@@ -132,8 +132,11 @@ async fn run(dir: &Path, [old, new]: [File; 2], Before { started, stopped, other
             Some(Change::Added { starts }) => was.is_none() && begun == *starts && is.is_some_and(|is| is.1 == *starts),
             Some(Change::Removed) => is.is_none(),
             Some(Change::Stopped) => is == Some((0, false)),
-            Some(Change::Started { .. }) => {
-                was.is_some_and(|was| was.0 == 0 || !was.1) && begun && is.is_some_and(|is| is.1)
+            Some(Change::Started { keys }) => {
+                // Where its stop waited for that of others it has not ended, and need not.
+                let same = was.zip(is).is_some_and(|(was, is)| was.0 == is.0);
+                let runs_on = same && keys.iter().all(|key| ["meta", "enabled", "after"].contains(&key.as_str()));
+                was.is_some_and(|was| was.0 == 0 || !was.1) && (begun || runs_on) && is.is_some_and(|is| is.1)
             }
             Some(Change::Restarted { .. }) => {
                 begun && was.zip(is).is_some_and(|(was, is)| was.0 != 0 && is.0 != was.0 && is.1)
