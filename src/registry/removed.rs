@@ -59,9 +59,6 @@ impl Store {
         let path = self.dir.join(FILE);
         let temporary = self.dir.join(format!(".{FILE}.{}", std::process::id()));
         let result = self.put(&serde_json::to_vec_pretty(removed)?, &temporary, &path, true);
-        if result.is_err() {
-            let _never_made = std::fs::remove_file(&temporary);
-        }
         result.map_err(|error| super::store::about(error, "what was removed cannot be written:", &path))
     }
 }

@@ -49,13 +49,19 @@ impl Store {
         let temporary = self.dir.join(format!(".{}.{}", record.id, std::process::id()));
         let text = serde_json::to_vec_pretty(record)?;
         let result = self.put(&text, &temporary, &path, durable);
-        if result.is_err() {
-            let _never_made = fs::remove_file(&temporary);
-        }
         result.map_err(|error| about(error, &format!("the record of {} cannot be written:", record.id), &path))
     }
 
+    /// Nothing is left of the temporary file if anything fails.
     pub(super) fn put(&self, text: &[u8], temporary: &Path, path: &Path, durable: bool) -> io::Result<()> {
+        let result = self.try_put(text, temporary, path, durable);
+        if result.is_err() {
+            let _never_made = fs::remove_file(temporary);
+        }
+        result
+    }
+
+    fn try_put(&self, text: &[u8], temporary: &Path, path: &Path, durable: bool) -> io::Result<()> {
         // A new file always: a link that somebody put there is not followed.
         let open = || OpenOptions::new().write(true).create_new(true).mode(0o600).open(temporary);
         let mut file = match open() {
