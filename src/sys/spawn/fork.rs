@@ -15,7 +15,7 @@ use rustix::fs::{Mode, OFlags};
 
 use super::child::{self, Pipes};
 use super::prepared::Prepared;
-use super::{PidFd, Program, raw};
+use super::{PidFd, raw};
 
 /// `struct clone_args` of linux/sched.h as of Linux 5.7.
 #[repr(C, align(8))]
@@ -53,45 +53,66 @@ impl Shared {
     pub(super) fn new(ready: Prepared) -> Self {
         let none = -1;
         let pipes = Pipes { stdin: none, stdout: none, stderr: none, gate: none, report: none, cgroup: None };
-        Self { ready, pipes, stack: Vec::new() }
+        let shares = raw::SHARES && ready.user.is_none() && ready.oom_score.is_none();
+        Self { ready, pipes, stack: vec![MaybeUninit::uninit(); if shares { STACK } else { 0 }] }
     }
+}
+
+/// What the child is given of the parent's descriptors, which are of the thread that makes it.
+pub(super) struct Fds<'a> {
+    pub(super) stdout: BorrowedFd<'a>,
+    pub(super) stderr: BorrowedFd<'a>,
+    pub(super) gate: BorrowedFd<'a>,
+    pub(super) report: BorrowedFd<'a>,
+    pub(super) cgroup: Option<BorrowedFd<'a>>,
+}
+
+impl<'a> Fds<'a> {
+    pub(super) const MOST: usize = 5;
+
+    /// In the order in which they stand above.
+    pub(super) fn all(&self) -> impl Iterator<Item = BorrowedFd<'a>> {
+        [self.stdout, self.stderr, self.gate, self.report].into_iter().chain(self.cgroup)
+    }
+}
+
+/// A child that was made.
+pub(super) struct Made {
+    pub(super) pid: u32,
+    pub(super) pidfd: PidFd,
+    /// Why it was not born in its control group, into which it then goes itself.
+    pub(super) outside: Option<io::Error>,
 }
 
 /// Makes the child, which waits at its gate. Returns in the parent only. `shared` must stay until
 /// the report pipe is at its end: the kernel closes it after the memory was given up.
-pub(super) fn fork(
-    shared: &mut Shared,
-    program: &Program<'_>,
-    gate: BorrowedFd<'_>,
-    report: BorrowedFd<'_>,
-) -> io::Result<(u32, PidFd)> {
+pub(super) fn fork(shared: &mut Shared, fds: &Fds<'_>) -> io::Result<Made> {
     let null = rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
     shared.pipes = Pipes {
         stdin: null.as_raw_fd(),
-        stdout: program.stdout.as_raw_fd(),
-        stderr: program.stderr.as_raw_fd(),
-        gate: gate.as_raw_fd(),
-        report: report.as_raw_fd(),
+        stdout: fds.stdout.as_raw_fd(),
+        stderr: fds.stderr.as_raw_fd(),
+        gate: fds.gate.as_raw_fd(),
+        report: fds.report.as_raw_fd(),
         cgroup: None,
     };
-    if raw::SHARES && shared.ready.user.is_none() && shared.ready.oom_score.is_none() {
-        shared.stack = vec![MaybeUninit::uninit(); STACK];
-    }
     let _signals = Blocked::all();
-    if let Some(cgroup) = program.cgroup {
+    let mut outside = None;
+    if let Some(cgroup) = fds.cgroup {
         match clone3(shared, Some(cgroup)) {
-            Ok(made) => return Ok(made),
-            // A kernel before 5.7, or one that has no clone3 here: the child goes there itself.
-            Err(error) => tracing::debug!("no clone into the control group: {error}"),
+            Ok((pid, pidfd)) => return Ok(Made { pid, pidfd, outside }),
+            // A kernel before 5.7, or one that has no clone3 here.
+            Err(error) => outside = Some(error),
         }
         shared.pipes.cgroup = Some(cgroup.as_raw_fd());
     }
-    match clone3(shared, None) {
+    let made = match clone3(shared, None) {
         Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM | libc::EINVAL | libc::E2BIG)) => {
             plain_fork(shared)
         }
         made => made,
-    }
+    };
+    made.map(|(pid, pidfd)| Made { pid, pidfd, outside })
 }
 
 extern "C" fn start(shared: *const u8) -> ! {
@@ -149,10 +170,10 @@ fn plain_fork(shared: &Shared) -> io::Result<(u32, PidFd)> {
 
 /// While this lives, the thread takes no signals: in the child no handler of the parent's may run,
 /// it would write into pipes that are the parent's.
-struct Blocked(libc::sigset_t);
+pub(super) struct Blocked(libc::sigset_t);
 
 impl Blocked {
-    fn all() -> Self {
+    pub(super) fn all() -> Self {
         let (mut all, mut before) = (MaybeUninit::uninit(), MaybeUninit::uninit());
         // SAFETY: sigfillset initialises the first set, pthread_sigmask the second one; it can fail
         // only for a wrong first argument.

@@ -2,11 +2,13 @@
 //! then allowed to execute.
 //!
 //! Everything that needs memory is prepared before (`prepared`); the child itself (`child`) makes
-//! system calls and nothing else; `fork` makes it. What went wrong in the child comes back over a
+//! system calls and nothing else; `fork` makes it, in a process of many files from the thread of
+//! `maker`. What went wrong in the child comes back over a
 //! pipe that closes when the program is executed, with the step at which it happened.
 
 mod child;
 mod fork;
+mod maker;
 mod prepared;
 mod raw;
 mod report;
@@ -18,7 +20,7 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -192,8 +194,29 @@ pub(crate) fn spawn(program: &Program<'_>) -> io::Result<Held> {
     let mut shared = Box::new(fork::Shared::new(prepared::Prepared::new(program)?));
     let (wait, gate) = pipe_with(PipeFlags::CLOEXEC)?;
     let (report, tell) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
-    let (pid, pidfd) = fork::fork(&mut shared, program, wait.as_fd(), tell.as_fd())?;
-    Ok(Held { pid, pidfd, own: Own::new(pid), gate: gate.into(), report: Report::new(report, shared) })
+    let Program { stdout, stderr, cgroup, .. } = *program;
+    let fds = fork::Fds { stdout, stderr, gate: wait.as_fd(), report: tell.as_fd(), cgroup };
+    let (shared, made) = match maker::for_many(tell.as_fd()) {
+        Some(maker) => maker.lock().unwrap_or_else(PoisonError::into_inner).make(shared, &fds),
+        None => {
+            let made = fork::fork(&mut shared, &fds);
+            (Some(shared), made)
+        }
+    };
+    drop((wait, tell));
+    let report = Report::new(report, shared);
+    let fork::Made { pid, pidfd, outside } = match made {
+        Ok(made) => made,
+        Err(error) => {
+            // If there is a child after all, this ends it, and with it the report.
+            drop(gate);
+            return Err(error);
+        }
+    };
+    if let Some(error) = outside {
+        tracing::debug!("no clone into the control group: {error}");
+    }
+    Ok(Held { pid, pidfd, own: Own::new(pid), gate: gate.into(), report })
 }
 
 impl Held {

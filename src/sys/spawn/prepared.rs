@@ -28,6 +28,9 @@ pub(super) struct Pointers {
     _strings: Vec<CString>,
 }
 
+// SAFETY: the pointers lead into the strings beside them, which nothing changes.
+unsafe impl Send for Pointers {}
+
 impl Pointers {
     fn new(strings: Vec<CString>) -> Self {
         let all = strings.iter().map(|s| s.as_ptr()).chain([ptr::null()]).collect();

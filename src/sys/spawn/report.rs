@@ -19,8 +19,8 @@ pub(super) struct Report {
 
 impl Report {
     /// Of a child that uses this; the pipe must be non-blocking.
-    pub(super) fn new(fd: OwnedFd, shared: Box<Shared>) -> Self {
-        Self { fd, shared: Some(shared), found: Vec::new() }
+    pub(super) fn new(fd: OwnedFd, shared: Option<Box<Shared>>) -> Self {
+        Self { fd, shared, found: Vec::new() }
     }
 
     /// Reads what is there; `true` at the end.

@@ -148,3 +148,38 @@ fn one_that_is_held_does_not_keep_another_from_noticing_the_end() {
     runtime().block_on(second.ended()).unwrap();
     let _ = (first.reap(), second.reap());
 }
+
+/// In a process of its own: the descriptors would be those of other tests as well.
+#[test]
+fn a_process_of_many_files_makes_children_by_a_thread() {
+    const HERE: &str = "PROVOST_TEST_HERE";
+    if std::env::var_os(HERE).is_some() {
+        return made_by_a_thread();
+    }
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "sys::spawn::tests::a_process_of_many_files_makes_children_by_a_thread", "--nocapture"])
+        .env(HERE, "1")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
+fn made_by_a_thread() {
+    let null = File::open("/dev/null").unwrap();
+    let _many: Vec<File> = (0..800).map(|_| null.try_clone().unwrap()).collect();
+    the_program_gets_what_it_was_given_and_nothing_else();
+    one_that_is_held_does_not_keep_another_from_noticing_the_end();
+    what_cannot_be_executed_says_at_which_step();
+    nothing_runs_before_it_is_released();
+    it_becomes_a_user();
+    // A handler that ran in the thread would write to a descriptor that is another there.
+    let threads = || fs::read_dir("/proc/self/task").unwrap().flatten().map(|entry| entry.path());
+    let name = |task: &PathBuf| fs::read_to_string(task.join("comm")).unwrap();
+    let maker = threads().find(|task| name(task) == "provost-maker\n").expect("no thread was made");
+    let status = fs::read_to_string(maker.join("status")).unwrap();
+    let blocked = status.lines().find_map(|line| line.strip_prefix("SigBlk:")).unwrap().trim();
+    assert!(u64::from_str_radix(blocked, 16).unwrap() & 0x7fff_ffff == 0x7fff_ffff & !(1 << 8 | 1 << 18), "{blocked}");
+    // Its socket, and nothing that a child was given; those of this test's other threads are in another table.
+    let own = fs::read_dir(maker.join("fd")).unwrap().count();
+    assert_eq!(own, 4, "{own} descriptors");
+}
