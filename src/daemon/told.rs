@@ -87,10 +87,10 @@ pub(super) async fn follow(
                 () = tokio::time::sleep(quiet), if nobody => return,
                 // Those that are connected may want to know how it ended.
                 changed = wanted.changed() => if changed.is_err() { return } else { Some(false) },
-                event = events.recv() => take(event, &handle, &mut tally).await,
+                event = events.recv() => take(event, &mut events, &handle, &mut tally).await,
             }
         } else {
-            take(events.recv().await, &handle, &mut tally).await
+            take(events.recv().await, &mut events, &handle, &mut tally).await
         };
         match changed {
             None => return,
@@ -114,19 +114,32 @@ async fn catch_up(events: &mut broadcast::Receiver<Event>, handle: &Handle, tall
             Ok(event) => {
                 tally.apply(&event);
             }
-            Err(TryRecvError::Lagged(_)) => read(handle, tally).await.ok()?,
+            Err(TryRecvError::Lagged(_)) => missed(events, handle, tally).await?,
             Err(TryRecvError::Empty | TryRecvError::Closed) => return Some(()),
         }
     }
 }
 
 /// Whether it changed anything; `None`: the supervisor has ended.
-async fn take(event: Result<Event, RecvError>, handle: &Handle, tally: &mut Tally) -> Option<bool> {
+async fn take(
+    event: Result<Event, RecvError>,
+    events: &mut broadcast::Receiver<Event>,
+    handle: &Handle,
+    tally: &mut Tally,
+) -> Option<bool> {
     match event {
         Ok(event) => Some(tally.apply(&event)),
-        Err(RecvError::Lagged(_)) => read(handle, tally).await.ok().map(|()| true),
+        Err(RecvError::Lagged(_)) => missed(events, handle, tally).await.map(|()| true),
         Err(RecvError::Closed) => None,
     }
+}
+
+/// Where more happens than is kept, asking at once would miss the next events, and ask again: with each of
+/// thousands of services that are started.
+async fn missed(events: &mut broadcast::Receiver<Event>, handle: &Handle, tally: &mut Tally) -> Option<()> {
+    tokio::time::sleep(MOMENT).await;
+    *events = events.resubscribe();
+    read(handle, tally).await.ok()
 }
 
 async fn read(handle: &Handle, tally: &mut Tally) -> Result<(), crate::supervise::Refusal> {
@@ -201,5 +214,33 @@ mod tests {
             assert!(ended.is_ok(), "nothing runs, and it stays");
             assert_eq!(heard(), "STATUS=1 service: 1 stopped");
         });
+    }
+
+    #[test]
+    fn what_is_missed_all_the_time_is_asked_for_now_and_then() {
+        let (sender, mut commands) = mpsc::channel(1);
+        let (events, all) = broadcast::channel(KEPT);
+        let handle = Handle::new(sender, events.clone());
+        let asked = Rc::new(Cell::new(0));
+        let count = Rc::clone(&asked);
+        let (_clients, clients) = watch::channel(0);
+        let (_calls, calls) = watch::channel(0);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        LocalSet::new().block_on(&runtime, async {
+            crate::tasks::spawn_local(async move {
+                while let Some(Command::Report { answer, .. }) = commands.recv().await {
+                    count.set(count.get() + 1);
+                    let _ = answer.send(Ok(vec![report(ServiceState::Running)]));
+                }
+            });
+            let wanted = Wanted { clients, calls };
+            let followed = follow(handle, all, Rc::new(Notify::default()), Leave::Never, wanted);
+            let _followed = crate::tasks::AbortOnDrop(crate::tasks::spawn_local(followed));
+            for _ in 0..1000 {
+                (0..=KEPT).for_each(|_| drop(events.send(event("a", EventKind::Ready))));
+                tokio::time::sleep(MOMENT / 100).await;
+            }
+        });
+        assert!((5..=11).contains(&asked.get()), "asked {} times in ten moments", asked.get());
     }
 }
