@@ -32,7 +32,9 @@ fn one(words: &[&str]) -> Result<(), String> {
         ["times", n, "--", rest @ ..] => times(n, rest),
         ["peak", command @ ..] => peak(command),
         ["services", provost] => crate::services::in_rig(provost).map_err(|e| crate::rig::words(&e).to_owned()),
-        ["starts", provost] => crate::services::starts(provost).map_err(|e| crate::rig::words(&e).to_owned()),
+        [what @ ("starts" | "restarts"), provost] => {
+            crate::services::part(what, provost).map_err(|e| crate::rig::words(&e).to_owned())
+        }
         _ => Err(format!("unknown: {words:?}")),
     }
 }

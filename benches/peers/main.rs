@@ -35,8 +35,8 @@ fn main() -> ExitCode {
     if std::env::var_os(rig::keeper::ROLE).is_some() {
         return rig::keeper::main();
     }
-    // `cargo bench --bench peers -- inspect`, or `services`, or `logs`: only that part. `starts` is a part of `services`
-    // that runs only when it is asked for.
+    // `cargo bench --bench peers -- inspect`, or `services`, or `logs`: only that part. `starts` and `restarts` are
+    // parts of `services` that run only when they are asked for.
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     let wanted = |part: &str| words.is_empty() || words.iter().any(|word| word == part);
     let mut done = Ok(());
@@ -52,18 +52,17 @@ fn main() -> ExitCode {
     if wanted("logs") {
         done = done.and_then(|()| logs::run(std::path::Path::new(env!("CARGO_BIN_EXE_provost")), &words));
     }
-    let starts = words.iter().any(|word| word == "starts");
-    let on_systemd = wanted("services") || wanted("inspect") || starts;
+    let asked = |part: &&str| words.iter().any(|word| word == part);
+    let mut parts: Vec<&str> = ["starts", "restarts"].into_iter().filter(asked).collect();
+    if wanted("services") {
+        parts.insert(0, "services");
+    }
+    let on_systemd = wanted("inspect") || !parts.is_empty();
     if let Some(reason) = rig::missing().filter(|_| on_systemd) {
         println!("\nnothing on a real systemd: {reason}");
     } else if on_systemd {
-        if wanted("services") {
-            done =
-                done.and_then(|()| rig::get().map_err(Into::into)).and_then(|rig| services_on_systemd(rig, "services"));
-        }
-        if starts {
-            done =
-                done.and_then(|()| rig::get().map_err(Into::into)).and_then(|rig| services_on_systemd(rig, "starts"));
+        for part in parts {
+            done = done.and_then(|()| rig::get().map_err(Into::into)).and_then(|rig| services_on_systemd(rig, part));
         }
         if wanted("inspect") {
             done = done.and_then(|()| rig::get().map_err(Into::into)).and_then(bench);

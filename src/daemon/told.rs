@@ -61,11 +61,12 @@ pub(super) async fn follow(
     mut wanted: Wanted,
 ) {
     let mut tally = Tally::default();
-    if read(&handle, &mut tally).await.is_err() {
-        return;
-    }
     let mut said = String::new();
+    let mut missed = true;
     loop {
+        if catch_up(&mut events, missed, &handle, &mut tally).await.is_none() {
+            return;
+        }
         if notify.is_heard() {
             let line = match handle.config_errors().as_slice() {
                 [] => tally.line(),
@@ -81,65 +82,57 @@ pub(super) async fn follow(
             Leave::AfterLast => (tally.is_done(), MOMENT),
             Leave::Unused(quiet) => (tally.nothing_runs(), quiet),
         };
-        let changed = if idle {
+        let event = if idle {
             let nobody = wanted.is_nobody();
             tokio::select! {
                 () = tokio::time::sleep(quiet), if nobody => return,
                 // Those that are connected may want to know how it ended.
-                changed = wanted.changed() => if changed.is_err() { return } else { Some(false) },
-                event = events.recv() => take(event, &mut events, &handle, &mut tally).await,
+                changed = wanted.changed() => if changed.is_err() { return } else { continue },
+                event = events.recv() => event,
             }
         } else {
-            take(events.recv().await, &mut events, &handle, &mut tally).await
+            events.recv().await
         };
-        match changed {
-            None => return,
-            Some(false) => continue,
-            Some(true) => {}
-        }
+        missed = matches!(event, Err(RecvError::Lagged(_)));
+        let changed = match event {
+            Ok(event) => tally.apply(&event),
+            Err(RecvError::Lagged(_)) => true,
+            Err(RecvError::Closed) => return,
+        };
         // Many come at once: one line for all of them.
-        if notify.is_heard() && !(leave == Leave::AfterLast && tally.is_done()) {
+        let tells = notify.is_heard() && !(leave == Leave::AfterLast && tally.is_done());
+        if changed && (tells || missed) {
             tokio::time::sleep(MOMENT).await;
-        }
-        if catch_up(&mut events, &handle, &mut tally).await.is_none() {
-            return;
         }
     }
 }
 
-/// Takes all that is there. What was missed is told once, and not again by what comes after it.
-async fn catch_up(events: &mut broadcast::Receiver<Event>, handle: &Handle, tally: &mut Tally) -> Option<()> {
+/// Takes all that is there. What was missed is asked for once, and not told again by what comes after it.
+///
+/// Where more happens than is kept, asking at once would miss the next events, and ask again: with each of
+/// thousands of services that are started.
+async fn catch_up(
+    events: &mut broadcast::Receiver<Event>,
+    mut missed: bool,
+    handle: &Handle,
+    tally: &mut Tally,
+) -> Option<()> {
     loop {
+        if std::mem::take(&mut missed) {
+            *events = events.resubscribe();
+            read(handle, tally).await.ok()?;
+        }
         match events.try_recv() {
             Ok(event) => {
                 tally.apply(&event);
             }
-            Err(TryRecvError::Lagged(_)) => missed(events, handle, tally).await?,
+            Err(TryRecvError::Lagged(_)) => {
+                missed = true;
+                tokio::time::sleep(MOMENT).await;
+            }
             Err(TryRecvError::Empty | TryRecvError::Closed) => return Some(()),
         }
     }
-}
-
-/// Whether it changed anything; `None`: the supervisor has ended.
-async fn take(
-    event: Result<Event, RecvError>,
-    events: &mut broadcast::Receiver<Event>,
-    handle: &Handle,
-    tally: &mut Tally,
-) -> Option<bool> {
-    match event {
-        Ok(event) => Some(tally.apply(&event)),
-        Err(RecvError::Lagged(_)) => missed(events, handle, tally).await.map(|()| true),
-        Err(RecvError::Closed) => None,
-    }
-}
-
-/// Where more happens than is kept, asking at once would miss the next events, and ask again: with each of
-/// thousands of services that are started.
-async fn missed(events: &mut broadcast::Receiver<Event>, handle: &Handle, tally: &mut Tally) -> Option<()> {
-    tokio::time::sleep(MOMENT).await;
-    *events = events.resubscribe();
-    read(handle, tally).await.ok()
 }
 
 async fn read(handle: &Handle, tally: &mut Tally) -> Result<(), crate::supervise::Refusal> {

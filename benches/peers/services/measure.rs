@@ -124,22 +124,28 @@ pub fn median(mut all: Vec<f64>) -> f64 {
 pub fn restarts(births: &Path, n: usize, runs: &mut dyn FnMut() -> Result<()>) -> Result<(Vec<f64>, Vec<f64>)> {
     // Supervisors that delay a restart of what has just begun are given no reason to.
     std::thread::sleep(SETTLED);
-    let kills = KILLS.min(n / 2);
-    let mut time = |i: usize| -> Result<f64> {
-        let known = born(births);
-        let victim = known[i].0;
-        let killed = now();
-        kill(victim);
-        let all = until_born(births, known.len() + 1, runs)?;
-        let successor = all.last().ok_or("no successor")?;
-        Ok((successor.1 - killed) as f64 / 1e6)
-    };
-    let in_a_row = (0..kills).map(&mut time).collect::<Result<_>>()?;
+    let in_a_row = in_a_row(births, n, runs)?;
+    let kills = in_a_row.len();
     let alone = (kills..2 * kills).map(|i| {
         std::thread::sleep(QUIET);
-        time(i)
+        restart(births, i, runs)
     });
     Ok((in_a_row, alone.collect::<Result<_>>()?))
+}
+
+/// Kills children, each as soon as the successor of the last is born.
+pub fn in_a_row(births: &Path, n: usize, runs: &mut dyn FnMut() -> Result<()>) -> Result<Vec<f64>> {
+    (0..KILLS.min(n / 2)).map(|i| restart(births, i, runs)).collect()
+}
+
+fn restart(births: &Path, i: usize, runs: &mut dyn FnMut() -> Result<()>) -> Result<f64> {
+    let known = born(births);
+    let victim = known[i].0;
+    let killed = now();
+    kill(victim);
+    let all = until_born(births, known.len() + 1, runs)?;
+    let successor = all.last().ok_or("no successor")?;
+    Ok((successor.1 - killed) as f64 / 1e6)
 }
 
 /// The clock of the children, CLOCK_MONOTONIC, in nanoseconds.

@@ -11,7 +11,7 @@ mod units;
 use std::path::Path;
 
 pub use child::{IN_RIG, build as child};
-pub use units::{main as in_rig, starts};
+pub use units::{main as in_rig, part};
 
 use crate::rig::Result;
 
@@ -19,6 +19,7 @@ use crate::rig::Result;
 pub fn direct(provost: &Path) -> Result<()> {
     let dir = tempfile::tempdir()?;
     let child = child::build(dir.path())?;
+    flat(provost, &child, dir.path())?;
     println!("\nchildren that only wait, direct backend and peers (median of restarts; memory is PSS)\n");
     measure::header();
     for n in [100, 1000] {
@@ -35,5 +36,23 @@ pub fn direct(provost: &Path) -> Result<()> {
             }
         }
     }
+    Ok(())
+}
+
+/// What one start costs among few and among many.
+fn flat(provost: &Path, child: &Path, dir: &Path) -> Result<()> {
+    let tool = tools::installed(provost, "direct").into_iter().next().ok_or("no tool")?;
+    println!("\na start of so many, direct backend\n{:22} {:>5} {:>10} {:>11}", "", "n", "ms each", "self ms");
+    for n in [100, 1000, 5000] {
+        let folder = dir.join(format!("flat-{n}"));
+        std::fs::create_dir(&folder)?;
+        let [started, own] = measure::with(&tool, child, &folder, n, |_, started, pid, _| {
+            Ok([started * 1e3, measure::cpu_ms(pid) as f64])
+        })?;
+        println!("{:22} {n:>5} {:>10.3} {:>11.3}", tool.name(), started / n as f64, own / n as f64);
+    }
+    // ext4 gives nobody the inodes that were freed in the last minute, and looks at each of them for every new file:
+    // what comes next would pay for what these left.
+    std::thread::sleep(std::time::Duration::from_secs(75));
     Ok(())
 }

@@ -13,7 +13,9 @@ const ROUNDS: usize = 5;
 /// Jobs of the bare loop that are not done.
 const JOBS: usize = 400;
 /// The same, where nothing else is measured.
-const STARTS: usize = 15;
+const PART: usize = 15;
+/// As many are started then.
+const N: usize = 100;
 
 /// Runs in the rig, on the manager of whoever it is: `services PROVOST`.
 pub fn main(provost: &str) -> Result<()> {
@@ -44,40 +46,50 @@ pub fn main(provost: &str) -> Result<()> {
     Ok(())
 }
 
-/// Only starts, and who worked for them: `starts PROVOST`.
-pub fn starts(provost: &str) -> Result<()> {
+/// Only starts, or only restarts in a row, and who worked for them: `starts PROVOST`, `restarts PROVOST`.
+pub fn part(what: &str, provost: &str) -> Result<()> {
     let dir = tempfile::tempdir_in("/var/tmp")?;
     let child = Path::new(child::IN_RIG);
     let tool = tools::installed(Path::new(provost), "systemd").into_iter().next().ok_or("no tool")?;
     let (manager, bus) = who()?;
-    println!("{:22} {:>10} {:>11} {:>7} {:>8}", "", "started s", "manager ms", "bus ms", "self ms");
+    let (of_starts, unit) = (what == "starts", if what == "starts" { "started s" } else { "restart ms" });
+    println!("{:22} {unit:>10} {:>11} {:>7} {:>8}", "", "manager ms", "bus ms", "self ms");
+    let mark = |own: u32| [measure::cpu_ms(manager), measure::cpu_ms(bus), measure::cpu_ms(own)].map(|ms| ms as f64);
+    let since = |took: f64, own: u32, before: [f64; 3]| {
+        let after = mark(own);
+        [took, after[0] - before[0], after[1] - before[1], after[2] - before[2]]
+    };
+    // What is restarted has been left alone before.
+    let restarts = |births: &Path, own: u32, runs: &mut dyn FnMut() -> Result<()>| {
+        std::thread::sleep(measure::SETTLED);
+        let before = mark(own);
+        Ok(since(measure::median(measure::in_a_row(births, N, runs)?), own, before))
+    };
     let mut all = [Vec::new(), Vec::new()];
-    for round in 0..STARTS {
-        let folder = dir.path().join(format!("starts-{round}"));
+    for round in 0..PART {
+        let folder = dir.path().join(format!("{what}-{round}"));
         std::fs::create_dir(&folder)?;
-        let mark = || [measure::cpu_ms(manager), measure::cpu_ms(bus)].map(|ms| ms as f64);
-        let before = mark();
-        all[0].push(measure::with(&tool, child, &folder, 100, |_, started, pid, _| {
-            let own = measure::cpu_ms(pid) as f64;
-            let after = mark();
-            Ok([started, after[0] - before[0], after[1] - before[1], own])
+        let before = mark(manager);
+        all[0].push(measure::with(&tool, child, &folder, N, |births, started, pid, runs| {
+            if of_starts { Ok(since(started, pid, [before[0], before[1], 0.0])) } else { restarts(births, pid, runs) }
         })?);
         std::thread::sleep(measure::SETTLED);
-        let (before, own) = (mark(), measure::cpu_ms(std::process::id()) as f64);
-        let mut after = before;
-        let births = dir.path().join(format!("bare-starts-{round}"));
-        let started = bare_starts(child, &births, 100, || after = mark())?;
-        let own = measure::cpu_ms(std::process::id()) as f64 - own;
-        all[1].push([started, after[0] - before[0], after[1] - before[1], own]);
+        let births = dir.path().join(format!("bare-{what}-{round}"));
+        let own = std::process::id();
+        let (before, mut done) = (mark(own), [0.0; 4]);
+        let started = bare_starts(child, &births, N, || done = since(0.0, own, before))?;
+        done[0] = started;
+        all[1].push(if of_starts { done } else { restarts(&births, own, &mut || Ok(()))? });
         stop_bare()?;
         std::thread::sleep(measure::SETTLED);
     }
     let medians =
         all.map(|rounds| [0, 1, 2, 3].map(|i| measure::median(rounds.iter().map(|round| round[i]).collect())));
-    for (name, [started, manager, bus, own]) in [tool.name(), "transient units"].iter().zip(medians) {
-        println!("{name:22} {started:>10.3} {manager:>11.0} {bus:>7.0} {own:>8.0}");
+    for (name, [took, manager, bus, own]) in [tool.name(), "transient units"].iter().zip(medians) {
+        println!("{name:22} {took:>10.3} {manager:>11.0} {bus:>7.0} {own:>8.0}");
     }
-    println!("{:22} {:>10.2}   at most 1.2", "ratio of medians", medians[0][0] / medians[1][0]);
+    let bound = if of_starts { "1.2" } else { "1.5" };
+    println!("{:22} {:>10.2}   at most {bound}", "ratio of medians", medians[0][0] / medians[1][0]);
     Ok(())
 }
 
