@@ -25,7 +25,8 @@ pub(super) async fn checks(observer: &Observer, instance: Instance) -> Vec<Check
             all.extend(loaded.damaged.iter().map(|damaged| {
                 let aside = damaged.aside.as_ref().unwrap_or(&damaged.path).display().to_string();
                 let found = format!("{damaged}; its service may run: provost orphans --{instance}");
-                Check::warning(NAME, found, format!("rm {}", crate::text::shell_quote(&aside)))
+                let look = if damaged.useless { "rm" } else { "ls -ld" };
+                Check::warning(NAME, found, format!("{look} {}", crate::text::shell_quote(&aside)))
             }));
         }
         Err(error) => {

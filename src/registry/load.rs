@@ -34,6 +34,8 @@ pub(crate) struct Damaged {
     pub(crate) aside: Option<PathBuf>,
     /// What is wrong with it.
     pub(crate) reason: String,
+    /// It is good for nobody: not another version's, nor one that merely cannot be read now.
+    pub(crate) useless: bool,
 }
 
 impl std::fmt::Display for Damaged {
@@ -119,6 +121,7 @@ impl Store {
                 }
                 Some(id) => read(&path, id),
             };
+            let useless = matches!(read, Err(Fault::Damaged(_)));
             let (reason, moved) = match read {
                 Ok(record) => {
                     loaded.records.push(record);
@@ -139,7 +142,7 @@ impl Store {
                 Some(Err(error)) => (format!("{reason} (it cannot be set aside: {error})"), None),
                 None => (reason, None),
             };
-            loaded.damaged.push(Damaged { id, path, aside, reason });
+            loaded.damaged.push(Damaged { id, path, aside, reason, useless });
         }
         loaded.records.sort_by(|a, b| a.id.cmp(&b.id));
         Ok(loaded)

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::seen::{FAILURES, Goal, Seen};
+use super::seen::{Goal, Seen, blocks};
 use crate::control::{Control, Events, Next};
 use crate::error::Error;
 use crate::gather::Gather as _;
 use crate::model::ServiceId;
-use crate::model::service::{Event, Health, ServiceReport, ServiceState};
+use crate::model::service::{Event, ServiceReport};
 
 /// How a wait ended.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,12 +83,7 @@ impl Follow {
                     let started = wanted.iter().map(|report| (*report, goal));
                     let started: Vec<_> = started.chain(with_them.map(|report| (report, Goal::Ready))).collect();
                     let lost = started.iter().find(|(report, goal)| self.seen.judge(report, *goal) == Some(false));
-                    let is_stuck = wanted.iter().any(|later| later.state != ServiceState::Running);
-                    let blocks = |report: &&&ServiceReport| match report.state {
-                        ServiceState::Failed => wanted.iter().any(|later| later.health == Health::Bad),
-                        ServiceState::Restarting => is_stuck && (report.failures >= FAILURES || report.held_up),
-                        _ => false,
-                    };
+                    let blocks = |report: &&&ServiceReport| blocks(report, &wanted);
                     if let Some(report) = earlier.iter().find(blocks).or(lost.map(|(report, _)| report)) {
                         return Ok(Ended::Failed(Box::new((*report).clone())));
                     }

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use crate::model::ServiceId;
-use crate::model::service::{Desired, Event, EventKind, ServiceReport, ServiceState};
+use crate::model::service::{Desired, Event, EventKind, Health, ServiceReport, ServiceState};
 
 /// What is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub(crate) enum Goal {
 const SETTLES: Duration = Duration::from_millis(250);
 
 /// As many failures in a row as end a wait: it is tried again, but somebody should look.
-pub(super) const FAILURES: u32 = 3;
+const FAILURES: u32 = 3;
 
 /// What events and reports tell since a moment.
 #[derive(Debug)]
@@ -103,6 +103,18 @@ impl Seen {
         let unseen = goal == Goal::Ended && up && !down && !self.missed;
         let (down, up) = (down || self.missed, up || self.missed && was_started(report, self.begun));
         judge(report, goal, down, up).filter(|_| !unseen)
+    }
+}
+
+/// Whether these wait in vain, or for nobody knows how long, for one that they come after.
+pub(crate) fn blocks(earlier: &ServiceReport, wanted: &[&ServiceReport]) -> bool {
+    match earlier.state {
+        ServiceState::Failed => wanted.iter().any(|later| later.health == Health::Bad),
+        ServiceState::Restarting => {
+            let is_stuck = wanted.iter().any(|later| later.state != ServiceState::Running);
+            is_stuck && (earlier.failures >= FAILURES || earlier.held_up)
+        }
+        _ => false,
     }
 }
 

@@ -9,7 +9,7 @@ use super::call::Call;
 use super::problem::Problem;
 use crate::model::ServiceId;
 use crate::model::service::{Event, ServiceReport};
-use crate::services::{Goal, Seen};
+use crate::services::{Goal, Seen, blocks};
 
 /// What happens from now on: before a command is given, so that nothing is missed.
 pub(super) struct Settling {
@@ -29,14 +29,17 @@ impl Settling {
         loop {
             let report = call.report(false).await?;
             self.seen.look_at(&report);
-            let judged = self.seen.judge(&report, goal);
+            let earlier =
+                if matches!(goal, Goal::Ready | Goal::Again) { earlier(call, &report).await? } else { Vec::new() };
+            let blocked = earlier.iter().any(|earlier| blocks(earlier, &[&report]));
+            let judged = if blocked { Some(false) } else { self.seen.judge(&report, goal) };
             let next = match judged {
                 Some(true) => self.seen.settled(&[&report], goal),
                 Some(false) => None,
                 None => Some(end),
             };
             let Some(next) = next else { return Ok(report) };
-            let heard = timeout_at(next.min(end), self.hear(&id)).await;
+            let heard = timeout_at(next.min(end), self.hear(&id, &earlier)).await;
             if heard.is_err() && Instant::now() >= end {
                 let limit = humantime::format_duration(limit);
                 let late = || Problem::late(format!("{id} is {} after {limit}; what was begun goes on", report.state));
@@ -45,13 +48,13 @@ impl Settling {
         }
     }
 
-    /// Waits for anything to happen to it.
-    async fn hear(&mut self, id: &ServiceId) {
+    /// Waits for anything to happen to it, or to those that it comes after.
+    async fn hear(&mut self, id: &ServiceId, earlier: &[ServiceReport]) {
         loop {
             match self.events.recv().await {
                 Ok(event) => {
                     self.seen.note(&event);
-                    if event.id == *id {
+                    if event.id == *id || earlier.iter().any(|earlier| earlier.id == event.id) {
                         return;
                     }
                 }
@@ -61,4 +64,20 @@ impl Settling {
             }
         }
     }
+}
+
+/// What it comes after, and these in turn.
+async fn earlier(call: &Call, report: &ServiceReport) -> Result<Vec<ServiceReport>, Problem> {
+    let mut earlier: Vec<ServiceReport> = Vec::new();
+    if report.after.is_empty() {
+        return Ok(earlier);
+    }
+    let mut others = call.reports(Default::default(), false).await?;
+    let mut wanted = report.after.clone();
+    while let Some(id) = wanted.pop() {
+        let found: Vec<_> = others.extract_if(.., |other| crate::services::matches(&id, &other.id)).collect();
+        wanted.extend(found.iter().flat_map(|report| report.after.iter().cloned()));
+        earlier.extend(found);
+    }
+    Ok(earlier)
 }

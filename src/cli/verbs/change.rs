@@ -163,9 +163,11 @@ fn people(ctx: &Context<'_>, action: Action, result: &Result1) {
         }
         (Err(error), plan) => {
             let unlock = plan.as_ref().and_then(|p| p.unlock.as_deref());
+            // What begins with its name says it all.
+            let whole = error.to_string().strip_prefix(&target.to_string()).is_some_and(|rest| rest.starts_with(' '));
             let before = match plan {
-                Some(_) => format!("{target} was not {}: ", past(action)),
-                None => String::new(),
+                Some(_) if !whole => format!("{target} was not {}: ", past(action)),
+                _ => String::new(),
             };
             ctx.say.complain_about(&before, error, unlock);
         }

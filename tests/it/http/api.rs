@@ -14,6 +14,9 @@ const SERVICES: &str = "[service.a]\ncommand = [\"sh\", \"-c\", \"trap : HUP; wh
     [service.h]\ncommand = [\"sleep\", \"1000\"]\nenabled = false\nrestart = { base = \"100ms\" }\n\
     health = { heartbeat = { timeout = \"5s\" }, start_period = \"1s\" }\n\
     [service.brief]\ncommand = [\"sh\", \"-c\", \"sleep 0.05; exit 3\"]\nenabled = false\nrestart = { policy = \"never\" }\n\
+    [service.unready]\ncommand = [\"sleep\", \"1000\"]\nenabled = false\nrestart = { policy = \"never\" }\n\
+    ready = { exec = [\"false\"], interval = \"100ms\", timeout = \"1s\" }\n\
+    [service.later]\ncommand = [\"sleep\", \"1000\"]\nenabled = false\nafter = [\"unready\"]\n\
     [service.b]\ncommand = [\"sleep\", \"1000\"]\nafter = [\"a\"]\nmeta = { team = \"x\" }\n";
 
 fn services(site: &Site<'_>) -> Result<()> {
@@ -23,7 +26,7 @@ fn services(site: &Site<'_>) -> Result<()> {
     let one = |id: &str| site.get(&token, &format!("/api/v1/services/{id}"))?.good();
     let all = site.get(&token, "/api/v1/services?resources=true")?.good()?;
     expect!(
-        all["services"].as_array().is_some_and(|all| all.len() == 4 && all[0]["memory_bytes"].as_u64() > Some(0)),
+        all["services"].as_array().is_some_and(|all| all.len() == 6 && all[0]["memory_bytes"].as_u64() > Some(0)),
         "{all}"
     );
     let before = one("a")?;
@@ -36,6 +39,15 @@ fn services(site: &Site<'_>) -> Result<()> {
         let brief = post(&format!("brief/{wait}"))?.good()?;
         expect!(brief["service"]["state"] == "failed" && brief["service"]["last_exit"]["code"] == 3, "{brief}");
     }
+    let began = Instant::now();
+    let later = post("later/start?wait=true")?.good()?;
+    expect!(later["service"]["reason"] == "waits for unready, which failed", "{later}");
+    expect!(
+        began.elapsed() < Duration::from_secs(30),
+        "what it comes after had failed long before: {:?}",
+        began.elapsed()
+    );
+    post("later/stop?wait=true")?.good()?;
     let again = post("a/start?wait=true")?.good()?;
     expect!(again["changed"] == false && again["service"]["state"] == "running", "{again}");
     expect!(post("a/reload")?.good()?["changed"] == true, "it can");
