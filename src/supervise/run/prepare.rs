@@ -127,12 +127,14 @@ impl Supervisor {
             let _ = tell.send(Done::Room { id, run, room });
         });
         service.wait = Some(wait.abort_handle());
+        service.waits_for_room = true;
     }
 
     /// What was found out before it waited may not be so any more.
     pub(super) fn has_room(&mut self, id: &ServiceId, run: u64, room: Room) {
         let waits = |machine: &Machine| machine.run() == run && machine.is_being_executed();
-        if self.services.get(id).is_some_and(|service| waits(&service.machine)) {
+        if let Some(service) = self.services.get_mut(id).filter(|service| waits(&service.machine)) {
+            service.waits_for_room = false;
             self.prepare(id, run, room);
         }
     }

@@ -107,6 +107,10 @@ impl Supervisor {
                 if failed { format!("waits for {earlier}, which failed") } else { format!("waits for {earlier}") };
             return (if failed { Health::Bad } else { Health::Pending }, Some(word));
         }
+        if service.waits_for_room {
+            let why = "waits for others: so many at a time may be started and not have said READY=1";
+            return (Health::Pending, Some(why.to_owned()));
+        }
         let trouble = service.watch.as_ref().and_then(|watch| watch.trouble());
         let health = match machine.state() {
             ServiceState::Running if machine.is_ready() => trouble.map_or(Health::Ok, |(health, _)| health),

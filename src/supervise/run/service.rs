@@ -69,6 +69,8 @@ pub(super) struct Service {
     /// Where its pid was written.
     pub(super) pid_files: Vec<PathBuf>,
     pub(super) warnings: Vec<String>,
+    /// It waits for others to say READY=1.
+    pub(super) waits_for_room: bool,
     /// What it says of itself (STATUS=).
     pub(super) status: Option<String>,
     /// Its deadline as it stands among the timers.
@@ -107,6 +109,7 @@ impl Service {
             main: None,
             pid_files: Vec::new(),
             warnings: Vec::new(),
+            waits_for_room: false,
             status: None,
             deadline: None,
             unsaved: Rc::default(),
@@ -123,6 +126,7 @@ impl Service {
     }
 
     pub(super) fn cancel(&mut self) {
+        self.waits_for_room = false;
         if let Some(wait) = self.wait.take() {
             wait.abort();
         }

@@ -137,6 +137,9 @@ fn who_waits_until_others_are_ready_holds_nobody_up_and_can_be_stopped() {
         let begun = Instant::now();
         rig.ready("z").await;
         assert!(begun.elapsed() < SECOND, "{:?}", begun.elapsed());
+        assert_eq!(rig.report("n000").await.reason.as_deref(), Some("not ready yet: waits for its READY=1"));
+        let waits = rig.report("n149").await.reason;
+        assert!(waits.as_ref().is_some_and(|why| why.starts_with("waits for others: ")), "{waits:?}");
         rig.up("n000 n001 n002 n003").await;
         rig.soon().await;
         let starts = rig.world.starts().len();
