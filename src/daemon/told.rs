@@ -17,12 +17,15 @@ use crate::supervise::{Command, Handle, Selection};
 /// At least this long between two status lines, and before the end: more may be under way.
 const MOMENT: Duration = Duration::from_secs(1);
 
+/// For so long a daemon that was started for something waits for that.
+const UNUSED: Duration = Duration::from_secs(10);
+
 /// When a daemon with nothing to do ends by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Leave {
     /// Never.
     Never,
-    /// After its last service has ended.
+    /// After its last service has ended, or if in a while there is none.
     AfterLast,
     /// When nothing runs and nobody has asked for anything for this long: the bus starts the next
     /// one for whoever calls.
@@ -79,7 +82,7 @@ pub(super) async fn follow(
         }
         let (idle, quiet) = match leave {
             Leave::Never => (false, MOMENT),
-            Leave::AfterLast => (tally.is_done(), MOMENT),
+            Leave::AfterLast => (tally.nothing_runs(), if tally.is_done() { MOMENT } else { UNUSED }),
             Leave::Unused(quiet) => (tally.nothing_runs(), quiet),
         };
         let event = if idle {

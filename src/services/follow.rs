@@ -8,7 +8,7 @@ use crate::control::{Control, Events, Next};
 use crate::error::Error;
 use crate::gather::Gather as _;
 use crate::model::ServiceId;
-use crate::model::service::{Event, ServiceReport};
+use crate::model::service::{Desired, Event, ServiceReport, ServiceState};
 
 /// How a wait ended.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,9 +59,16 @@ impl Follow {
                 if !stale.is_empty() {
                     let asked: Vec<ServiceId> = stale.iter().cloned().collect();
                     let fresh = match self.control.list(&asked, None, false).await {
-                        // One that is removed does not run.
+                        // One that is removed does not run; others of these may.
                         Err(Error::NotFound { .. }) if matches!(goal, Goal::Down | Goal::Ended | Goal::Lost) => {
-                            return Ok(Ended::Reached(known.values().cloned().collect()));
+                            let mut there = self.control.list(&[], None, false).await?;
+                            there.retain(|report| asked.iter().any(|id| super::matches(id, &report.id)));
+                            for id in asked.iter().filter(|id| there.iter().all(|report| report.id != **id)) {
+                                if let Some(removed) = known.get_mut(id) {
+                                    (removed.state, removed.desired) = (ServiceState::Stopped, Desired::Down);
+                                }
+                            }
+                            there
                         }
                         other => other?,
                     };

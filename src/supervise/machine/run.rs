@@ -90,13 +90,15 @@ impl Machine {
         out.push(Effect::Clear { run: self.run });
     }
 
-    /// It ended by itself.
-    pub(super) fn ended(&mut self, exit: Exit, healthy: bool, when: &str, out: &mut Effects) {
+    /// It ended by itself. One that never got ready has not done what it was there for, however it ended.
+    pub(super) fn ended(&mut self, exit: Exit, healthy: bool, when: &str, ready: bool, out: &mut Effects) {
         if self.counts.desired == Desired::Up {
             let by = if matches!(exit, Exit::Signal(_)) { "by" } else { "with" };
-            self.counts.last_error = Some(format!("ended {by} {exit} {when}"));
+            let before = if ready { "" } else { ", before it was ready" };
+            self.counts.last_error = Some(format!("ended {by} {exit} {when}{before}"));
         }
-        self.clear(Why::Ended { exit, healthy }, Some(exit), out);
+        let why = if ready || !exit.is_success() { Why::Ended { exit, healthy } } else { Why::NotReady };
+        self.clear(why, Some(exit), out);
     }
 
     /// Nothing of the run is left: what comes now?

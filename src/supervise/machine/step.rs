@@ -28,7 +28,7 @@ impl Machine {
             Event::Adopted { ready, age } => self.adopted(now, ready, age, out),
             Event::Ended { exit } => {
                 self.exited(exit, out);
-                self.ended(exit, false, "while no daemon ran", out);
+                self.ended(exit, false, "while no daemon ran", true, out);
             }
             Event::DependenciesReady => {
                 if matches!(self.phase, Phase::Dependencies) {
@@ -104,9 +104,10 @@ impl Machine {
             (Event::Exited { exit, .. }, Phase::Running(running)) => {
                 let lived = running.before + now.saturating_sub(running.started);
                 let healthy = running.well.is_some_and(|since| now >= since + self.settings.restart.reset_after.0);
+                let ready = running.ready.is_some() || self.settings.oneshot;
                 out.push(Effect::Cancel);
                 self.exited(exit, out);
-                self.ended(exit, healthy, &format!("after {}", span(lived)), out);
+                self.ended(exit, healthy, &format!("after {}", span(lived)), ready, out);
             }
             (Event::Exited { exit, .. }, Phase::Stopping { exit: seen @ None, .. }) => {
                 *seen = Some(exit);

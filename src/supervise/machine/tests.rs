@@ -175,6 +175,29 @@ fn policies_decide_what_is_an_end() {
 }
 
 #[test]
+fn what_ends_well_and_was_never_ready_has_failed() {
+    for (policy, state) in [
+        (RestartPolicy::Never, ServiceState::Failed),
+        (RestartPolicy::OnFailure, ServiceState::Restarting),
+        (RestartPolicy::Always, ServiceState::Restarting),
+    ] {
+        let mut spec = spec();
+        spec.restart.policy = policy;
+        spec.ready = Some(Ready { timeout: Span::secs(60), ..Ready::new(Check::Tcp("h:1".to_owned())) });
+        let mut life = Life::new(&spec);
+        life.tell(Event::Start).launched().after(SECOND).exits(0).cleared().is(state);
+        assert_eq!((life.failures(), life.machine.counts().desired), (1, Desired::Up), "{policy:?}");
+        assert_eq!(life.machine.reason().unwrap(), "ended with exit code 0 after 1s, before it was ready");
+        // One that was has done its work.
+        let mut life = Life::new(&spec);
+        life.tell(Event::Start).launched();
+        let run = life.run();
+        life.tell(Event::Ready { run }).exits(0).cleared();
+        assert_eq!(life.machine.state() == ServiceState::Stopped, policy != RestartPolicy::Always, "{policy:?}");
+    }
+}
+
+#[test]
 fn what_never_gets_ready_is_stopped_and_counts_as_a_failure() {
     let mut spec = spec();
     spec.ready = Some(Ready { timeout: Span::secs(60), ..Ready::new(Check::Tcp("h:1".to_owned())) });

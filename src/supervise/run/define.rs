@@ -217,7 +217,7 @@ impl Supervisor {
     }
 
     /// Stops these and forgets each as soon as it has.
-    fn remove_all(&mut self, named: &BTreeSet<ServiceId>) {
+    pub(super) fn remove_all(&mut self, named: &BTreeSet<ServiceId>) {
         let all = self.order.with_later(named.iter().cloned());
         self.remove_each(named, all);
     }

@@ -1,12 +1,14 @@
 //! What becomes of the records when a daemon starts.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::rc::Rc;
 
 use super::Supervisor;
 use super::backends::AnyBackend;
-use super::service::Checked;
+use super::service::{Checked, Service};
 use crate::backend::{Adoption, Marked, Placed};
+use crate::gather::Gather as _;
 use crate::model::ServiceId;
 use crate::model::service::{EventKind, Exit, RestartPolicy, ServiceSpec, ServiceState};
 use crate::registry::recovery::{self, Decision};
@@ -57,6 +59,20 @@ impl Supervisor {
             let (decision, line) = recovery::decide(&record, found.as_ref(), &self.boot_id, now);
             self.log(&decision, &line);
             self.recovered(&record, decision, found);
+        }
+        self.go_on_removing();
+    }
+
+    /// What was being removed when the daemon before ended. Who asked was told that it would be.
+    fn go_on_removing(&mut self) {
+        let is_removed = |service: &Service| {
+            let record = service.record();
+            record.spec.project.as_ref().is_some_and(|project| self.removed.has(project, &record.id))
+        };
+        let named: BTreeSet<ServiceId> =
+            self.services.iter().filter(|(_, service)| is_removed(service)).map(|(id, _)| id.clone()).gather();
+        if !named.is_empty() {
+            self.remove_all(&named);
         }
     }
 

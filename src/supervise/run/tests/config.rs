@@ -137,6 +137,24 @@ fn what_was_removed_stays_removed() {
 }
 
 #[test]
+fn a_removal_outlives_the_daemon() {
+    simulated(async |dir| {
+        let mut rig = Rig::new(dir);
+        let stubborn = "[service.a]\ncommand = 'sh'\nenv = { PROVOST_SIM = 'ignore TERM' }\nstop = { signals = ['TERM:30s', 'KILL'] }\n";
+        let path = Files(dir).write("one.toml", &format!("{stubborn}[service.b]\ncommand = 'sh'\nafter = ['a']\n"));
+        rig.load(&path).await.unwrap();
+        rig.start("").await.unwrap();
+        rig.up("a b").await;
+        rig.remove("a").await.unwrap();
+        rig.becomes("a", ServiceState::Stopping).await;
+        let mut rig = rig.again(dir).await;
+        rig.event("a", |kind| *kind == EventKind::Removed).await;
+        assert_eq!((rig.world.alive(), Store::at(&rig.places).all().len()), (0, 1));
+        assert_eq!(rig.state("b").await, ServiceState::Stopped);
+    });
+}
+
+#[test]
 fn a_project_of_which_all_was_removed_is_nobodys() {
     simulated(async |dir| {
         let rig = Rig::new(dir);
