@@ -18,6 +18,7 @@ pub(super) const BODIES: &[(&str, Body)] = &[
     ("scripts", scripts),
     ("registry_shape", registry_shape),
     ("stopped_without_a_daemon", stopped_without_a_daemon),
+    ("removed_together", removed_together),
 ];
 
 fn port_of(stage: &Stage<'_>, more: u32) -> Result<u32> {
@@ -333,5 +334,38 @@ fn stopped_without_a_daemon(stage: &Stage<'_>) -> Result<()> {
     expect!(state("two")? == "running" && state("one")? == "stopped", "{} {}", state("two")?, state("one")?);
     // What nobody stopped is meant to run.
     eventually("three runs", || state("three").is_ok_and(|now| now == "running"))?;
+    Ok(())
+}
+
+/// The first to end says nothing of the others, nor does a daemon that is executed anew meanwhile.
+fn removed_together(stage: &Stage<'_>) -> Result<()> {
+    let stubborn = |id: &str| {
+        format!(
+            "[service.{id}]\ncommand = [\"sh\", \"-c\", \"trap '' TERM; while :; do sleep 0.1; done\"]\n\
+             stop = {{ signals = [\"TERM:3s\", \"KILL\"] }}\n"
+        )
+    };
+    stage.config(&(sleeper("quick", "") + &stubborn("slow") + &stubborn("slower")))?;
+    for restarts in [false, true] {
+        stage.ok(&["up", "-d"])?;
+        let pids = [stage.pid("slow")?, stage.pid("slower")?];
+        let removed: Result<String> = std::thread::scope(|scope| {
+            let remove = || stage.ok(&["remove", "*"]).map_err(|error| crate::rig::words(&error).to_owned());
+            let removing = scope.spawn(remove);
+            if restarts {
+                eventually("the first is removed", || stage.service("quick").is_ok_and(|quick| quick.is_null()))?;
+                stage.ok(&["daemon", "restart"])?;
+            }
+            removing.join().map_err(|_| "it panicked".to_owned())?.map_err(Into::into)
+        });
+        let removed = removed?;
+        expect!(removed.lines().count() == 3, "{removed}");
+        for pid in pids {
+            expect!(!stage.rig.exists(&format!("/proc/{pid}")), "{pid} runs: {removed}");
+        }
+        eventually("they are forgotten", || {
+            stage.json(&["list"]).is_ok_and(|(list, _)| list["services"].as_array().is_some_and(Vec::is_empty))
+        })?;
+    }
     Ok(())
 }
