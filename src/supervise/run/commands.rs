@@ -132,6 +132,14 @@ impl Supervisor {
         self.check_stays(&named)?;
         // What cannot be recorded cannot be started: it would only be stopped.
         self.check_writable(named.iter())?;
+        for id in &named {
+            let runs = self.services.get(id).is_some_and(|service| service.machine.is_alive());
+            if runs && let Err(error) = self.sound(id) {
+                return Err(Refusal::Failed(format!(
+                    "{id} goes on as it is, for it could not be started again: {error}"
+                )));
+            }
+        }
         self.restart_all(&named);
         Ok(named.into_iter().map(|id| (id, true)).collect())
     }

@@ -17,6 +17,15 @@ use crate::registry::Record;
 use crate::supervise::machine::{Event, Machine, PORT_WAIT};
 use crate::supervise::ports;
 
+/// What is known of a start before anything is done for it.
+pub(super) struct Sound {
+    backend: BackendKind,
+    /// The backend looks for the program, and may find what is denied to us.
+    by_unit: bool,
+    program: PathBuf,
+    resolved: Resolved,
+}
+
 fn permanent(why: impl ToString) -> StartError {
     StartError::Permanent(why.to_string())
 }
@@ -139,24 +148,23 @@ impl Supervisor {
         }
     }
 
-    /// Everything but the port.
-    fn prepared(&mut self, id: &ServiceId, room: Room) -> Result<(), StartError> {
-        let Some(service) = self.services.get(id) else { return Ok(()) };
+    /// What its start comes to, but for the port. Changes nothing: what runs is not stopped for a start that would
+    /// fail.
+    pub(super) fn sound(&self, id: &ServiceId) -> Result<Sound, StartError> {
+        let service = self.services.get(id).ok_or_else(|| permanent("it is not known"))?;
         let backend = self.choose_backend(id)?;
         self.check_commands(&service.record(), backend).map_err(permanent)?;
-        let resolved = self.resolve(&service.record()).map_err(permanent)?;
+        let mut resolved = self.resolve(&service.record()).map_err(permanent)?;
         let record = service.record();
-        let Resolved { argv, env, cwd, socket, pid_file, log_path, ready, ready_shown, health, health_shown, .. } =
-            resolved;
-        let mut env = self.environment(&record, env);
-        let heartbeat = health.as_ref().and_then(|health| health.heartbeat.as_ref());
-        if let Some(heartbeat) = heartbeat {
+        resolved.env = self.environment(&record, resolved.env);
+        if let Some(heartbeat) = resolved.health.as_ref().and_then(|health| health.heartbeat.as_ref()) {
             // sd_watchdog_enabled(3): by it a service knows how often it is to say that it lives.
-            env.insert("WATCHDOG_USEC".to_owned(), heartbeat.timeout.0.as_micros().to_string());
+            resolved.env.insert("WATCHDOG_USEC".to_owned(), heartbeat.timeout.0.as_micros().to_string());
         }
         // What is denied to us its unit may be allowed, which is in no sandbox of ours.
         let by_unit = self.backends.get(backend).is_some_and(|backend| backend.runs_commands());
-        match fs::metadata(&cwd) {
+        let cwd = &resolved.cwd;
+        match fs::metadata(cwd) {
             Ok(found) if found.is_dir() => {}
             // Of its user, who may enter it; where not, the backend says so.
             Err(error) if is_denied(&error) && (by_unit || record.spec.user.is_some()) => {}
@@ -165,7 +173,19 @@ impl Supervisor {
             }
             _ => return Err(permanent(format!("the folder {} is not there", cwd.display()))),
         }
-        let program = find_program(&argv[0], &env, &cwd, by_unit).map_err(permanent)?;
+        let program = find_program(&resolved.argv[0], &resolved.env, cwd, by_unit).map_err(permanent)?;
+        drop(record);
+        Ok(Sound { backend, by_unit, program, resolved })
+    }
+
+    /// Everything but the port.
+    fn prepared(&mut self, id: &ServiceId, room: Room) -> Result<(), StartError> {
+        let Sound { backend, by_unit, program, resolved } = self.sound(id)?;
+        let Some(service) = self.services.get(id) else { return Ok(()) };
+        let record = service.record();
+        let Resolved { argv, env, cwd, socket, pid_file, log_path, ready, ready_shown, health, health_shown, .. } =
+            resolved;
+        let beats = health.as_ref().is_some_and(|health| health.heartbeat.is_some());
         // Root in its sandbox can remove nothing, and is to touch nothing of a user's: its unit does.
         if let Some(path) = socket.as_deref().filter(|path| !path.starts_with('@') && !by_unit) {
             stale_socket::remove(Path::new(path)).map_err(permanent)?;
@@ -186,7 +206,7 @@ impl Supervisor {
             user: spec.user.clone(),
             stop: spec.stop.clone(),
             notify: matches!(ready.as_ref().map(|ready| &ready.check), Some(Check::Notify(true))),
-            beats: heartbeat.is_some(),
+            beats,
             log_file: spec.log.file || backend != BackendKind::Systemd,
             systemd: spec.systemd.clone(),
             after: self.order.after(id).cloned().collect(),

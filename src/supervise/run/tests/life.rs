@@ -218,6 +218,29 @@ fn a_port_of_another_is_waited_for() {
 }
 
 #[test]
+fn what_could_not_be_started_again_is_not_stopped_for_a_restart() {
+    simulated(async |dir| {
+        let mut rig = Rig::new(dir);
+        let cwd = dir.join("work");
+        std::fs::create_dir(&cwd).unwrap();
+        let mut gone = spec("a", "");
+        gone.cwd.clone_from(&cwd);
+        rig.define([gone, spec("b", "")]).await.unwrap();
+        rig.start("").await.unwrap();
+        rig.up("a b").await;
+        std::fs::remove_dir(&cwd).unwrap();
+        let refused = rig.restart("a b").await.unwrap_err().to_string();
+        assert!(refused.starts_with("a goes on as it is, for it could not be started again: the folder "), "{refused}");
+        assert_eq!((rig.state("a").await, rig.world.starts().len()), (ServiceState::Running, 2));
+        // One that does not run loses nothing by it.
+        rig.stop("a").await.unwrap();
+        rig.becomes("a", ServiceState::Stopped).await;
+        rig.restart("a").await.unwrap();
+        rig.becomes("a", ServiceState::Failed).await;
+    });
+}
+
+#[test]
 fn a_stale_socket_is_removed() {
     simulated(async |dir| {
         let mut rig = Rig::new(dir);
