@@ -70,6 +70,9 @@ pub(crate) type Room = Option<Arc<OwnedSemaphorePermit>>;
 /// What waits for it.
 pub(crate) type AwaitRoom = Pin<Box<dyn Future<Output = Room>>>;
 
+/// What is said of a file that the kernel cannot execute, a script without a word of what runs it.
+pub(crate) const NO_PROGRAM: &str = "this is no program; a script needs a first line that names its interpreter";
+
 /// Where a start has put the service.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Placed {

@@ -110,6 +110,9 @@ pub struct Record {
     /// What last went wrong.
     #[serde(default)]
     pub last_error: Option<String>,
+    /// What was to be said of its last start: limits that are not enforced.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 impl Record {
@@ -151,6 +154,7 @@ impl Record {
             updated_at: None,
             last_exit: None,
             last_error: None,
+            warnings: Vec::new(),
             spec,
         }
     }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use super::cgroup::Cgroup;
 use super::{Inner, Run, Said, containment};
-use crate::backend::{Launch, Placed, StartError};
+use crate::backend::{Launch, NO_PROGRAM, Placed, StartError};
 use crate::model::Identity;
 use crate::sys::spawn::{self, Fault, Held, Own, Program, Stage};
 
@@ -122,9 +122,7 @@ fn why(launch: &Launch, fault: Fault) -> StartError {
         }
         (Stage::Exec, Errno::NOENT) => format!("{program}: there is no such program"),
         (Stage::Exec, Errno::ACCESS) => format!("{program}: this file may not be executed"),
-        (Stage::Exec, Errno::NOEXEC) => {
-            format!("{program}: this is no program; a script needs a first line that names its interpreter")
-        }
+        (Stage::Exec, Errno::NOEXEC) => format!("{program}: {NO_PROGRAM}"),
         (Stage::Exec, Errno::TXTBSY) => {
             format!("{program} is being written: it cannot be executed before that is done")
         }

@@ -96,6 +96,7 @@ impl Backend for Sim {
         let identity = self.world.new_identity();
         record(&placed(identity)).map_err(|e| StartError::Unwritable(format!("the record cannot be written: {e}")))?;
         let (end, ready) = (script.end, script.ready);
+        let warnings = script.warns.iter().cloned().collect();
         self.world.add(&launch.id, identity, run, script, self.reports.clone());
         self.world.take_room(&launch.id, launch.room.clone());
         if let Some(after) = ready.filter(|_| launch.notify) {
@@ -104,7 +105,7 @@ impl Backend for Sim {
         if let Some((exit, after)) = end {
             self.later(&launch.id, identity.pid, after, Some(exit));
         }
-        Ok(placed(identity))
+        Ok(Placed { warnings, ..placed(identity) })
     }
 
     fn room(&self) -> Result<Room, AwaitRoom> {

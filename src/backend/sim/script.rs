@@ -30,6 +30,8 @@ pub(crate) struct Script {
     pub(crate) slow: Duration,
     /// `release SPAN`: forgetting it takes this long.
     pub(crate) release: Duration,
+    /// `warns WHAT`: the start is to be told with this.
+    pub(crate) warns: Option<String>,
 }
 
 impl Script {
@@ -61,6 +63,7 @@ impl Script {
             ["slow", time] => self.slow = span(time)?,
             ["release", time] => self.release = span(time)?,
             ["fails", ..] => self.fails = Some(part.trim_start_matches("fails").trim().to_owned()),
+            ["warns", ..] => self.warns = Some(part.trim_start_matches("warns").trim().to_owned()),
             _ => return None,
         }
         Some(())

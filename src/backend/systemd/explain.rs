@@ -8,7 +8,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use super::Scope;
 use super::life::Status;
-use crate::backend::{Launch, StartError};
+use crate::backend::{Launch, NO_PROGRAM, StartError};
 use crate::model::UnitName;
 use crate::systemd::CallError;
 
@@ -95,22 +95,25 @@ fn program(launch: &Launch) -> String {
         Ok(found) if found.is_dir() => format!("{shown} is a folder"),
         Ok(found) if !found.is_file() => format!("{shown} is no regular file"),
         Ok(found) if found.permissions().mode() & 0o111 == 0 => format!("{shown} is not executable"),
-        Ok(_) => match interpreter(path) {
-            Some(missing) => format!("{shown} is run by {missing}, which is not there"),
+        Ok(_) => match wrong_in(path) {
+            Some(wrong) => format!("{shown}{wrong}"),
             None => format!("{shown} cannot be executed: it may be for another machine, or its user may not"),
         },
     }
 }
 
-/// The interpreter that a script names, if it is missing.
-fn interpreter(path: &Path) -> Option<String> {
+/// What is wrong with what is in it: a script whose interpreter is missing, or is not named.
+fn wrong_in(path: &Path) -> Option<String> {
     use std::io::Read as _;
     let mut head = [0; 256];
     let (mut file, _) = crate::files::open_regular(path)?;
     let n = file.read(&mut head).ok()?;
-    let line = head[..n].strip_prefix(b"#!")?.split(|b| *b == b'\n').next()?;
+    if !head[..n].starts_with(b"#!") {
+        return (!head.starts_with(b"\x7fELF")).then(|| format!(": {NO_PROGRAM}"));
+    }
+    let line = head[2..n].split(|b| *b == b'\n').next()?;
     let named = String::from_utf8_lossy(line).split_whitespace().next()?.to_owned();
-    (!Path::new(&named).exists()).then_some(named)
+    (!Path::new(&named).exists()).then(|| format!(" is run by {named}, which is not there"))
 }
 
 /// What is wrong with the folder.
@@ -175,6 +178,24 @@ pub(super) fn refused(unit: &UnitName, error: &CallError) -> StartError {
 mod tests {
     use super::*;
     use crate::backend::conformance::of_instance;
+
+    #[test]
+    fn what_cannot_be_executed_is_told_by_what_is_in_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("program");
+        let launch = of_instance("test", "program", path.to_str().unwrap(), &["program"]);
+        for (text, said) in [
+            ("echo hello\n", ": this is no program; a script needs a first line that names its interpreter"),
+            ("", ": this is no program; a script needs a first line that names its interpreter"),
+            ("#!/none/such -x\n", " is run by /none/such, which is not there"),
+            ("#!/bin/sh\n", " cannot be executed: it may be for another machine, or its user may not"),
+            ("\x7fELF", " cannot be executed: it may be for another machine, or its user may not"),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+            assert_eq!(program(&launch), format!("{}{said}", path.display()));
+        }
+    }
 
     /// Whoever may change the program must not have the daemon wait.
     #[test]

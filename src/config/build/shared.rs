@@ -9,16 +9,25 @@ use crate::model::service::{PortSpec, ServiceSpec};
 
 pub(super) fn check(groups: &[Group], notes: &mut Notes<'_>) {
     ids(groups, notes);
-    alone(groups, notes, "port", |spec| match spec.port {
+    alone(groups, HashMap::new(), notes, "port", |spec| match spec.port {
         Some(PortSpec::Fixed(port)) => Some(port.to_string()),
         _ => None,
     });
-    alone(groups, notes, "socket", |spec| {
+    alone(groups, HashMap::new(), notes, "socket", |spec| {
         let path = numbered(spec, spec.socket.as_deref()?)?;
         Some(spec.cwd.join(path).display().to_string())
     });
-    // A relative one is in the folder of pid files, whichever that is.
-    alone(groups, notes, "pid_file", |spec| numbered(spec, spec.pid_file.as_ref()?.to_str()?));
+    // A relative one is in the folder of pid files, whichever that is, beside those that all services have.
+    let usual = |spec: &ServiceSpec| format!("{}.pid", spec.id);
+    let mut seen = HashMap::new();
+    for group in groups {
+        seen.extend(group.specs.iter().map(|spec| (usual(spec), &group.id)));
+    }
+    alone(groups, seen, notes, "pid_file", |spec| {
+        let path = numbered(spec, spec.pid_file.as_ref()?.to_str()?)?;
+        let path = path.trim_start_matches("./");
+        Some(path.to_owned()).filter(|path| *path != usual(spec))
+    });
 }
 
 /// A path with the number of the instance; `None` where another variable is in it, for nobody
@@ -49,8 +58,14 @@ fn ids(groups: &[Group], notes: &mut Notes<'_>) {
     }
 }
 
-fn alone(groups: &[Group], notes: &mut Notes<'_>, key: &str, value: impl Fn(&ServiceSpec) -> Option<String>) {
-    let mut seen: HashMap<String, &ServiceId> = HashMap::new();
+/// `seen`: what services have without a word of their config.
+fn alone<'a>(
+    groups: &'a [Group],
+    mut seen: HashMap<String, &'a ServiceId>,
+    notes: &mut Notes<'_>,
+    key: &str,
+    value: impl Fn(&ServiceSpec) -> Option<String>,
+) {
     for group in groups {
         for spec in &group.specs {
             let Some(value) = value(spec) else { continue };

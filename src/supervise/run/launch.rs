@@ -77,7 +77,6 @@ impl Supervisor {
     pub(super) fn placed(&mut self, id: &ServiceId, placed: &Placed) {
         let Some(service) = self.services.get_mut(id) else { return };
         put(&mut service.record_mut(), placed);
-        service.warnings.clone_from(&placed.warnings);
         service.main = placed.identity.map(|identity| identity.pid);
         self.unsaved.insert(id.clone());
         service.touch(false);
@@ -119,6 +118,7 @@ fn put(record: &mut Record, placed: &Placed) {
         record.invocation.clone_from(&placed.invocation);
     }
     record.containment = placed.containment;
+    record.warnings.clone_from(&placed.warnings);
 }
 
 /// A start begins.

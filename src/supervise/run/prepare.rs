@@ -171,7 +171,8 @@ impl Supervisor {
             Err(error) if is_denied(&error) => {
                 return Err(permanent(format!("the folder {}: {error}", cwd.display())));
             }
-            _ => return Err(permanent(format!("the folder {} is not there", cwd.display()))),
+            Ok(_) => return Err(permanent(format!("{} is not a folder", cwd.display()))),
+            Err(_) => return Err(permanent(format!("the folder {} is not there", cwd.display()))),
         }
         let program = find_program(&resolved.argv[0], &resolved.env, cwd, by_unit).map_err(permanent)?;
         drop(record);
@@ -279,7 +280,16 @@ impl Supervisor {
         let kind = kept.or(record.spec.backend.kind()).or(self.usual_backend()).ok_or_else(none)?;
         match self.backends.get(kind) {
             Some(_) => Ok(kind),
-            None => Err(permanent(format!("this daemon has no backend {}", kind.as_str()))),
+            None => {
+                let helps = match (kind, self.places.instance) {
+                    // It may have begun before the manager did.
+                    (BackendKind::Systemd, Instance::User) => {
+                        "once a manager of its user runs, 'provost daemon restart' looks for it again"
+                    }
+                    _ => "leave backend out, and it is run as all are here",
+                };
+                Err(permanent(format!("this daemon has no backend {}: {helps}", kind.as_str())))
+            }
         }
     }
 }

@@ -136,6 +136,7 @@ impl Supervisor {
 
     fn adopted(&mut self, id: &ServiceId, placed: Placed, ready: bool) {
         let Some(service) = self.services.get(id) else { return };
+        let warnings = service.record().warnings.clone();
         let own = self.resolve(&service.record()).ok().and_then(|resolved| resolved.pid_file);
         let pid_files = self.pid_files(id, own);
         if let Some(service) = self.services.get_mut(id) {
@@ -144,6 +145,10 @@ impl Supervisor {
         }
         let pid = placed.identity.map(|identity| format!(" as pid {}", identity.pid)).unwrap_or_default();
         self.placed(id, &placed);
+        if let Some(service) = self.services.get(id) {
+            // Backends tell them of a start alone, and it is the same run.
+            service.record_mut().warnings = warnings;
+        }
         self.say(id, EventKind::Adopted, format!("it runs{pid}, and was taken over"));
         let age = self.services.get(id).and_then(|service| self.age(service)).unwrap_or_default();
         self.handle(id.clone(), Event::Adopted { ready, age });

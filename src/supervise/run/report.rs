@@ -25,7 +25,7 @@ impl Supervisor {
             let at = crate::clock::now() + at.saturating_sub(self.now());
             humantime::format_rfc3339_millis(at).to_string()
         });
-        let mut warnings = service.warnings.clone();
+        let mut warnings = record.warnings.clone();
         warnings.extend(service.unsaved_why.clone());
         if record.stale && machine.is_alive() {
             warnings.push("its description changed since it was started: restart it".to_owned());

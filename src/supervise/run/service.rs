@@ -68,7 +68,6 @@ pub(super) struct Service {
     pub(super) main: Option<u32>,
     /// Where its pid was written.
     pub(super) pid_files: Vec<PathBuf>,
-    pub(super) warnings: Vec<String>,
     /// It waits for others to say READY=1.
     pub(super) waits_for_room: bool,
     /// What it says of itself (STATUS=).
@@ -108,7 +107,6 @@ impl Service {
             unhealthy: false,
             main: None,
             pid_files: Vec::new(),
-            warnings: Vec::new(),
             waits_for_room: false,
             status: None,
             deadline: None,

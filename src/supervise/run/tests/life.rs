@@ -75,14 +75,22 @@ fn what_cannot_work_says_why() {
         variable.args.push("${NONE_SUCH}".to_owned());
         let stuck = spec("d", "stuck");
         let backend = ServiceSpec { backend: crate::model::service::BackendChoice::Direct, ..spec("e", "") };
-        rig.define([missing, folder, variable, stuck, backend]).await.unwrap();
-        rig.start("a b c d e").await.unwrap();
+        let systemd = ServiceSpec { backend: crate::model::service::BackendChoice::Systemd, ..spec("f", "") };
+        let file = ServiceSpec { cwd: "/etc/passwd".into(), ..spec("g", "") };
+        rig.define([missing, folder, variable, stuck, backend, systemd, file]).await.unwrap();
+        rig.start("a b c d e f g").await.unwrap();
         rig.ready("d").await;
         for (word, why) in [
             ("a", "none-such: there is no such program in the PATH of the service"),
             ("b", "the folder /nowhere is not there"),
             ("c", "args[0]: ${NONE_SUCH} is not set and has no default (the environment of the daemon was asked)"),
-            ("e", "this daemon has no backend direct"),
+            ("e", "this daemon has no backend direct: leave backend out, and it is run as all are here"),
+            (
+                "f",
+                "this daemon has no backend systemd: once a manager of its user runs, 'provost daemon restart' looks \
+                 for it again",
+            ),
+            ("g", "/etc/passwd is not a folder"),
         ] {
             let report = rig.report(word).await;
             assert_eq!((report.state, report.reason.as_deref()), (ServiceState::Failed, Some(why)));

@@ -40,6 +40,29 @@ fn what_runs_is_taken_over_and_started_once() {
 }
 
 #[test]
+fn what_is_to_be_said_of_a_run_is_said_by_the_next_daemon_too() {
+    simulated(async |dir| {
+        let mut rig = Rig::new(dir);
+        rig.define([spec("a", "warns limits.nofile is less than asked"), spec("b", "")]).await.unwrap();
+        rig.start("").await.unwrap();
+        rig.up("a b").await;
+        let said = ["limits.nofile is less than asked"];
+        assert_eq!(rig.report("a").await.warnings, said);
+        for _ in 0..2 {
+            rig.soon().await;
+            rig = rig.again(dir).await;
+            rig.up("a b").await;
+            assert_eq!(rig.report("a").await.warnings, said);
+            assert_eq!(rig.report("b").await.warnings, [""; 0]);
+        }
+        assert_eq!(rig.world.starts().len(), 2, "both were taken over");
+        rig.world.script(&id("a"), "");
+        rig.restart("a").await.unwrap();
+        rig.until("a", |report| report.warnings.is_empty() && report.state == ServiceState::Running).await;
+    });
+}
+
+#[test]
 fn what_was_stopped_while_it_waited_for_others_stays_stopped() {
     simulated(async |dir| {
         let mut rig = Rig::new(dir);
