@@ -79,7 +79,7 @@ async fn run(ctx: &Context<'_>, args: &Changing, no_block: bool, mut request: Re
     report(ctx, args, request.action, &results, several)
 }
 
-/// Nothing here is called so: perhaps somebody else's service is.
+/// Nothing here is called so: perhaps somebody else's service is, or the config is invalid.
 pub(super) async fn elsewhere(ctx: &Context<'_>, target: &Target, error: Error) -> Error {
     let id: Option<ServiceId> = match target {
         Target::Service(id) => Some(id.clone()),

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use super::super::args::Ensure;
 use super::super::progress;
 use super::super::render::{BAD, GOOD};
+use super::change::elsewhere;
 use super::{Context, candidates};
 use crate::ensure::{Options, ensure};
 use crate::error::Error;
@@ -33,7 +34,11 @@ async fn one(ctx: &Context<'_>, args: &Ensure, word: &str) -> Result<ExitCode, E
         command: args.command.clone(),
     };
     let words = format!("waiting for {word}");
-    let ended = progress::while_waiting(ctx.say.quiet, &words, ensure(ctx.client, &target, &options)).await?;
+    let ended = progress::while_waiting(ctx.say.quiet, &words, ensure(ctx.client, &target, &options)).await;
+    let ended = match ended {
+        Ok(ended) => ended,
+        Err(error) => return Err(elsewhere(ctx, &target, error).await),
+    };
     let code = ExitCode::from(ended.exit_code);
     if ctx.say.json {
         ctx.say.json(&ended);

@@ -12,6 +12,7 @@ use crate::trial::Trials;
 pub fn register(trials: &mut Trials) {
     trials.plain("config::bad_input_is_exit_6", bad_input);
     trials.plain("config::a_good_file_is_shown", good);
+    trials.plain("config::an_invalid_one_is_why_nothing_is_called_so", called_so);
     trials.plain("config::kinds_of_the_user", kinds);
     trials.plain("config::files_of_others_are_imported", imported);
 }
@@ -39,6 +40,34 @@ fn kinds() -> Result<(), Failed> {
     let wrong = run("check")?;
     let said = String::from_utf8_lossy(&wrong.stderr);
     expect!(wrong.status.code() == Some(6) && said.contains("kinds.toml:2:1: kind.relay.commnd"), "{said}");
+    Ok(())
+}
+
+/// What an invalid config describes is not denied: its errors are the answer. One that is valid has none.
+fn called_so() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    fs::create_dir(folder.path().join("provost"))?;
+    let config = folder.path().join("provost/provost.toml");
+    let run = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_provost"));
+        let command = command.args(["--user", words[0], words[1]]).current_dir(folder.path());
+        for name in ["XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR"] {
+            command.env(name, folder.path());
+        }
+        command.output()
+    };
+    let words = ["start", "ensure", "stop", "restart", "reload", "status", "logs"];
+    let words = words.iter().flat_map(|verb| [[verb, "consolle"], [verb, "service:consolle"]]);
+    for words in words {
+        fs::write(&config, "[service.consolle]\ncommand = ['x']\nport = 0\n")?;
+        let output = run(&words)?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        let is_told = said.contains("provost.toml:3:8: service.consolle.port: '0' is no port");
+        expect!(output.status.code() == Some(6) && is_told, "{words:?}: {output:?}");
+        fs::write(&config, "[service.other]\ncommand = ['x']\n")?;
+        let output = run(&words)?;
+        expect!(output.status.code() == Some(5), "{words:?}: {output:?}");
+    }
     Ok(())
 }
 

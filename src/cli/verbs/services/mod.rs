@@ -102,7 +102,8 @@ impl Context<'_> {
         Ok(reports)
     }
 
-    /// Where nothing is known of an id: whether somebody else has it.
+    /// Where nothing is known of an id: whether somebody else has it, or a config may describe it that
+    /// nobody can read as it is.
     pub(super) async fn whose(&self, error: Error, ids: &[ServiceId]) -> Error {
         let Error::NotFound { what, nearest } = error else { return error };
         for id in ids {
@@ -112,8 +113,21 @@ impl Context<'_> {
             if let Some(elsewhere) = services::belongs_elsewhere(self.client.observer(), id).await {
                 return Error::NotFound { what: elsewhere, nearest: Vec::new() };
             }
+            if let Some(invalid) = self.invalid() {
+                return invalid;
+            }
         }
         Error::NotFound { what, nearest }
+    }
+
+    /// What is wrong in the config that counts here. Of another's daemon it is not the caller's to mend.
+    fn invalid(&self) -> Option<Error> {
+        if self.is_guest() {
+            return None;
+        }
+        let choice = self.choice(None);
+        let read = services::choose(choice).and_then(|path| path.map(|path| services::load(&path, choice)).transpose());
+        read.err().filter(|error| matches!(error, Error::Invalid(_)))
     }
 }
 
