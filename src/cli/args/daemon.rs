@@ -84,7 +84,7 @@ pub struct StopDaemon {
 /// What becomes of services when the daemon ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ServicesFlag {
-    /// Those that are units run on, children of the daemon are stopped
+    /// Those that are units run on, children of the daemon are stopped (on_stop is for SIGTERM)
     Auto,
     /// All run on, and the next daemon takes them over
     Keep,
