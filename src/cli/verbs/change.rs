@@ -43,6 +43,9 @@ pub(in crate::cli) async fn kill(ctx: &Context<'_>, args: &Kill) -> ExitCode {
     run(ctx, &args.changing, false, request).await
 }
 
+/// So many services are followed at once, each over a connection of its own.
+const AT_ONCE: usize = 16;
+
 /// What came of one target.
 struct Result1 {
     target: String,
@@ -61,7 +64,7 @@ async fn run(ctx: &Context<'_>, args: &Changing, no_block: bool, mut request: Re
     request.sudo = args.sudo;
     request.ask_password = ctx.ask_password;
     let options = Options { no_block, timeout: args.timeout };
-    let mut results = Vec::new();
+    let (mut results, mut together) = (Vec::new(), Vec::new());
     for target in &targets {
         match ctx.client.plan(target, &request, args.all).await {
             Err(error) => {
@@ -70,11 +73,20 @@ async fn run(ctx: &Context<'_>, args: &Changing, no_block: bool, mut request: Re
             }
             Ok(plans) => {
                 for (exact, plan) in plans {
-                    results.push(one(ctx, args, &options, target, exact, plan).await);
+                    let target = shown(args, target, exact);
+                    if !args.dry_run && is_stopped_beside_others(&plan) {
+                        together.push(results.len());
+                        results.push(Result1 { target, plan: Some(plan), done: Ok(None) });
+                        continue;
+                    }
+                    // What was named before it is stopped before it.
+                    stop_together(ctx, options, &mut results, &mut together).await;
+                    results.push(one(ctx, args, options, target, plan).await);
                 }
             }
         }
     }
+    stop_together(ctx, options, &mut results, &mut together).await;
     let several = args.all || targets.len() > 1 || targets.iter().any(Target::is_pattern);
     report(ctx, args, request.action, &results, several)
 }
@@ -89,18 +101,37 @@ pub(super) async fn elsewhere(ctx: &Context<'_>, target: &Target, error: Error) 
     ctx.whose(error, id.as_slice()).await
 }
 
-async fn one(
-    ctx: &Context<'_>,
-    args: &Changing,
-    options: &Options,
-    target: &Target,
-    exact: String,
-    plan: Plan,
-) -> Result1 {
-    // What the user wrote is what the answer speaks of, unless it leads to several things.
+/// What the user wrote is what the answer speaks of, unless it leads to several things.
+fn shown(args: &Changing, target: &Target, exact: String) -> String {
     let plain = !args.all && !target.is_pattern() && !matches!(target, Target::Word(_));
     let id = matches!(target, Target::Word(word) if exact == format!("service:{word}"));
-    let target = if plain || id { target.to_string() } else { exact };
+    if plain || id { target.to_string() } else { exact }
+}
+
+/// Whether all that is left to do is that a daemon which runs stops services, with no password asked for:
+/// it knows itself which of them stops first.
+fn is_stopped_beside_others(plan: &Plan) -> bool {
+    let beside = |step: &Step| matches!(step, Step::Service { start_daemon: false, interactive: false, .. });
+    plan.action == Action::Stop && plan.steps.iter().all(beside)
+}
+
+/// Stops these of the results, so that the most stubborn one is waited for and not the sum of them.
+async fn stop_together(ctx: &Context<'_>, options: Options, results: &mut [Result1], which: &mut Vec<usize>) {
+    for some in std::mem::take(which).chunks(AT_ONCE) {
+        let words = match some {
+            [one] => format!("stop {}", results[*one].target),
+            _ => format!("stop {} services", some.len()),
+        };
+        let plans = some.iter().filter_map(|at| results[*at].plan.as_ref());
+        let work = crate::join::join_all(plans.map(|plan| ctx.client.act(plan, options)));
+        let done = progress::while_waiting(ctx.say.quiet, &words, work).await;
+        for (at, done) in some.iter().zip(done) {
+            results[*at].done = done.map(Some).map_err(Error::from);
+        }
+    }
+}
+
+async fn one(ctx: &Context<'_>, args: &Changing, options: Options, target: String, plan: Plan) -> Result1 {
     if args.dry_run {
         return Result1 { target, plan: Some(plan), done: Ok(None) };
     }
@@ -113,7 +144,7 @@ async fn one(
     let words = format!("{} {target}", plan.action);
     // Nothing may be written over a password prompt.
     let silent = ctx.say.quiet || plan.asks_password();
-    let done = progress::while_waiting(silent, &words, ctx.client.act(&plan, *options)).await;
+    let done = progress::while_waiting(silent, &words, ctx.client.act(&plan, options)).await;
     Result1 { target, plan: Some(plan), done: done.map(Some).map_err(Error::from) }
 }
 

@@ -11,6 +11,7 @@ pub(super) const BODIES: &[(&str, Body)] = &[
     ("tries_exhausted", tries_exhausted),
     ("already_so", already_so),
     ("stop_escalates", stop_escalates),
+    ("stopped_together", stopped_together),
     ("whole_trees_end", whole_trees_end),
     ("stale_socket", stale_socket),
     ("variables_of_the_caller", variables_of_the_caller),
@@ -142,6 +143,29 @@ fn stop_escalates(stage: &Stage<'_>) -> Result<()> {
     stage.ok(&["stop", "--force", "deaf"])?;
     expect!(stage.rig.read(&heard)?.ends_with("INT\nup\n"), "it was asked first");
     expect!(since.elapsed() < Duration::from_secs(5), "{:?}", since.elapsed());
+    Ok(())
+}
+
+/// Those that are named together are stopped at the same time: each ends only when all of them were asked.
+fn stopped_together(stage: &Stage<'_>) -> Result<()> {
+    let (heard, up) = (format!("{}/heard", stage.home), format!("{}/up", stage.home));
+    let script = format!(
+        "trap 'echo TERM >> {heard}; until test $$(wc -l < {heard}) = 3; do sleep 0.05; done; exit 0' TERM; \
+         echo up >> {up}; while :; do sleep 0.05; done"
+    );
+    let deaf = |id: &str| {
+        format!("[service.{id}]\ncommand = [\"sh\", \"-c\", \"{script}\"]\nstop.signals = [\"TERM:15s\", \"KILL\"]\n")
+    };
+    stage.config(&["d1", "d2", "d3"].map(deaf).concat())?;
+    for (targets, before, code) in [(&["d1", "d2", "nothere", "d3"][..], "", 5), (&["d*"], "service:", 0)] {
+        stage.who().run(["rm", "-f", &heard, &up])?.ok()?;
+        stage.ok(&["up", "-d"])?;
+        eventually("they listen", || stage.rig.read(&up).is_ok_and(|said| said.lines().count() == 3))?;
+        let stopped = stage.provost(&[&["stop"], targets].concat())?;
+        let wanted =
+            ["d1", "d2", "d3"].map(|id| format!("{before}{id}: stopped, its main process ended with exit code 0\n"));
+        expect!(stopped.code() == code && stopped.stdout == wanted.concat(), "{stopped:?}");
+    }
     Ok(())
 }
 
