@@ -160,6 +160,14 @@ fn what_concerns_several_keys_or_services() {
         (two("pid_file = '../s.pid'", ""), "leaves the folder of pid files"),
         (two("instances = 2\nport = 80", ""), "service.a.port: 2 instances cannot share port 80"),
         (two("instances = 3\nport = '80-81'", ""), "fewer ports than there are instances, 3"),
+        (
+            two("port = 8123", "port = '8123-8123'"),
+            "service.b.port: it needs 1 of 8123-8123, and the fixed ports of others leave 0: those of a",
+        ),
+        (
+            two("instances = 2\nport = '80-81'", "port = 81"),
+            "service.a.port: it needs 2 of 80-81, and the fixed ports of others leave 1: those of b",
+        ),
         (two("instances = 2\nsocket = '/s'", ""), "write ${INSTANCE} in it"),
         (
             two("instances = 1\n[service.a-1]\ncommand = 'z'", ""),
@@ -193,6 +201,18 @@ fn what_concerns_several_keys_or_services() {
         let errors = parsed("provost.toml", &text).unwrap_err();
         assert!(errors.to_string().contains(part), "{text}\n{errors}");
         assert_eq!(errors.0.len(), 1, "{errors}");
+    }
+}
+
+#[test]
+fn services_may_have_what_is_only_near_that_of_another() {
+    for keys in [
+        ["port = 8123", "port = '8123-8124'"],
+        ["instances = 2\npid_file = 'a-${INSTANCE}.pid'", "pid_file = 'b.pid'"],
+        ["", "pid_file = '/elsewhere/a.pid'"],
+    ] {
+        let text = format!("[service.a]\ncommand = 'x'\n{}\n[service.b]\ncommand = 'y'\n{}\n", keys[0], keys[1]);
+        assert!(parsed("provost.toml", &text).is_ok(), "{text}");
     }
 }
 

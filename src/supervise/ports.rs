@@ -50,7 +50,16 @@ pub(crate) fn choose(
     };
     let free = |port: &u16| !others(*port) && !taken.contains(port);
     let kept = had.filter(|port| (first..=last).contains(port)).filter(free);
-    kept.or_else(|| (first..=last).find(free)).ok_or_else(|| format!("none of the ports {first}-{last} is free"))
+    kept.or_else(|| (first..=last).find(free)).ok_or_else(|| {
+        let ours = (first..=last).filter(|port| others(*port)).count();
+        let whose = match (first..=last).find(|port| !others(*port)) {
+            Some(port) => {
+                format!("{ours} of them belong to other services; provost inspect :{port} tells who has another")
+            }
+            None => "all of them belong to other services".to_owned(),
+        };
+        format!("none of the ports {first}-{last} is free: {whose}")
+    })
 }
 
 /// Waits until nobody listens on the port any more; `false` if that takes longer than `limit`.
@@ -142,7 +151,10 @@ mod tests {
         assert_eq!(choose(range, Some(9), &none, &none), Ok(10), "the range has changed");
         assert_eq!(choose(range, None, &set(&[10]), &set(&[11])), Ok(12));
         let all = choose(range, Some(12), &set(&[10, 11]), &set(&[12, 13]));
-        assert_eq!(all, Err("none of the ports 10-13 is free".to_owned()));
+        let said = "2 of them belong to other services; provost inspect :12 tells who has another";
+        assert_eq!(all, Err(format!("none of the ports 10-13 is free: {said}")));
+        let all = choose(range, None, &set(&[10, 11, 12, 13]), &none);
+        assert_eq!(all, Err("none of the ports 10-13 is free: all of them belong to other services".to_owned()));
         assert_eq!(choose(PortSpec::Fixed(80), Some(81), &set(&[80]), &set(&[80])), Ok(80));
         assert_eq!(choose(PortSpec::Range(65535, 65535), None, &none, &none), Ok(65535));
     }

@@ -13,6 +13,7 @@ pub(super) fn check(groups: &[Group], notes: &mut Notes<'_>) {
         Some(PortSpec::Fixed(port)) => Some(port.to_string()),
         _ => None,
     });
+    ranges(groups, notes);
     alone(groups, HashMap::new(), notes, "socket", |spec| {
         let path = numbered(spec, spec.socket.as_deref()?)?;
         Some(spec.cwd.join(path).display().to_string())
@@ -28,6 +29,32 @@ pub(super) fn check(groups: &[Group], notes: &mut Notes<'_>) {
         let path = path.trim_start_matches("./");
         Some(path.to_owned()).filter(|path| *path != usual(spec))
     });
+}
+
+/// What services name for themselves a range does not give to others.
+fn ranges(groups: &[Group], notes: &mut Notes<'_>) {
+    let mut fixed: Vec<(u16, &ServiceId)> = Vec::new();
+    for group in groups {
+        let Some(PortSpec::Fixed(port)) = group.specs.first().and_then(|spec| spec.port) else { continue };
+        if fixed.iter().all(|(other, _)| *other != port) {
+            fixed.push((port, &group.id));
+        }
+    }
+    for group in groups {
+        let Some(PortSpec::Range(first, last)) = group.specs.first().and_then(|spec| spec.port) else { continue };
+        let of: Vec<&str> =
+            fixed.iter().filter(|(port, _)| (first..=last).contains(port)).map(|at| at.1.as_str()).collect();
+        let (needed, all) = (group.specs.len(), usize::from(last - first) + 1);
+        let left = all - of.len();
+        // A range that is too short in itself was said already.
+        if left < needed && needed <= all {
+            let message = format!(
+                "it needs {needed} of {first}-{last}, and the fixed ports of others leave {left}: those of {}",
+                crate::text::clip(&of.join(", "))
+            );
+            notes.wrong(&group.id, "port", message);
+        }
+    }
 }
 
 /// A path with the number of the instance; `None` where another variable is in it, for nobody
