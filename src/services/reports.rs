@@ -86,6 +86,7 @@ pub(super) fn of_record(record: &Record) -> ServiceReport {
         updated_at: record.updated_at.clone(),
         last_exit: record.last_exit,
         last_error: record.last_error.clone(),
+        warnings: record.warnings.clone(),
         ..written
     }
 }
@@ -171,9 +172,11 @@ mod tests {
     fn what_is_seen_counts_more_than_what_was_written() {
         let ended = seen(&record(ServiceState::Running, Desired::Up), None);
         assert!(ended.reason.unwrap().starts_with("it ended while no daemon ran"));
-        let up = record(ServiceState::Restarting, Desired::Up);
+        let warnings = vec!["limits.nofile is less than asked".to_owned()];
+        let up = Record { warnings: warnings.clone(), ..record(ServiceState::Restarting, Desired::Up) };
         let there = seen(&up, Some(Some(7)));
         assert_eq!((there.state, there.health, there.pid), (ServiceState::Running, Health::Ok, Some(7)));
+        assert_eq!(there.warnings, warnings);
         let gone = seen(&up, None);
         assert_eq!((gone.state, gone.health, gone.pid), (ServiceState::Stopped, Health::Bad, None));
         let down = seen(&record(ServiceState::Running, Desired::Down), None);
