@@ -11,6 +11,7 @@ use super::units::Unit;
 use super::{Scope, Shared, env_file, explain};
 use crate::backend::{Launch, Placed, StartError};
 use crate::logs;
+use crate::model::UnitName;
 use crate::systemd::{CallError, Property};
 
 /// How long the program may take to be executed: the disk may have to spin up, the manager be busy.
@@ -247,6 +248,10 @@ impl Shared {
     async fn make_room(&self, unit: &Unit) -> Result<(), CallError> {
         let name = &unit.name;
         let mark = self.mark_of(name).await?;
+        if mark.is_none() && !self.is_loaded(name).await? {
+            // It was being forgotten, and is by now.
+            return Ok(());
+        }
         if mark.as_deref() != Some(&self.options.instance) {
             let whose = if mark.is_some() { "another instance of provost" } else { "somebody else" };
             return Err(CallError::Remote {
@@ -269,6 +274,11 @@ impl Shared {
             life.invocation = life.status.invocation.clone();
         }
         self.end(unit).await
+    }
+
+    async fn is_loaded(&self, name: &UnitName) -> Result<bool, CallError> {
+        let state = self.link.ask(async |manager| manager.unit_property(name, "LoadState").await).await?;
+        Ok(<&str>::try_from(&*state).is_ok_and(|state| state != "not-found"))
     }
 
     /// Ends all of a unit, so that it can be forgotten.
