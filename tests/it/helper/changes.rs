@@ -69,7 +69,12 @@ pub fn changed(rig: &Rig) -> Result<()> {
             })?;
             println!("{name}: {said}");
             expect!(said.starts_with(expected), "{name}: {said}");
-            expect!(rig.is_running(victim) == lives, "{name}: it lives: {}", !lives);
+            if lives {
+                expect!(rig.is_running(victim), "{name}: it was ended");
+            } else {
+                // SIGKILL is sent when that is said, and has its effect a moment later.
+                eventually(&format!("{name}: it has ended"), || !rig.is_running(victim))?;
+            }
             let _ = rig.as_root().run(["kill", "-9", &pid])?;
             rig.as_root().run(["sh", "-c", &format!("rm -f {PLACE}/asked {PLACE}/exec")])?.ok()?;
         }
