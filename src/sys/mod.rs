@@ -74,28 +74,33 @@ pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
     path.split(':').filter(|dir| dir.starts_with('/')).map(|dir| PathBuf::from(dir).join(name)).find(runs)
 }
 
+/// Runs this test once more, in a process of its own, and expects it to pass there; `true` there.
+#[cfg(test)]
+pub(crate) fn in_own_process(test: &str) -> bool {
+    const HERE: &str = "PROVOST_TEST_HERE";
+    if std::env::var_os(HERE).is_some() {
+        return true;
+    }
+    let program = std::env::current_exe().expect("a test is a program");
+    let output = std::process::Command::new(program).args(["--exact", test, "--nocapture"]).env(HERE, "1").output();
+    let output = output.expect("it can be executed once more");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    false
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs::File;
 
     use super::*;
 
-    /// In a process of its own: it may be ended by a signal.
+    /// It may be ended by a signal.
     #[test]
     fn who_opens_a_file_that_is_looked_at_ends_nobody() {
-        const HERE: &str = "PROVOST_TEST_HERE";
-        if std::env::var_os(HERE).is_some() {
-            return opened_meanwhile();
+        if !in_own_process("sys::tests::who_opens_a_file_that_is_looked_at_ends_nobody") {
+            return;
         }
-        let output = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "sys::tests::who_opens_a_file_that_is_looked_at_ends_nobody"])
-            .env(HERE, "1")
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{}", output.status);
-    }
-
-    fn opened_meanwhile() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("program");
         let writer = File::create(&path).unwrap();

@@ -36,24 +36,12 @@ impl Output for Nowhere {
     }
 }
 
-/// In a process of its own: the backend makes its process the reaper of all that loses its parent,
-/// which other tests look at.
+/// The backend makes its process the reaper of all that loses its parent, which other tests look at.
 #[test]
 fn the_suite_of_all_backends() {
-    const HERE: &str = "PROVOST_TEST_HERE";
-    if std::env::var_os(HERE).is_some() {
-        return the_suite();
+    if !crate::sys::in_own_process("backend::direct::tests::the_suite_of_all_backends") {
+        return;
     }
-    let output = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "--nocapture", "backend::direct::tests::the_suite_of_all_backends"])
-        .env(HERE, "1")
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && said.contains("1 passed"), "{said}{}", String::from_utf8_lossy(&output.stderr));
-}
-
-fn the_suite() {
     let dir = tempfile::tempdir().unwrap();
     let places = Places::below(dir.path());
     std::fs::create_dir(&places.runtime).unwrap();

@@ -149,22 +149,12 @@ fn one_that_is_held_does_not_keep_another_from_noticing_the_end() {
     let _ = (first.reap(), second.reap());
 }
 
-/// In a process of its own: the descriptors would be those of other tests as well.
+/// The descriptors would be those of other tests as well.
 #[test]
 fn a_process_of_many_files_makes_children_by_a_thread() {
-    const HERE: &str = "PROVOST_TEST_HERE";
-    if std::env::var_os(HERE).is_some() {
-        return made_by_a_thread();
+    if !crate::sys::in_own_process("sys::spawn::tests::a_process_of_many_files_makes_children_by_a_thread") {
+        return;
     }
-    let output = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "sys::spawn::tests::a_process_of_many_files_makes_children_by_a_thread", "--nocapture"])
-        .env(HERE, "1")
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{output:?}");
-}
-
-fn made_by_a_thread() {
     let null = File::open("/dev/null").unwrap();
     let _many: Vec<File> = (0..800).map(|_| null.try_clone().unwrap()).collect();
     the_program_gets_what_it_was_given_and_nothing_else();
