@@ -1,7 +1,6 @@
 //! The systemd backend, inside the rig, beside what the same manager does by itself.
 
 use std::path::Path;
-use std::time::Duration;
 
 use zbus::Variant;
 
@@ -28,8 +27,11 @@ pub fn main(provost: &str) -> Result<()> {
         for round in 0..rounds {
             let folder = dir.path().join(format!("n{n}-{round}"));
             std::fs::create_dir(&folder)?;
+            // Both find a manager that has done with what was before.
+            std::thread::sleep(measure::SETTLED);
             let ours = measure::run(&tool, child, &folder, n)?;
             measure::row(tool.name(), n, &ours);
+            std::thread::sleep(measure::SETTLED);
             let bare = bare(child, &dir.path().join(format!("bare{n}-{round}")), n)?;
             println!("{:22} {n:>5} {:>10.3} {:>11.2} {:>9.2}", "transient units", bare.0, bare.1, bare.2);
             started.push(ours.started_s / bare.0);
@@ -122,7 +124,6 @@ fn bare(child: &Path, births: &Path, n: usize) -> Result<(f64, f64, f64)> {
     let started = bare_starts(child, births, n, || ())?;
     let (in_a_row, alone) = measure::restarts(births, n, &mut || Ok(()))?;
     stop_bare()?;
-    std::thread::sleep(Duration::from_millis(200));
     Ok((started, measure::median(in_a_row), measure::median(alone)))
 }
 

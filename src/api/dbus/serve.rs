@@ -87,7 +87,7 @@ pub(super) enum Peers {
 /// Serves until the connection ends.
 pub(super) async fn serve(mut messages: MessageStream, api: Arc<Api>, mut peers: Peers) -> zbus::Result<()> {
     let connection = zbus::Connection::from(&messages);
-    let mut signals = matches!(peers, Peers::Bus).then(|| Signals::new(&api, Scope::All));
+    let mut signals = matches!(peers, Peers::Bus).then(|| Signals::of_bus(&api, false));
     let mut calls = JoinSet::new();
     // Such a client believes only in senders with a name.
     let mut sender = None;

@@ -1,11 +1,15 @@
 //! Events of the supervisor as signals.
 //!
 //! `Event` and `StateChanged` are sent one for one. `PropertiesChanged` tells how a service is once
-//! the events that had come were sent, so that many of one service cost one look at it.
+//! the events that had come were sent, so that many of one service cost one look at it. A bus is told
+//! a moment later: whoever manages units there has work to do while services change, and the less is
+//! on the bus the sooner it is done.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use tokio::sync::broadcast::{self, error::TryRecvError};
+use tokio::time::Instant;
 use zbus::message::Message;
 
 use super::dict::to_dict;
@@ -21,6 +25,8 @@ use crate::supervise::{Command, Selection};
 
 /// Most events that are sent in one go.
 const BATCH: usize = 64;
+/// How long what a bus is told waits for more.
+const LATER: Duration = Duration::from_millis(100);
 
 /// What a client is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,21 +44,36 @@ pub(super) struct Signals {
     pub(super) scope: Scope,
     /// Everybody on the host gets them.
     public: bool,
+    /// How long the first of many waits for the others.
+    later: Option<Duration>,
+    /// It, and until when.
+    held: Option<(Event, Option<Instant>)>,
+    /// The last batch was full: what it left has waited with it.
+    full: bool,
 }
 
 impl Signals {
     pub(super) fn new(api: &Api, scope: Scope) -> Self {
-        Self { events: api.handle.events(), scope, public: false }
+        Self { events: api.handle.events(), scope, public: false, later: None, held: None, full: false }
     }
 
-    /// All of them, for everybody on the host.
-    pub(super) fn public(api: &Api) -> Self {
-        Self { events: api.handle.events(), scope: Scope::All, public: true }
+    /// All of them, for a bus; `public` if that is everybody's on the host.
+    pub(super) fn of_bus(api: &Api, public: bool) -> Self {
+        Self { public, later: Some(LATER), ..Self::new(api, Scope::All) }
     }
 
     /// Waits for something to send. The error: the reader is too slow, or the supervisor has ended.
+    /// Nothing is lost if it is no longer waited for.
     pub(super) async fn next(&mut self) -> Result<Batch, broadcast::error::RecvError> {
-        let mut events = vec![self.events.recv().await?];
+        if self.held.is_none() {
+            let later = self.later.filter(|_| !self.full);
+            let first = self.events.recv().await?;
+            self.held = Some((first, later.map(|later| Instant::now() + later)));
+        }
+        if let Some((_, Some(due))) = self.held {
+            tokio::time::sleep_until(due).await;
+        }
+        let mut events: Vec<Event> = self.held.take().map(|held| held.0).into_iter().gather();
         while events.len() < BATCH {
             match self.events.try_recv() {
                 Ok(event) => events.push(event),
@@ -60,6 +81,7 @@ impl Signals {
                 Err(TryRecvError::Empty | TryRecvError::Lagged(_) | TryRecvError::Closed) => break,
             }
         }
+        self.full = events.len() == BATCH;
         Ok(Batch(events))
     }
 

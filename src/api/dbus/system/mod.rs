@@ -91,7 +91,7 @@ async fn once(
     let bus = zbus::Connection::from(&messages);
     let name = WellKnownName::try_from(NAME)?;
     let mut clients = Clients::new(bus.clone(), who.clone(), Authority::new(asks.clone()), Arc::clone(api));
-    let mut signals = Signals::public(api);
+    let mut signals = Signals::of_bus(api, true);
     let flags = RequestNameFlags::DO_NOT_QUEUE | handover.flags();
     // The stream has the calls; whoever knows the name may call from now on.
     let mut named = std::pin::pin!(async {

@@ -162,6 +162,29 @@ fn a_client_that_greets_as_on_a_bus_gets_every_signal() {
 }
 
 #[test]
+fn a_bus_is_told_what_came_in_a_moment_together_and_all_of_it() {
+    run(async {
+        let daemon = StandIn::start(&["a"]);
+        let mut signals = super::signals::Signals::of_bus(&daemon.api, false);
+        daemon.events.send(event(1, "a", "starts")).unwrap();
+        // Whoever waits for it has something else to do meanwhile.
+        for seq in 2..=3 {
+            let waits = tokio::time::timeout(std::time::Duration::from_millis(5), signals.next()).await;
+            assert!(waits.is_err(), "at once");
+            daemon.events.send(event(seq, "a", "runs")).unwrap();
+        }
+        let batch = signals.next().await.unwrap();
+        let told: Vec<String> = signals.messages(&daemon.api, &batch).await.iter().map(member).collect();
+        let each = ["Event", "StateChanged"];
+        assert_eq!(told, [&each[..], &each, &each, &["PropertiesChanged"]].concat());
+    });
+}
+
+fn member(message: &zbus::message::Message) -> String {
+    message.header().member().unwrap().to_string()
+}
+
+#[test]
 fn many_clients_at_once_are_all_answered() {
     run(async {
         let daemon = StandIn::start(&["a", "b", "c"]);
