@@ -24,6 +24,9 @@ pub struct Up {
     /// First stop what runs of these services, and what was left behind of them
     #[arg(long)]
     pub replace: bool,
+    /// Show what would be done, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
     /// Return when all are ready, and let them run
     #[arg(short, long)]
     pub detach: bool,
@@ -50,6 +53,9 @@ pub struct Down {
     /// All services, those of other configs too
     #[arg(long, conflicts_with_all = ["ids", "config"])]
     pub all: bool,
+    /// Show what would be done, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
     /// SIGKILL at once
     #[arg(long)]
     pub force: bool,
@@ -149,6 +155,9 @@ pub struct Ids {
     /// Which services
     #[arg(value_name = "ID", required = true)]
     pub ids: Vec<ServiceId>,
+    /// Show what would be done, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 fn variable(word: &str) -> Result<(String, String), String> {

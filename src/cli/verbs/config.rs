@@ -3,6 +3,8 @@
 mod diff;
 mod edit;
 
+pub(super) use diff::of_project;
+
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -8,18 +8,39 @@ use serde_json::json;
 
 use super::super::Context;
 use crate::cli::exit::Exit;
-use crate::config::{self, LoadOptions};
+use crate::config::{self, LoadOptions, Project};
 use crate::error::Error;
 use crate::gather::Gather as _;
 use crate::model::{Instance, ServiceId};
 use crate::paths::Places;
 use crate::registry::Store;
-use crate::supervise::changes::{Known, Occasion, changes};
+use crate::supervise::changes::{Change, Known, Occasion, changes};
 use crate::supervise::run::{pid_dir, put_pid_file};
 
 pub(super) fn run(ctx: &Context<'_>, path: &Path, options: &LoadOptions) -> Result<ExitCode, Error> {
     let project = config::load(path, options)?;
     let instance = if options.system { Instance::System } else { Instance::User };
+    let path = project.path.clone();
+    let (all, any) = of_project(instance, project, Occasion::Changed)?;
+    if ctx.say.json {
+        ctx.say.json(&json!({"path": path, "changes": all}));
+    } else if !any {
+        let path = crate::text::escape(&path.to_string_lossy());
+        ctx.say.text(&format!("nothing of {path} is known to the daemon yet: provost up starts it\n"));
+    } else if all.is_empty() {
+        ctx.say.text("nothing would change\n");
+    } else {
+        all.iter().for_each(|(id, change)| ctx.say.text(&format!("{id}: {change}\n")));
+    }
+    Ok(Exit::Done.into())
+}
+
+/// What would become of the services of a project, and whether any of it is known.
+pub(in crate::cli::verbs) fn of_project(
+    instance: Instance,
+    project: Project,
+    occasion: Occasion,
+) -> Result<(BTreeMap<ServiceId, Change>, bool), Error> {
     let places = Places::of(instance, rustix::process::geteuid().as_raw());
     let (records, removed) = match places {
         None => Default::default(),
@@ -41,16 +62,5 @@ pub(super) fn run(ctx: &Context<'_>, path: &Path, options: &LoadOptions) -> Resu
     }
     let known: BTreeMap<ServiceId, Known<'_>> =
         ours.iter().map(|record| (record.id.clone(), Known::from(record))).gather();
-    let all = changes(&known, &project.path, &new, Occasion::Changed);
-    if ctx.say.json {
-        ctx.say.json(&json!({"path": project.path, "changes": all}));
-    } else if !any {
-        let path = crate::text::escape(&project.path.to_string_lossy());
-        ctx.say.text(&format!("nothing of {path} is known to the daemon yet: provost up starts it\n"));
-    } else if all.is_empty() {
-        ctx.say.text("nothing would change\n");
-    } else {
-        all.iter().for_each(|(id, change)| ctx.say.text(&format!("{id}: {change}\n")));
-    }
-    Ok(Exit::Done.into())
+    Ok((changes(&known, &project.path, &new, occasion), any))
 }

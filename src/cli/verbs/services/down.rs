@@ -13,7 +13,7 @@ use crate::act::ActError;
 use crate::control::{Control, Touched};
 use crate::error::Error;
 use crate::model::ServiceId;
-use crate::model::service::ServiceReport;
+use crate::model::service::{ServiceReport, ServiceState};
 use crate::services::{self, Ended, Follow, Goal};
 
 pub(in crate::cli) async fn run(ctx: &Context<'_>, args: &Down) -> ExitCode {
@@ -21,16 +21,17 @@ pub(in crate::cli) async fn run(ctx: &Context<'_>, args: &Down) -> ExitCode {
         Ok(stopped) => stopped,
         Err(error) => return ctx.say.error(&ctx.whose(error, &args.ids).await),
     };
+    let words = if args.dry_run { "would be stopped" } else { "stopped" };
     if ctx.say.json {
         let all: Vec<_> = stopped.iter().map(|(id, did)| json!({"id": id, "changed": did})).collect();
-        ctx.say.json(&json!({ "action": "down", "services": all }));
+        ctx.say.json(&json!({ "action": "down", "dry_run": args.dry_run, "services": all }));
         return Exit::Done.into();
     }
     let good = render::GOOD;
     let mut did_any = false;
     for (id, _) in stopped.iter().filter(|(_, did)| *did) {
         did_any = true;
-        ctx.say.text(&format!("{id}: {good}stopped{good:#}\n"));
+        ctx.say.text(&format!("{id}: {good}{words}{good:#}\n"));
     }
     if !did_any {
         ctx.say.text("nothing to do: none of the services runs\n");
@@ -44,6 +45,11 @@ async fn down(ctx: &Context<'_>, args: &Down) -> Result<Touched, Error> {
         true => None,
         false => Some(project(ctx, args)?),
     };
+    if args.dry_run {
+        let known = of_project(ctx, project.as_deref(), &args.ids).await?;
+        let stops = |state: ServiceState| state.is_alive() || state == ServiceState::Restarting;
+        return Ok(known.into_iter().map(|report| (report.id, stops(report.state))).collect());
+    }
     let control = match daemon(ctx, project.as_deref(), &args.ids).await? {
         Ok(control) => control,
         // The next daemon would start what was to run.
@@ -101,10 +107,16 @@ async fn daemon(
     if let Some(control) = ctx.connect().await? {
         return Ok(Ok(control));
     }
-    let mut known = ctx.known(ids, false).await?;
-    known.retain(|report| project.is_none_or(|path| report.project.as_deref() == Some(path)));
+    let known = of_project(ctx, project, ids).await?;
     match known.iter().any(|report| report.state.is_alive()) {
         true => ctx.daemon(false).await.map(Ok),
         false => Ok(Err(known)),
     }
+}
+
+/// What is known of these, or of all of a project.
+async fn of_project(ctx: &Context<'_>, project: Option<&Path>, ids: &[ServiceId]) -> Result<Vec<ServiceReport>, Error> {
+    let mut known = ctx.known(ids, false).await?;
+    known.retain(|report| project.is_none_or(|path| report.project.as_deref() == Some(path)));
+    Ok(known)
 }

@@ -21,30 +21,55 @@ pub(in crate::cli) enum What {
     Remove,
 }
 
+impl What {
+    /// Whether there is something to do for one that is enabled, or is not.
+    fn would(self, enabled: bool) -> bool {
+        self == Self::Remove || enabled == (self == Self::Disable)
+    }
+}
+
 pub(in crate::cli) async fn run(ctx: &Context<'_>, args: &Ids, what: What) -> ExitCode {
     let words = if what == What::Remove { "stopping" } else { "asking the daemon" };
-    let touched = match progress::while_waiting(ctx.quiet(), words, change(ctx, &args.ids, what)).await {
+    let changed = async || match args.dry_run {
+        true => planned(ctx, &args.ids, what).await,
+        false => change(ctx, &args.ids, what).await,
+    };
+    let touched: Touched = match progress::while_waiting(ctx.quiet(), words, changed()).await {
         Ok(touched) => touched,
         Err(error) => return ctx.say.error(&ctx.whose(error, &args.ids).await),
     };
-    let (verb, done) = match what {
+    let (verb, already) = match what {
         What::Enable => ("enable", "enabled"),
         What::Disable => ("disable", "disabled"),
         What::Remove => ("remove", "removed"),
     };
     if ctx.say.json {
         let all: Vec<_> = touched.iter().map(|(id, did)| json!({"id": id, "changed": did})).collect();
-        ctx.say.json(&json!({ "action": verb, "services": all }));
+        ctx.say.json(&json!({ "action": verb, "dry_run": args.dry_run, "services": all }));
         return Exit::Done.into();
     }
     let good = render::GOOD;
+    let done = if args.dry_run { &format!("would be {already}") } else { already };
     for (id, did) in touched {
         match did {
             true => ctx.say.text(&format!("{id}: {good}{done}{good:#}\n")),
-            false => ctx.say.text(&format!("{id}: {good}nothing to do{good:#}, {done} already\n")),
+            false => ctx.say.text(&format!("{id}: {good}nothing to do{good:#}, {already} already\n")),
         }
     }
     Exit::Done.into()
+}
+
+/// `--dry-run`. What is not known yet may be in the config.
+async fn planned(ctx: &Context<'_>, ids: &[ServiceId], what: What) -> Result<Touched, Error> {
+    let known = ctx.known(ids, false).await;
+    let (choice, described) = (ctx.choice(None), what != What::Remove && matches!(known, Err(Error::NotFound { .. })));
+    if described && let Some(path) = services::choose(choice)? {
+        let mut project = services::load(&path, choice)?;
+        let chosen = services::selected(&project, ids)?;
+        project.services.retain(|spec| chosen.contains(&spec.id));
+        return Ok(project.services.into_iter().map(|spec| (spec.id, what.would(spec.enabled))).collect());
+    }
+    Ok(known?.into_iter().map(|report| (report.id, what.would(report.enabled))).collect())
 }
 
 async fn change(ctx: &Context<'_>, ids: &[ServiceId], what: What) -> Result<Touched, Error> {

@@ -11,6 +11,7 @@ use super::super::super::exit::Exit;
 use super::super::super::progress::Line;
 use super::super::super::render;
 use super::super::Context;
+use super::super::config::of_project;
 use super::watch::{self, Hosted, Interrupt};
 use super::{fail, hosted};
 use crate::config::Project;
@@ -20,6 +21,7 @@ use crate::model::ServiceId;
 use crate::model::service::{Event, EventKind, ServiceReport, ServiceState};
 use crate::paths::Places;
 use crate::services::{self, Ended, Follow, Goal};
+use crate::supervise::changes::{Change, Occasion};
 
 pub(in crate::cli) async fn run(ctx: &Context<'_>, args: &Up) -> ExitCode {
     match up(ctx, args).await {
@@ -41,6 +43,9 @@ async fn up(ctx: &Context<'_>, args: &Up) -> Result<ExitCode, Error> {
         let path = crate::text::escape(&wanted.path.to_string_lossy());
         ctx.say.text(&format!("nothing to do: {path} describes no enabled service\n"));
         return Ok(Exit::Done.into());
+    }
+    if args.dry_run {
+        return planned(ctx, args, wanted).await;
     }
     let running = ctx.connect().await?;
     if running.is_some() || args.detach {
@@ -65,6 +70,42 @@ async fn up(ctx: &Context<'_>, args: &Up) -> Result<ExitCode, Error> {
         watch::watch(ctx, control, follow, &watched, (Hosted::Here, interrupt)).await
     })
     .await
+}
+
+/// `--dry-run`.
+async fn planned(ctx: &Context<'_>, args: &Up, wanted: Wanted) -> Result<ExitCode, Error> {
+    let known = ctx.known(&[], false).await?;
+    let runs = |id: &ServiceId| known.iter().any(|report| report.id == *id && report.state.is_alive());
+    let (watched, path) = (wanted.watched(), wanted.path);
+    let (reloaded, _) = of_project(ctx.instance(), wanted.project.clone(), Occasion::Changed)?;
+    let (mut all, _) = of_project(ctx.instance(), wanted.project, Occasion::Asked)?;
+    // What is named and runs by an older description is restarted, as by a reload.
+    let restarted = |(id, change): &(_, Change)| matches!(change, Change::Restarted { .. }) && wanted.ids.contains(id);
+    all.extend(reloaded.into_iter().filter(restarted));
+    for id in watched.into_iter().filter(|id| !runs(id) || (args.replace && wanted.ids.contains(id))) {
+        let change = all.entry(id).or_insert(Change::Started { keys: Vec::new() });
+        match change {
+            Change::Added { starts } => *starts = true,
+            Change::Changed { keys } | Change::Restarted { keys } => {
+                *change = Change::Started { keys: std::mem::take(keys) };
+            }
+            _ => {}
+        }
+    }
+    if ctx.say.json {
+        ctx.say.json(&serde_json::json!({"path": path, "dry_run": true, "changes": all}));
+    } else if all.is_empty() {
+        ctx.say.text("nothing to do: all of them run\n");
+    }
+    for (id, change) in all.iter().filter(|_| !ctx.say.json) {
+        let words = match change {
+            Change::Started { .. } if runs(id) => "stopped, and started again".to_owned(),
+            Change::Started { .. } => "started".to_owned(),
+            change => change.to_string(),
+        };
+        ctx.say.text(&format!("{id}: would be {words}\n"));
+    }
+    Ok(Exit::Done.into())
 }
 
 /// A daemon has many projects: what is its own is in its own config.

@@ -56,6 +56,16 @@ fn live_config(stage: &Stage<'_>) -> Result<()> {
     let expected = "a: restarted because of env\nb: changed without a restart: meta\nc: stopped and removed\n\
                     e: added and started";
     expect!(said == expected, "{said}");
+    let said = stage.ok(&["up", "--dry-run"])?;
+    let expected = expected.lines().map(|line| line.replacen(": ", ": would be ", 1)).collect::<Vec<_>>().join("\n");
+    expect!(said == expected, "{said}");
+    let said = stage.ok(&["down", "--dry-run", "a", "d"])?;
+    expect!(said == "a: would be stopped\nd: would be stopped", "{said}");
+    let said = ["enable", "disable", "remove"].map(|verb| stage.ok(&[verb, "d", "--dry-run"]).unwrap_or_default());
+    expect!(
+        said == ["nothing to do, enabled already", "would be disabled", "would be removed"].map(|s| format!("d: {s}")),
+        "{said:?}"
+    );
     expect!(pids() == before, "it was applied by itself");
     let text = stage.rig.read(&format!("{}/provost.toml", stage.home))?;
     expect!(text.starts_with("# the fleet\n") && text.contains("LEVEL = \"1.10\""), "{text}");
