@@ -160,6 +160,11 @@ impl Supervisor {
             service.checked = None;
             // Stopped before it was executed.
             service.prepared = None;
+            let mut record = service.record_mut();
+            // Others stopped it: how its main process ended is not told then.
+            if from.is_up() && record.stopped_at < record.started_at {
+                record.stopped_at = Some(super::tell::stamp());
+            }
         }
         let pid = service.main.filter(|_| to == ServiceState::Running);
         let message = self.state_words(id, to);

@@ -185,9 +185,11 @@ fn others_stop_and_start_it() {
         rig.define([spec("a", "")]).await.unwrap();
         rig.start("a").await.unwrap();
         rig.ready("a").await;
+        let before = rig.report("a").await.started_at;
         rig.world.stop_by_others(&id("a"));
         rig.becomes("a", ServiceState::Stopped).await;
-        assert!(!rig.report("a").await.desired_up());
+        let report = rig.report("a").await;
+        assert!(!report.desired_up() && report.stopped_at >= before, "{report:?}");
         rig.world.start_by_others(&id("a"), 1, &rig.reports);
         rig.becomes("a", ServiceState::Running).await;
         let report = rig.report("a").await;
