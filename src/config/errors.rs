@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use crate::gather::Arrange as _;
 use crate::text::escape;
 
 /// More than these are only counted: a file with so many has one cause.
@@ -90,7 +91,7 @@ impl Fault {
 
 /// Faults as problems of a file: each once, in the order of its text.
 pub(super) fn located(path: &Path, text: &str, mut faults: Vec<Fault>) -> Vec<Problem> {
-    faults.sort_by(|a, b| a.at.cmp(&b.at).then_with(|| a.key.cmp(&b.key)));
+    faults.arrange_by(|a, b| a.at.cmp(&b.at).then_with(|| a.key.cmp(&b.key)));
     faults.dedup();
     faults.truncate(KEPT);
     let (mut line, mut start) = (1, 0);

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use crate::client::Client;
 use crate::decide::decide;
 use crate::error::Error;
+use crate::gather::Arrange as _;
 use crate::model::{Action, Facts, Gpu, GpuHolder, GpuReport, OwnerFacts, Request, Target};
 use crate::observe::Want;
 
@@ -50,7 +51,7 @@ pub async fn gpus(client: &Client, library: Option<&Path>) -> Result<GpuReport, 
         for (pid, memory) in card.holders {
             all.push(holders.holder(pid, memory).await);
         }
-        all.sort_by_key(|holder| (std::cmp::Reverse(holder.memory), holder.pid));
+        all.arrange_by_key(|holder| (std::cmp::Reverse(holder.memory), holder.pid));
         gpus.push(Gpu {
             id: card.id,
             uuid: card.uuid,

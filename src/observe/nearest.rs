@@ -2,6 +2,7 @@
 
 use super::find;
 use super::observer::Observer;
+use crate::gather::Arrange as _;
 use crate::model::{Target, UnitPattern};
 
 /// At most this many are named.
@@ -55,7 +56,7 @@ fn nearest(word: &str, mut known: Vec<String>) -> Vec<String> {
         })
         .filter(|(score, _)| *score > 0.82)
         .collect();
-    scored.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+    scored.arrange_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
     scored.into_iter().take(MOST).map(|(_, name)| name).collect()
 }
 

@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use super::store::about;
 use super::upgrade::{self, Unreadable};
 use super::{Record, Store};
+use crate::gather::Arrange as _;
 use crate::model::ServiceId;
 
 /// No record is larger, whatever environment it holds.
@@ -144,7 +145,7 @@ impl Store {
             };
             loaded.damaged.push(Damaged { id, path, aside, reason, useless });
         }
-        loaded.records.sort_by(|a, b| a.id.cmp(&b.id));
+        loaded.records.arrange_by(|a, b| a.id.cmp(&b.id));
         Ok(loaded)
     }
 }

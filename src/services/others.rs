@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::gather::Arrange as _;
 use crate::model::ServiceId;
 use crate::observe::{Observer, env};
 
@@ -20,7 +21,7 @@ pub(crate) async fn belongs_elsewhere(observer: &Observer, id: &ServiceId) -> Op
     let called: Option<u32> = env("SUDO_UID").and_then(|uid| uid.parse().ok()).filter(|uid| *uid != 0);
     let running = std::fs::read_dir("/run/user").into_iter().flatten().flatten();
     let mut uids: Vec<u32> = running.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
-    uids.sort_by_key(|uid| (Some(*uid) != called, *uid));
+    uids.arrange_by_key(|uid| (Some(*uid) != called, *uid));
     let registered = called.filter(|uid| recorded(*uid, id));
     let whose = match registered {
         Some(uid) => uid,

@@ -12,6 +12,7 @@ use super::lines::Lines;
 use super::remote::{MOST, Remote};
 use crate::act::ActError;
 use crate::error::Error;
+use crate::gather::Arrange as _;
 use crate::logs::journal::{self, Journal, JournalError};
 use crate::logs::read::Follow;
 pub(crate) use crate::logs::read::Query;
@@ -212,7 +213,7 @@ async fn of_daemon_until(
             all.push(Piece { whose: source.whose().to_owned(), line });
         }
     }
-    all.sort_by_key(|piece| piece.line.at);
+    all.arrange_by_key(|piece| piece.line.at);
     Ok(all.into())
 }
 

@@ -17,7 +17,7 @@ use super::errors::Fault;
 use super::kinds::Kinds;
 use super::tree::step;
 use super::{Project, merge};
-use crate::gather::Gather as _;
+use crate::gather::{Arrange as _, Gather as _};
 use crate::model::ServiceId;
 use crate::model::service::ServiceSpec;
 
@@ -84,7 +84,7 @@ pub(super) fn build(checked: &Checked, absolute: &Path, kinds: &Kinds) -> Built 
         }
         groups.push(service::group(&id, keys, absolute, &mut notes));
     }
-    groups.sort_by_key(|group| checked.spots.near(&format!("service.{}", step(group.id.as_str()))));
+    groups.arrange_by_key(|group| checked.spots.near(&format!("service.{}", step(group.id.as_str()))));
     shared::check(&groups, &mut notes);
     order::set(&mut groups, &mut notes);
     variables::check(&groups, &mut notes);

@@ -10,6 +10,7 @@ use super::expand::{self, Names};
 use super::ini::{Kind, Section, sections};
 use super::input::{Field, Notes, Spot, Table};
 use crate::config::tree::Data;
+use crate::gather::Arrange as _;
 
 /// Keys of a program that have no like here.
 const REASONS: [(&str, &str); 12] = [
@@ -44,7 +45,7 @@ pub(super) fn import(text: &str, around: &Around<'_>, notes: &mut Notes) -> Draf
     let mut groups: Vec<(String, Field)> = Vec::new();
     let mut programs: Vec<Program> = Vec::new();
     // What is said of all comes first, wherever it stands.
-    all.sort_by_key(|(_, section)| section.name != "supervisord");
+    all.arrange_by_key(|(_, section)| section.name != "supervisord");
     for (source, section) in all {
         let spot = section.spot(source);
         let (kind, name) = section.name.split_once(':').unwrap_or((section.name.as_str(), ""));

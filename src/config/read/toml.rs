@@ -5,6 +5,7 @@ use ::toml::de::{DeTable, DeValue};
 
 use super::Fault;
 use crate::config::tree::{Data, Key, Node, TWICE, step};
+use crate::gather::Arrange as _;
 
 const DEEP: &str = "it is nested too deep";
 
@@ -49,7 +50,7 @@ fn entries(table: &DeTable<'_>, text: &str) -> Data {
         })
         .collect();
     // The crate sorts them by name.
-    entries.sort_by_key(|(key, _)| key.at);
+    entries.arrange_by_key(|(key, _)| key.at);
     Data::Table(entries)
 }
 

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use super::super::capture::peek;
 use super::super::layout::{Entries, Entry, Files, Side, What, begun, micros, numbers};
 use super::super::spool::Spool;
+use crate::gather::Arrange as _;
 use crate::model::ServiceId;
 use crate::paths::Places;
 
@@ -274,7 +275,7 @@ impl Segment {
                 self.after.push(Entry { what: What::Bytes, side, micros, offset, len: end - offset });
             }
         }
-        self.after.sort_by_key(|entry| entry.micros);
+        self.after.arrange_by_key(|entry| entry.micros);
         Ok(())
     }
 

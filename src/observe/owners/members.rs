@@ -2,6 +2,7 @@
 
 use super::super::observer::Observer;
 use super::super::{ReadError, interpreter, tree};
+use crate::gather::Arrange as _;
 use crate::model::{Manager, Process, UnitFacts, UnitKind, UnitName};
 use crate::systemd;
 
@@ -49,7 +50,7 @@ impl Members {
             group = None;
         }
         let main = facts.and_then(|f| f.main_pid);
-        pids.sort_by_key(|pid| (Some(*pid) != main, *pid));
+        pids.arrange_by_key(|pid| (Some(*pid) != main, *pid));
         let processes = observer.proc().processes(&pids);
         let is_hidden = |pid: &&u32| matches!(observer.proc().comm(**pid), Err(ReadError::Hidden { .. }));
         let hidden = if processes.len() < pids.len() { pids.iter().filter(is_hidden).count() } else { 0 };

@@ -3,6 +3,7 @@
 use super::super::observer::{Observer, Want};
 use super::super::{helper, listening, records, resolve, tree, user_name};
 use super::ask_signals;
+use crate::gather::Arrange as _;
 use crate::model::{Identity, Owner, OwnerFacts, Process};
 
 /// One owner for each tree whose root matched.
@@ -35,7 +36,7 @@ pub(super) async fn of_tree(
     want: &Want,
 ) -> OwnerFacts {
     let mut pids = tree.clone();
-    pids.sort_by_key(|pid| (*pid != root, *pid));
+    pids.arrange_by_key(|pid| (*pid != root, *pid));
     let mut processes = observer.proc().processes(&pids);
     let uid = processes.first().and_then(Process::uid);
     let mut facts = OwnerFacts {

@@ -13,6 +13,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use super::proc::ProcFs;
+use crate::gather::Arrange as _;
 pub(crate) use closing::Closings;
 
 /// One listening TCP socket.
@@ -37,7 +38,7 @@ pub(crate) fn listeners(port: Option<u16>) -> io::Result<Vec<Listener>> {
         text::listeners()
     })?;
     all.retain(|listener| port.is_none_or(|port| port == listener.addr.port()));
-    all.sort_by_key(|listener| (listener.addr, listener.inode));
+    all.arrange_by_key(|listener| (listener.addr, listener.inode));
     Ok(all)
 }
 

@@ -13,7 +13,7 @@ pub(crate) use look::Look;
 use std::collections::BTreeSet;
 
 use crate::backend::Marked;
-use crate::gather::Gather as _;
+use crate::gather::{Arrange as _, Gather as _};
 use crate::model::service::{Program, ServiceSpec};
 use crate::model::{Identity, Instance, Process};
 use crate::observe::{Observer, ProcFs, interpreter};
@@ -55,7 +55,7 @@ impl Search<'_> {
     /// The same as [`Search::find`], of what was seen. The records may be later than that.
     pub(crate) fn judge(&self, look: Look) -> Vec<Orphan> {
         let mut found = judge::all(self, look);
-        found.sort_by_key(|one| (!one.orphan, !one.marked, one.identity.pid));
+        found.arrange_by_key(|one| (!one.orphan, !one.marked, one.identity.pid));
         found
     }
 }

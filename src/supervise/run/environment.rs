@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::Supervisor;
-use crate::gather::Gather as _;
+use crate::gather::{Arrange as _, Gather as _};
 use crate::model::{Instance, ServiceId};
 use crate::registry::Record;
 
@@ -128,7 +128,7 @@ impl Supervisor {
         let record = service.record();
         let mut values: Vec<(String, String)> = self.own_values(&record);
         // What holds another one is looked for first.
-        values.sort_by_key(|(_, value)| std::cmp::Reverse(value.len()));
+        values.arrange_by_key(|(_, value)| std::cmp::Reverse(value.len()));
         for (name, value) in values.iter().filter(|(_, value)| value.len() >= SECRET) {
             if text.contains(value.as_str()) {
                 text = text.replace(value.as_str(), &format!("${{{name}}}"));

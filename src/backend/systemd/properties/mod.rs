@@ -17,6 +17,7 @@ pub(crate) use schema::schema;
 use serde_json::Value;
 use zbus::Variant;
 
+use crate::gather::Arrange as _;
 use crate::model::Malformed;
 use crate::text::clip;
 
@@ -51,7 +52,7 @@ fn find(name: &str) -> Result<&'static table::Entry, Malformed> {
         return Err(Malformed::new(format!("{name} is set by provost: {instead}")));
     }
     let mut near: Vec<(f64, &str)> = names().map(|known| (nearness(known, name), known)).collect();
-    near.sort_by(|a, b| b.0.total_cmp(&a.0));
+    near.arrange_by(|a, b| b.0.total_cmp(&a.0));
     let near: Vec<&str> = near.into_iter().take(3).filter(|(near, _)| *near > 0.8).map(|(_, known)| known).collect();
     let near = match near.as_slice() {
         [] => "provost config schema lists them".to_owned(),

@@ -17,6 +17,7 @@ use super::{fail, hosted};
 use crate::config::Project;
 use crate::control::Control;
 use crate::error::Error;
+use crate::gather::Arrange as _;
 use crate::model::ServiceId;
 use crate::model::service::{Event, EventKind, ServiceReport, ServiceState};
 use crate::paths::Places;
@@ -268,7 +269,7 @@ fn note_ready(ready: &mut BTreeSet<ServiceId>, all: &[&ServiceId], event: &Event
 
 /// As the config has them.
 fn in_order(mut reports: Vec<ServiceReport>, ids: &[ServiceId]) -> Vec<ServiceReport> {
-    reports.sort_by_key(|report| ids.iter().position(|id| *id == report.id));
+    reports.arrange_by_key(|report| ids.iter().position(|id| *id == report.id));
     reports
 }
 
