@@ -43,10 +43,20 @@ async fn logs(ctx: &Context<'_>, args: &Logs, form: Form) -> Result<(), Error> {
         }
     }
     write(&out);
-    if !any && !ctx.say.json {
-        ctx.say.note(if query.grep.is_some() { "no line has that" } else { "nothing was written" });
+    if !any && !ctx.say.json && query.lines != Some(0) {
+        ctx.say.note(none_of(&query));
     }
     Ok(())
+}
+
+/// Where there is no line that is meant.
+fn none_of(query: &Query) -> &'static str {
+    match query {
+        Query { grep: Some(_), .. } => "no line has that",
+        Query { since: Some(_), .. } | Query { until: Some(_), .. } => "nothing was written in that time",
+        Query { stderr: true, .. } => "nothing was written to standard error",
+        _ => "nothing was written",
+    }
 }
 
 fn query(args: &Logs) -> Result<Query, Malformed> {
