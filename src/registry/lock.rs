@@ -1,9 +1,9 @@
 //! One daemon an instance: whoever holds the lock owns the records.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Seek as _, Write as _};
+use std::io::{self, Seek as _, Write as _};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 use crate::paths::Places;
 
 const TRIES: u32 = 5;
+/// The same for a lock of who has ended: 5 s, where so many threads wait for a processor.
+const TRIES_OF_ENDED: u32 = 2500;
 const MOMENT: Duration = Duration::from_millis(2);
 
 /// Held until dropped; it dies with its holder, whatever ends that.
@@ -89,12 +91,7 @@ impl Lock {
             let file = left.file.take().map_or_else(|| open(&path), Ok).map_err(failed)?;
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => {}
-                // Somebody who only asks for the holder has it for a moment, too.
-                Err(rustix::io::Errno::WOULDBLOCK) if tries < TRIES => {
-                    tries += 1;
-                    std::thread::sleep(MOMENT);
-                    continue;
-                }
+                Err(rustix::io::Errno::WOULDBLOCK) if again(&mut tries, || said(&file)) => continue,
                 Err(rustix::io::Errno::WOULDBLOCK) => return Err(Held::By(said(&file), path)),
                 Err(error) => return Err(failed(error.into())),
             }
@@ -173,9 +170,28 @@ fn open(path: &Path) -> io::Result<File> {
 }
 
 fn said(file: &File) -> Option<Holder> {
-    let mut text = String::new();
-    file.take(4096).read_to_string(&mut text).ok()?;
-    serde_json::from_str(&text).ok()
+    let mut text = [0; 4096];
+    let read = file.read_at(&mut text, 0).ok()?;
+    serde_json::from_slice(&text[..read]).ok()
+}
+
+/// Whether to try once more, after a moment. Somebody who only asks for the holder has the lock for that
+/// long, too; and one that was killed has it until the last of its threads is gone, and a child that it
+/// had just made has closed what it was born with.
+fn again(tries: &mut u32, holder: impl Fn() -> Option<Holder>) -> bool {
+    let is_due = *tries < TRIES || *tries < TRIES_OF_ENDED && holder().is_some_and(|holder| has_ended(holder.pid));
+    if is_due {
+        *tries += 1;
+        std::thread::sleep(MOMENT);
+    }
+    is_due
+}
+
+fn has_ended(pid: u32) -> bool {
+    match fs::read_to_string(format!("/proc/{pid}/stat")) {
+        Ok(stat) => stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['Z', 'X'])),
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+    }
 }
 
 /// A lock on the folder of records. Not every filesystem has locks on folders: then there is none.
@@ -198,11 +214,7 @@ fn state(places: &Places, left: Option<File>) -> Result<Option<File>, Held> {
     loop {
         match flock(&dir_file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => return Ok(Some(dir_file)),
-            // Here, too, somebody may only ask.
-            Err(rustix::io::Errno::WOULDBLOCK) if tries < TRIES => {
-                tries += 1;
-                std::thread::sleep(MOMENT);
-            }
+            Err(rustix::io::Errno::WOULDBLOCK) if again(&mut tries, || noted(places)) => {}
             Err(rustix::io::Errno::WOULDBLOCK) => return Err(Held::By(noted(places), dir)),
             Err(error) => {
                 tracing::debug!(%error, "no lock on the folder of records");
@@ -238,6 +250,29 @@ mod tests {
         assert!(Lock::take(&places).is_err(), "the folder of records is locked still");
         drop(again);
         Lock::take(&places).unwrap();
+    }
+
+    #[test]
+    fn what_one_that_was_killed_has_not_let_go_yet_is_waited_for() {
+        let home = tempfile::tempdir().unwrap();
+        let places = Places::below(home.path());
+        let mut ended = std::process::Command::new("true").spawn().unwrap();
+        ended.wait().unwrap();
+        let lock = Lock::take(&places).unwrap();
+        let text = serde_json::to_vec(&Holder { pid: ended.id(), socket: places.socket() }).unwrap();
+        for path in [path(&places), beside(&places)] {
+            fs::write(path, &text).unwrap();
+        }
+        // Its files are closed one after the other.
+        let Lock { file, state } = lock;
+        let closing = std::thread::spawn(move || {
+            for file in [Some(file), state] {
+                std::thread::sleep(100 * MOMENT);
+                drop(file);
+            }
+        });
+        assert!(Lock::take(&places).is_ok());
+        closing.join().unwrap();
     }
 
     #[test]
