@@ -12,6 +12,7 @@ pub(super) fn decide(ctx: &Ctx<'_>) -> Plan {
     already(ctx, facts)
         .or_else(|| part(ctx, facts))
         .or_else(|| not_running(ctx, facts))
+        .or_else(|| cannot_reload(ctx, facts))
         .or_else(|| holds_provost(ctx))
         .unwrap_or_else(|| ask(ctx, facts))
 }
@@ -52,6 +53,14 @@ fn not_running(ctx: &Ctx<'_>, facts: &ServiceFacts) -> Option<Plan> {
     (matches!(action, Action::Reload | Action::Kill) && !facts.report.state.is_alive()).then(|| {
         let reason = format!("{id} does not run: it is {}", facts.report.state);
         ctx.refuse(Stopper::Impossible, reason).unlock(format!("provost start {id}"))
+    })
+}
+
+fn cannot_reload(ctx: &Ctx<'_>, facts: &ServiceFacts) -> Option<Plan> {
+    (ctx.request.action == Action::Reload && !facts.report.can_reload).then(|| {
+        let reason = format!("the config of {} does not say how it reloads", facts.report.id);
+        ctx.refuse(Stopper::Impossible, reason)
+            .unlock("reload = { signal = \"HUP\" } in its config, or { restart = true }".to_owned())
     })
 }
 
@@ -221,8 +230,12 @@ mod tests {
         // Without a daemon it is told to the next one.
         let told = plan(&facts("stopped", SaidBy::Registry), Action::Stop);
         assert!(matches!(told.steps.as_slice(), [Step::Service { start_daemon: false, .. }]), "{told:?}");
-        let plan = plan(&facts("stopped", SaidBy::Daemon), Action::Kill);
-        assert_eq!(plan.stopper, Some(Stopper::Impossible));
+        let killed = plan(&facts("stopped", SaidBy::Daemon), Action::Kill);
+        assert_eq!(killed.stopper, Some(Stopper::Impossible));
+        let mut facts = facts("running", SaidBy::Daemon);
+        assert_eq!(plan(&facts, Action::Reload).verdict, Verdict::Allowed);
+        facts.owners[0].service.as_mut().unwrap().report.can_reload = false;
+        assert_eq!(plan(&facts, Action::Reload).stopper, Some(Stopper::Impossible));
     }
 
     #[test]

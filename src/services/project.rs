@@ -8,6 +8,8 @@ use crate::model::Instance;
 use crate::model::ServiceId;
 use crate::model::service::ServiceSpec;
 use crate::paths::Places;
+use crate::registry::Store;
+use crate::supervise::changes::enabled;
 
 /// Who chooses a config.
 #[derive(Debug, Clone, Copy)]
@@ -50,9 +52,16 @@ pub(crate) fn load(path: &Path, choice: Choice<'_>) -> Result<Project, Error> {
     let system = choice.instance == Instance::System;
     let home = if system { None } else { crate::paths::home(choice.uid) };
     let mut project = config::load(path, &LoadOptions { system, home })?;
-    let own = Places::of(choice.instance, choice.uid).map(|places| places.config);
-    let unheard = own.and_then(|own| config::unheard(&project, &own));
+    let places = Places::of(choice.instance, choice.uid);
+    let unheard = places.as_ref().and_then(|places| config::unheard(&project, &places.config));
     project.warnings.extend(unheard);
+    if let Some(store) = places.as_ref().map(Store::at) {
+        for spec in &mut project.services {
+            // What `enable` and `disable` said of it counts for whoever starts what is enabled.
+            let known = store.one(&spec.id).filter(|old| old.spec.project.as_ref() == Some(&project.path));
+            spec.enabled = known.map_or(spec.enabled, |old| enabled(&old, spec));
+        }
+    }
     Ok(project)
 }
 

@@ -43,6 +43,7 @@ pub(crate) fn of_spec(spec: &ServiceSpec) -> ServiceReport {
         failures: 0,
         next_start_at: None,
         held_up: false,
+        can_reload: spec.reload.is_some(),
         created_at: None,
         started_at: None,
         stopped_at: None,

@@ -71,7 +71,7 @@ pub(super) enum Told {
 }
 
 /// (name, field of the report, type, when it is told)
-pub(super) const PROPERTIES: [(&str, &str, Kind, Told); 35] = [
+pub(super) const PROPERTIES: [(&str, &str, Kind, Told); 36] = [
     ("Id", "id", Kind::Text, Told::Const),
     ("Name", "name", Kind::Text, Told::Yes),
     ("State", "state", Kind::Text, Told::Yes),
@@ -94,6 +94,7 @@ pub(super) const PROPERTIES: [(&str, &str, Kind, Told); 35] = [
     ("Failures", "failures", Kind::U32, Told::Yes),
     ("NextStartAt", "next_start_at", Kind::Text, Told::Yes),
     ("HeldUp", "held_up", Kind::Bool, Told::Yes),
+    ("CanReload", "can_reload", Kind::Bool, Told::Yes),
     ("CreatedAt", "created_at", Kind::Text, Told::Yes),
     ("StartedAt", "started_at", Kind::Text, Told::Yes),
     ("StoppedAt", "stopped_at", Kind::Text, Told::Yes),

@@ -73,6 +73,9 @@ pub struct ServiceReport {
     /// That start waits until the state folder can be written to; it is no failure of the service.
     #[serde(default)]
     pub held_up: bool,
+    /// Whether its config says how it reloads.
+    #[serde(default = "unknown")]
+    pub can_reload: bool,
     /// When it became known.
     #[serde(default)]
     pub created_at: Option<String>,
@@ -172,4 +175,9 @@ pub enum Containment {
     /// Found by ancestry and by the mark in their environment: one that daemonises and clears
     /// its environment cannot be found.
     Mark,
+}
+
+/// Older versions did not say it: it is seen when it is asked for.
+fn unknown() -> bool {
+    true
 }

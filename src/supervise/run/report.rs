@@ -63,6 +63,7 @@ impl Supervisor {
             failures: machine.counts().failures,
             next_start_at,
             held_up: machine.is_held_up(),
+            can_reload: spec.reload.is_some(),
             created_at: record.created_at.clone(),
             started_at: started_at(&record, machine.is_alive()),
             stopped_at: record.stopped_at.clone(),

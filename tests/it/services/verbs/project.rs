@@ -160,6 +160,12 @@ fn enabled_or_not(stage: &Stage<'_>) -> Result<()> {
     expect!(stage.ok(&["enable", "two"])? == "two: enabled", "enable");
     expect!(stage.ok(&["enable", "two"])?.contains("nothing to do"), "twice");
     expect!(stage.service("two")?["enabled"] == true, "not enabled");
+    stage.ok(&["disable", "one"])?;
+    stage.ok(&["down"])?;
+    stage.ok(&["up", "-d"])?;
+    let states = ["one", "two"].map(|id| stage.service(id).map(|is| is["state"].clone()).unwrap_or_default());
+    expect!(states == ["stopped", "running"], "what was said of them is not what up starts: {states:?}");
+    stage.ok(&["enable", "one"])?;
     expect!(stage.ok(&["disable", "t*"])? == "two: disabled", "a glob");
     let pid = stage.pid("two")?;
     expect!(stage.ok(&["rm", "two"])? == "two: removed" && !stage.rig.is_running(pid), "it runs");
