@@ -152,7 +152,9 @@ pub(crate) fn why(report: &ServiceReport) -> String {
         ServiceState::Restarting => report.retried(),
         state => format!("is {state}"),
     };
-    let reason = report.reason.as_ref().or(report.last_error.as_ref());
+    // Where somebody stopped it, the last error is an earlier run's.
+    let is_of_now = !matches!(report.state, ServiceState::Stopping | ServiceState::Stopped);
+    let reason = report.reason.as_ref().or(report.last_error.as_ref().filter(|_| is_of_now));
     let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
     format!("{id} {state}{reason}; its output: provost logs {id}")
 }

@@ -100,8 +100,10 @@ fn ask(ctx: &Ctx<'_>, facts: &ServiceFacts) -> Plan {
     };
     let why = match (facts.said_by, own) {
         (_, false) => match (of_system(ctx, verdict, no_password), verdict) {
-            (why, Verdict::Denied) => return not_permitted(ctx, verdict, why),
-            (why, Verdict::NeedsPassword) if no_password.is_some() => return not_permitted(ctx, verdict, why),
+            (why, Verdict::Denied) => return not_permitted(ctx, verdict, why + &with_others(ctx, facts)),
+            (why, Verdict::NeedsPassword) if no_password.is_some() => {
+                return not_permitted(ctx, verdict, why + &with_others(ctx, facts));
+            }
             (why, _) => why,
         },
         (SaidBy::Daemon, _) => "provost supervises it".to_owned(),
@@ -133,6 +135,14 @@ fn of_system(ctx: &Ctx<'_>, verdict: Verdict, no_password: Option<&str>) -> Stri
             format!("{who}, and will ask for a password, {} ({action})", words::whose_password(ctx))
         }
         _ => format!("{who}, and decides by polkit who may"),
+    }
+}
+
+/// The answer may be to one that was not named.
+fn with_others(ctx: &Ctx<'_>, facts: &ServiceFacts) -> String {
+    match others(ctx, facts) {
+        Some(others) if ctx.request.action == Action::Stop => format!("; {others}: it is asked about all of them"),
+        _ => String::new(),
     }
 }
 
@@ -261,9 +271,11 @@ mod tests {
             assert_eq!((plan.verdict, plan.asks_password(), plan.stopper), (verdict, asks, stopper), "{action}");
         }
         facts.caller.interactive = false;
+        facts.owners[0].service.as_mut().unwrap().later = vec!["api".parse().unwrap()];
         let plan = plan(&facts, Action::Stop);
         assert_eq!((plan.stopper, plan.steps.len()), (Some(Stopper::NotPermitted), 0));
         assert!(plan.reason.contains("no terminal"), "{}", plan.reason);
+        assert!(plan.reason.contains("api stops before it"), "{}", plan.reason);
     }
 
     #[test]
