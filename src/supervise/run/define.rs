@@ -180,6 +180,13 @@ impl Supervisor {
 
     pub(super) fn enable(&mut self, which: &Selection, enabled: bool) -> Result<Outcomes, Refusal> {
         let named = self.select(which)?;
+        let is_ad_hoc =
+            |id: &ServiceId| self.services.get(id).is_some_and(|service| service.record().spec.project.is_none());
+        if let Some(first) = named.iter().next().filter(|_| enabled && named.iter().all(is_ad_hoc)) {
+            let why =
+                format!("{first} is in no config, and forgotten with the next boot: only what is in one is enabled");
+            return Err(Refusal::Failed(why));
+        }
         // Nothing but the record says so.
         self.check_writable(named.iter())?;
         let mut outcomes = Outcomes::new();

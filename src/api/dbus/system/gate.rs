@@ -110,7 +110,7 @@ impl Asking {
         match access {
             Access::Configure(verb) => {
                 let what = named(object, call).unwrap_or_default();
-                self.may("org.provost.configure", &[("id", what), ("verb", verb.to_owned())], verb).await?;
+                self.may("org.provost.configure", &[("id", what), ("verb", verb.to_owned())], configures(verb)).await?;
             }
             Access::CleanOrphans => {
                 let what = shown_whole(call)?;
@@ -197,7 +197,7 @@ impl Asking {
             Ok(Answer::NeedsPassword) => {
                 let asked = match self.interactive {
                     true => "nobody was there who could have been asked for it",
-                    false => "the call allows no question",
+                    false => "nobody may be asked for it here: run it on a terminal, or as root",
                 };
                 let why = format!("a password is needed to {what} ({action}), and {asked}");
                 Err(Fault::standard("InteractiveAuthorizationRequired", why))
@@ -216,6 +216,20 @@ impl Asking {
                 Err(Fault::ours("NotAuthorized", why))
             }
         }
+    }
+}
+
+/// What is done, in words after "you may not".
+fn configures(verb: &'static str) -> &'static str {
+    match verb {
+        "load" => "load a config",
+        "define" => "define a service",
+        "enable" => "enable or disable a service",
+        "remove" => "remove a service",
+        "reload" => "have the configs read again",
+        "reexecute" => "restart the daemon",
+        "exit" => "end the daemon",
+        verb => verb,
     }
 }
 

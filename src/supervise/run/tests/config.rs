@@ -88,6 +88,10 @@ fn enabled_is_what_was_said_last() {
         let enable = |enabled| move |answer| Command::Enable { which: which("a"), enabled, answer };
         assert_eq!(rig.handle.ask(enable(false)).await.unwrap(), [(id("a"), true)]);
         assert_eq!(rig.handle.ask(enable(false)).await.unwrap(), [(id("a"), false)]);
+        rig.define([spec("command", "")]).await.unwrap();
+        let which = which("command");
+        let refused = rig.handle.ask(|answer| Command::Enable { which, enabled: true, answer }).await.unwrap_err();
+        assert!(refused.to_string().contains("in no config"), "{refused}");
         rig.load(&path).await.unwrap();
         let rig = rig.again(dir).await;
         assert!(!rig.report("a").await.enabled, "the same config says nothing new");
