@@ -54,7 +54,7 @@ impl Polkit {
 /// The host, as far as decisions depend on it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Host {
-    /// /proc/sys/kernel/random/boot_id.
+    /// /proc/sys/kernel/random/boot_id, as PID 1 sees it.
     pub boot_id: String,
     /// The comm of PID 1.
     pub init: String,

@@ -12,7 +12,7 @@ const ADMIN_GROUPS: [&str; 3] = ["sudo", "wheel", "admin"];
 pub(crate) fn host() -> Host {
     let line = |path: &str| fs::read_to_string(path).unwrap_or_default().trim().to_owned();
     Host {
-        boot_id: line("/proc/sys/kernel/random/boot_id"),
+        boot_id: boot_id(),
         init: init(line("/proc/1/comm")),
         systemd: None,
         system_bus: Reach::NotAsked,
@@ -22,6 +22,15 @@ pub(crate) fn host() -> Host {
         pkttyagent: crate::sys::find_program("pkttyagent").is_some(),
         helper: Reach::NotAsked,
     }
+}
+
+/// The boot in which pids and units mean something: that of PID 1. systemd-nspawn gives a container an id of its own
+/// by a mount in its /proc, which a unit with a /proc of its own (`ProtectProc=`) does not see. Who may not look
+/// through PID 1 is in no such unit.
+pub(crate) fn boot_id() -> String {
+    let of_proc = |proc: &str| fs::read_to_string(format!("{proc}/sys/kernel/random/boot_id"));
+    let id = of_proc("/proc/1/root/proc").or_else(|_| of_proc("/proc"));
+    id.unwrap_or_default().trim().to_owned()
 }
 
 /// Whether PID 1 is systemd, as sd_booted(3) tells it.

@@ -24,7 +24,7 @@ pub(crate) use others::belongs_elsewhere;
 pub(crate) use output::{Output, Piece, Query, Source, written_since};
 pub(crate) use project::{Choice, choose, load, selected};
 pub(crate) use remote::MOST as MOST_OF_DAEMON;
-pub(crate) use reports::{matches, means, of_spec, offline_reports};
+pub(crate) use reports::{as_they_run, matches, means, of_spec, offline_reports};
 pub(crate) use seen::{Goal, Seen, blocks};
 pub(crate) use unwanted::unwanted;
 

@@ -129,13 +129,8 @@ pub(super) fn seen(record: &Record, running: Option<Option<u32>>) -> ServiceRepo
 
 /// What a record speaks of is looked for as the process or the unit that it names.
 pub(super) async fn running(observer: &Observer, record: &Record) -> Option<Option<u32>> {
-    let of_boot = record.boot_id == observer.host().boot_id;
-    // Of a start that was begun it is that of the run before.
-    let invocation = record.invocation.as_ref().filter(|_| record.state != ServiceState::Starting);
-    // Another boot has other invocations. The id of the boot says less: in a container of systemd-nspawn
-    // a daemon that has a /proc of its own sees that of the host. Of a start that was begun when its
-    // daemon died the invocation is not known: what carries the mark then is it.
-    if let Some(unit) = record.unit.as_ref().filter(|_| invocation.is_some() || of_boot) {
+    // A unit of our name with our mark is it, whatever its invocation: others may have restarted it.
+    if let Some(unit) = record.unit.as_ref().filter(|_| record.instance.is_some()) {
         let unit = unit.parse().ok()?;
         let caller = observer.caller();
         let whose = match super::instance_of(observer.units(), caller.uid) {
@@ -147,17 +142,26 @@ pub(super) async fn running(observer: &Observer, record: &Record) -> Option<Opti
             let (active, sub) = (properties.string("ActiveState"), properties.string("SubState"));
             // One whose program has ended well stays active, so that how it ended can be read.
             let up = !matches!(active.as_str(), "inactive" | "failed" | "") && sub != "exited";
-            let same = match invocation {
-                Some(invocation) => properties.hex("InvocationID") == *invocation,
-                None => record.instance.is_some() && properties.variable("PROVOST_INSTANCE_ID") == record.instance,
-            };
+            let same = properties.variable("PROVOST_INSTANCE_ID") == record.instance;
             return (up && same).then(|| properties.pid("MainPID"));
         }
     }
-    if !of_boot {
-        return None;
-    }
     crate::observe::runs(observer, record).then_some(record.identity.map(|identity| identity.pid))
+}
+
+/// Records as they are now: of one whose unit runs as another process than it says, or in what it takes for another
+/// boot, that process is put into it.
+pub(crate) async fn as_they_run(observer: &Observer, records: &mut [Record]) {
+    for record in records.iter_mut().filter(|record| record.unit.is_some()) {
+        if crate::observe::runs(observer, record) {
+            continue;
+        }
+        let main = running(observer, record).await.flatten().and_then(|pid| observer.proc().identify(pid).ok());
+        if let Some((identity, _)) = main {
+            record.identity = Some(identity);
+            record.boot_id.clone_from(&observer.host().boot_id);
+        }
+    }
 }
 
 #[cfg(test)]

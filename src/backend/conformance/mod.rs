@@ -153,13 +153,12 @@ impl<B: Backend> Suite<B> {
     fn record(&self, launch: &Launch, placed: &Placed) -> Record {
         use std::os::unix::fs::MetadataExt as _;
         let spec = ServiceSpec::new(launch.id.clone(), launch.argv.clone(), launch.cwd.clone());
-        let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
         Record {
             instance: Some(self.instance.clone()),
             desired: crate::model::service::Desired::Up,
             state: crate::model::service::ServiceState::Running,
             backend: Some(self.backend.kind()),
-            boot_id: boot_id.trim().to_owned(),
+            boot_id: crate::observe::boot_id(),
             pid_namespace: std::fs::metadata("/proc/self/ns/pid").ok().map(|found| found.ino()),
             identity: placed.identity,
             unit: placed.unit.clone(),

@@ -66,7 +66,8 @@ async fn find(ctx: &Context<'_>, args: &Orphans, daemon: Option<&Control>) -> Re
         return daemon.orphans(&args.names).await;
     }
     let places = registry::places(ctx)?;
-    let records = registry::records(ctx, &places)?;
+    let mut records = registry::records(ctx, &places)?;
+    crate::services::as_they_run(ctx.client.observer(), &mut records).await;
     let instance = Store::at(&places).known_instance_id();
     let names = match args.names.as_slice() {
         [] if !args.clean => programs(records.iter().map(|record| &record.spec)),
@@ -93,10 +94,12 @@ pub(super) async fn known(ctx: &Context<'_>) -> Result<usize, Error> {
     let places = registry::places(ctx)?;
     let store = Store::at(&places);
     let Some(instance) = store.known_instance_id() else { return Ok(0) };
+    let mut records = store.all();
+    crate::services::as_they_run(ctx.client.observer(), &mut records).await;
     let search = Search {
         observer: ctx.client.observer(),
         instance: Some(&instance),
-        records: &store.all(),
+        records: &records,
         elsewhere: &elsewhere(&places),
         daemon: None,
         marked: &[],

@@ -87,7 +87,7 @@ fn mark(service: &str) -> [(&str, &str); 2] {
 
 fn record(id: &str, state: ServiceState, identity: Option<Identity>) -> Record {
     let spec = ServiceSpec::new(id.parse().unwrap(), vec!["x".to_owned()], "/".into());
-    let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap().trim().to_owned();
+    let boot_id = crate::observe::boot_id();
     let instance = Some(INSTANCE.to_owned());
     Record { instance, desired: Desired::Up, state, identity, boot_id, ..Record::new(spec, 0) }
 }

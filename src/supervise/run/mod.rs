@@ -204,12 +204,11 @@ impl Supervisor {
         let (sender, commands) = mpsc::channel(COMMANDS);
         let (tell, done) = mpsc::unbounded_channel();
         let handle = Handle::new(sender, events.clone());
-        let line = |path| std::fs::read_to_string(path).map(|text: String| text.trim().to_owned()).unwrap_or_default();
         handle.shared().answers_http_on(options.http_port);
         let Options { places, instance_id, store, backends, happened, backend, environment, log_match, seq, .. } =
             options;
         let supervisor = Self {
-            boot_id: line("/proc/sys/kernel/random/boot_id"),
+            boot_id: crate::observe::boot_id(),
             pid_namespace: pid_namespace(),
             seed: seed(&instance_id),
             places,

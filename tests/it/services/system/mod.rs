@@ -5,6 +5,7 @@ mod asked;
 mod commands;
 mod flood;
 mod idle;
+mod kept;
 mod live;
 mod others;
 mod sockets;
@@ -23,6 +24,7 @@ pub fn register(trials: &mut Trials) {
     commands::register(trials);
     flood::register(trials);
     idle::register(trials);
+    kept::register(trials);
     live::register(trials);
     others::register(trials);
     sockets::register(trials);
