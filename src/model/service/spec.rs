@@ -143,6 +143,13 @@ impl ServiceSpec {
         }
     }
 
+    /// The first of those that it may have.
+    pub(crate) fn lowest_port(&self) -> Option<u16> {
+        self.port.map(|port| match port {
+            PortSpec::Fixed(port) | PortSpec::Range(port, _) => port,
+        })
+    }
+
     /// The path of its socket, if no variable decides it.
     pub(crate) fn fixed_socket(&self) -> Option<String> {
         let path = self.socket.as_ref().filter(|path| !path.contains('$'))?;

@@ -148,13 +148,44 @@ impl Supervisor {
         }
     }
 
-    /// What its start comes to, but for the port. Changes nothing: what runs is not stopped for a start that would
-    /// fail.
-    pub(super) fn sound(&self, id: &ServiceId) -> Result<Sound, StartError> {
+    /// Whether what runs could be started anew by its description, as far as that can be seen; what could not is not
+    /// stopped for it.
+    ///
+    /// # Errors
+    /// Why not, in words that follow its id.
+    pub(super) fn can_start_again(&self, id: &ServiceId) -> Result<(), String> {
+        let sound = self.sound(id, true).map_err(|error| error.to_string());
+        let why = match sound.and_then(|sound| self.check_places(id, &sound)) {
+            Ok(()) => return Ok(()),
+            Err(why) => self.unexpanded(id, why),
+        };
+        Err(format!("goes on as it is, for it could not be started again: {why}"))
+    }
+
+    /// Its user and the folder of its output, of which a start would find out from its backend.
+    fn check_places(&self, id: &ServiceId, sound: &Sound) -> Result<(), String> {
+        let Some(service) = self.services.get(id) else { return Ok(()) };
+        let record = service.record();
+        let spec = &record.spec;
+        // A manager takes any number, and makes users as well.
+        let looks = |user: &&String| !sound.by_unit || user.parse::<u32>().is_err();
+        let user = spec.user.as_ref().filter(looks).filter(|_| !spec.systemd.contains_key("DynamicUser"));
+        if let Some(Err(error)) = user.map(|user| crate::sys::spawn::user(user)) {
+            return Err(format!("user: {error}"));
+        }
+        match sound.resolved.log_path.as_deref().filter(|_| spec.log.file || sound.backend != BackendKind::Systemd) {
+            Some(folder) => crate::logs::check_folder(&folder.join(id.as_str()), self.places.uid),
+            None => Ok(()),
+        }
+    }
+
+    /// What its start comes to, but for the port. Changes nothing. `ahead`: ports and sockets that are known only
+    /// once something was started may be any.
+    fn sound(&self, id: &ServiceId, ahead: bool) -> Result<Sound, StartError> {
         let service = self.services.get(id).ok_or_else(|| permanent("it is not known"))?;
         let backend = self.choose_backend(id)?;
         self.check_commands(&service.record(), backend).map_err(permanent)?;
-        let mut resolved = self.resolve(&service.record()).map_err(permanent)?;
+        let mut resolved = self.resolved(&service.record(), ahead).map_err(permanent)?;
         let record = service.record();
         resolved.env = self.environment(&record, resolved.env);
         if let Some(heartbeat) = resolved.health.as_ref().and_then(|health| health.heartbeat.as_ref()) {
@@ -181,7 +212,7 @@ impl Supervisor {
 
     /// Everything but the port.
     fn prepared(&mut self, id: &ServiceId, room: Room) -> Result<(), StartError> {
-        let Sound { backend, by_unit, program, resolved } = self.sound(id)?;
+        let Sound { backend, by_unit, program, resolved } = self.sound(id, false)?;
         let Some(service) = self.services.get(id) else { return Ok(()) };
         let record = service.record();
         let Resolved { argv, env, cwd, socket, pid_file, log_path, ready, ready_shown, health, health_shown, .. } =
@@ -247,6 +278,10 @@ impl Supervisor {
 
     /// Replaces the variables of a service, as they are now.
     pub(super) fn resolve(&self, record: &Record) -> Result<Resolved, String> {
+        self.resolved(record, false)
+    }
+
+    fn resolved(&self, record: &Record, ahead: bool) -> Result<Resolved, String> {
         let file = match &record.spec.env_file {
             None => None,
             Some(path) => match crate::config::read_env_file(path, self.places.instance == Instance::System) {
@@ -259,10 +294,12 @@ impl Supervisor {
             let found = self.order.members(id).find_map(|id| self.services.get(id))?;
             let (record, spec) = (found.record(), &found.record().spec);
             // What no variable decides is known before it was ever started.
-            Some((record.port.or(spec.fixed_port()), record.socket.clone().or(spec.fixed_socket())))
+            let (port, socket) = (record.port.or(spec.fixed_port()), record.socket.clone().or(spec.fixed_socket()));
+            let any = || spec.socket.clone().filter(|_| ahead);
+            Some((port.or(spec.lowest_port().filter(|_| ahead)), socket.or_else(any)))
         };
         let surroundings = Surroundings {
-            port: record.port,
+            port: record.port.or(record.spec.lowest_port().filter(|_| ahead)),
             environment: &environment,
             whose,
             env_file: file.as_deref(),

@@ -79,6 +79,67 @@ fn a_reload_applies_what_changed() {
 }
 
 #[test]
+fn what_could_not_be_started_again_goes_on() {
+    simulated(async |dir| {
+        let mut rig = Rig::new(dir);
+        let files = Files(dir);
+        let write = |two: &str| {
+            let rest = "[daemon]\nwatch = false\n[service.one]\ncommand = 'sh'\n";
+            files.write("one.toml", &format!("{rest}[service.two]\nafter = ['one']\n{two}\n"))
+        };
+        let path = write("command = 'sh'");
+        rig.load(&path).await.unwrap();
+        rig.start("").await.unwrap();
+        rig.up("one two").await;
+        let pid = rig.report("two").await.pid;
+        assert!(pid.is_some());
+        files.write("file", "");
+        for (wrong, why) in [
+            ("command = 'slep 1111'", "slep: there is no such program"),
+            ("command = 'sh'\nenv = { A = '${NEEDED}' }", "NEEDED"),
+            ("command = 'sh'\nenv_file = 'none.env'", "none.env"),
+            ("command = 'sh'\ncwd = '/nowhere'", "/nowhere"),
+            ("command = 'sh'\nlog = { path = 'file', file = true }", "log.path: "),
+        ] {
+            write(wrong);
+            reload(&rig).await;
+            let said = rig.event("two", |kind| *kind == EventKind::Warning).await.message;
+            assert!(said.contains("it goes on as it is, for it could not be started again: "), "{said}");
+            assert!(said.contains(why), "{said}");
+            tokio::time::sleep(60 * SECOND).await;
+            let report = rig.report("two").await;
+            assert_eq!((report.state, report.pid), (ServiceState::Running, pid), "{wrong}");
+            assert!(report.warnings.iter().any(|warning| warning.contains(why)), "{:?}", report.warnings);
+            let refused = rig.start("two").await.unwrap_err().to_string();
+            assert!(refused.starts_with("two goes on as it is") && refused.contains(why), "{refused}");
+        }
+        write("command = 'sh -x'");
+        reload(&rig).await;
+        let report = rig.until("two", |report| report.ready && report.command_line == ["sh", "-x"]).await;
+        assert_eq!(report.warnings, [""; 0]);
+    });
+}
+
+#[test]
+fn a_port_that_is_not_given_out_yet_stops_no_takeover() {
+    real(async |dir| {
+        let rig = Rig::new(dir);
+        let files = Files(dir);
+        let path = files.write("one.toml", "[service.a]\ncommand = 'sh'\n[service.b]\ncommand = 'sh'\n");
+        rig.load(&path).await.unwrap();
+        rig.start("").await.unwrap();
+        rig.up("a b").await;
+        files.write(
+            "one.toml",
+            "[service.a]\ncommand = 'sh ${PORT}'\nport = '42100-42199'\n[service.c]\ncommand = 'sh'\n\
+             port = '42200-42299'\n[service.b]\ncommand = 'sh ${service.a.port} ${service.c.port}'\nafter = ['a', 'c']\n",
+        );
+        reload(&rig).await;
+        rig.until("b", |report| report.ready && report.command_line.len() == 3).await;
+    });
+}
+
+#[test]
 fn enabled_is_what_was_said_last() {
     simulated(async |dir| {
         let rig = Rig::new(dir);
