@@ -124,8 +124,12 @@ impl Supervisor {
         for spec in &specs {
             // A file that is gone was moved, and its services with it.
             let other = |theirs: &PathBuf| *theirs != found.path && theirs.try_exists().unwrap_or(true);
-            if let Some(theirs) = self.project_of(&spec.id).filter(other) {
-                let (id, own) = (&spec.id, found.path.display());
+            // The name of instances is as good as an id: it must not mean two things.
+            let named = |id| self.order.members(id).find_map(|member| self.project_of(member).filter(other));
+            let theirs = |id| self.project_of(id).filter(other).or_else(|| named(id));
+            let mut names = [Some(&spec.id), spec.group()].into_iter().flatten();
+            if let Some((id, theirs)) = names.find_map(|id| Some((id, theirs(id)?))) {
+                let own = found.path.display();
                 return Err(Refusal::Config(format!(
                     "{id} is in {own} and in {}: rename one, or have the other forgotten: provost remove {id}",
                     theirs.display()

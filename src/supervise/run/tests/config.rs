@@ -43,6 +43,16 @@ fn a_file_is_a_project() {
         assert_eq!(rig.handle.ask(start).await.unwrap(), [(id("a"), false)]);
         assert_eq!(rig.report("a").await.meta["x"], 2);
 
+        // A name that stands for instances is nobody's id.
+        for (here, there) in [("", "instances = 1"), ("instances = 1", "")] {
+            let (one, two) = (dir.join("here.toml"), dir.join("there.toml"));
+            files.write("here.toml", &format!("[service.n]\ncommand = 'sh'\n{here}"));
+            files.write("there.toml", &format!("[service.n]\ncommand = 'sh'\n{there}"));
+            rig.load(&one).await.unwrap();
+            let refused = rig.load(&two).await.unwrap_err().to_string();
+            assert!(refused.starts_with("n is in /") && refused.contains("here.toml: rename one"), "{refused}");
+            rig.remove("n").await.unwrap();
+        }
         let other = files.write("two.toml", "[service.a]\ncommand = 'sh'");
         let refused = rig.load(&other).await.unwrap_err().to_string();
         assert!(refused.contains("one.toml") && refused.contains("two.toml"), "{refused}");
