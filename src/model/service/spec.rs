@@ -229,6 +229,15 @@ pub enum PortSpec {
     Range(u16, u16),
 }
 
+impl PortSpec {
+    /// Whether this may be its port.
+    pub(crate) fn has(self, port: u16) -> bool {
+        let (Self::Fixed(first) | Self::Range(first, _)) = self;
+        let last = if let Self::Range(_, last) = self { last } else { first };
+        (first..=last).contains(&port)
+    }
+}
+
 /// How a service reads its configuration again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

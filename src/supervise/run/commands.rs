@@ -196,12 +196,20 @@ impl Supervisor {
         let stopped = those(|change| matches!(change, Change::Removed | Change::Stopped));
         self.remove_each(&removed, stopped);
         let mut restarted = those(|change| matches!(change, Change::Restarted { .. }));
+        let mut goes_on = Vec::new();
         restarted.retain(|id| match self.can_start_again(id) {
             Ok(()) => true,
             Err(why) => {
                 self.say(id, EventKind::Warning, format!("its description changed: it {why}"));
+                goes_on.push(format!("service.{id}."));
                 false
             }
+        });
+        // What would only follow those that keep their ports follows them later.
+        let follows = |key: &String| goes_on.iter().any(|it| key.starts_with(it));
+        restarted.retain(|id| match &changes[id] {
+            Change::Restarted { keys } => keys.is_empty() || !keys.iter().all(follows),
+            _ => true,
         });
         self.restart_each(&restarted);
         self.start_each(

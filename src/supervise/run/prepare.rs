@@ -11,7 +11,7 @@ use super::service::{Checked, Prepared};
 use super::{Done, Supervisor};
 use crate::backend::{AwaitRoom, Launch, Room, StartError, stale_socket};
 use crate::config::{Resolved, Surroundings};
-use crate::model::service::{BackendKind, Check, EventKind, PortSpec};
+use crate::model::service::{BackendKind, Check, EventKind, PortSpec, ServiceSpec, ServiceState};
 use crate::model::{Instance, ServiceId};
 use crate::registry::Record;
 use crate::supervise::machine::{Event, Machine, PORT_WAIT};
@@ -58,11 +58,13 @@ impl Supervisor {
             Some(PortSpec::Fixed(port)) if !ports::is_free(port).map_err(failed)? => return Ok(Some(port)),
             Some(PortSpec::Fixed(port)) => Some(port),
             Some(range) => {
+                let had = had.filter(|port| range.has(*port));
+                let wanted = had.or_else(|| self.port_by_number(&service.record().spec, range));
                 let others = |port: u16| self.ports.get(&port).is_some_and(|owner| owner != id);
                 let mut taken = BTreeSet::new();
                 // Asked one by one: what else listens on this host does not matter.
                 loop {
-                    let port = ports::choose(range, had, others, &taken).map_err(StartError::Transient)?;
+                    let port = ports::choose(range, wanted, others, &taken).map_err(StartError::Transient)?;
                     if ports::is_free(port).map_err(failed)? {
                         break Some(port);
                     }
@@ -76,6 +78,17 @@ impl Supervisor {
         Ok(None)
     }
 
+    /// The one of a range that falls to an instance: they are given out in the order of their numbers, and not of
+    /// their starts.
+    fn port_by_number(&self, spec: &ServiceSpec, range: PortSpec) -> Option<u16> {
+        let (group, number) = spec.instance_of.as_ref()?;
+        let PortSpec::Range(first, last) = range else { return None };
+        let of_group =
+            |id: &ServiceId| self.services.get(id).is_some_and(|service| service.record().spec.group() == Some(group));
+        let mut left = (first..=last).filter(|port| self.ports.get(port).is_none_or(of_group));
+        left.nth(usize::try_from(*number).ok()?.saturating_sub(1))
+    }
+
     /// It has another port than before.
     fn has_port(&mut self, id: &ServiceId, had: Option<u16>, port: Option<u16>) {
         if let Some(had) = had.filter(|had| self.ports.get(had) == Some(id)) {
@@ -86,8 +99,14 @@ impl Supervisor {
         }
         let Some(service) = self.services.get_mut(id) else { return };
         service.record_mut().port = port;
+        let described = service.record().spec.port;
         if let (Some(had), Some(port)) = (had, port) {
-            self.say(id, EventKind::Port { port }, format!("its port is {port} now: {had} is taken"));
+            let why = match (described.is_some_and(|described| described.has(had)), self.ports.get(&had)) {
+                (false, _) => format!(" (it was {had})"),
+                (true, None) => format!(": {had} is taken"),
+                (true, Some(other)) => format!(": {had} is that of {other}"),
+            };
+            self.say(id, EventKind::Port { port }, format!("its port is {port} now{why}"));
         }
     }
 
@@ -293,8 +312,13 @@ impl Supervisor {
         let others = |id: &ServiceId| {
             let found = self.order.members(id).find_map(|id| self.services.get(id))?;
             let (record, spec) = (found.record(), &found.record().spec);
+            let has = (record.port, record.socket.clone());
             // What no variable decides is known before it was ever started.
-            let (port, socket) = (record.port.or(spec.fixed_port()), record.socket.clone().or(spec.fixed_socket()));
+            let fixed = (spec.fixed_port(), spec.fixed_socket());
+            // What it had is what it has for as long as it runs on.
+            let goes_on = found.machine.state() == ServiceState::Running && found.held.is_none();
+            let (first, second) = if goes_on { (has, fixed) } else { (fixed, has) };
+            let (port, socket) = (first.0.or(second.0), first.1.or(second.1));
             let any = || spec.socket.clone().filter(|_| ahead);
             Some((port.or(spec.lowest_port().filter(|_| ahead)), socket.or_else(any)))
         };

@@ -150,6 +150,77 @@ fn a_port_that_is_not_given_out_yet_stops_no_takeover() {
 }
 
 #[test]
+fn a_changed_port_reaches_those_who_run_by_it() {
+    real(async |dir| {
+        let mut rig = Rig::new(dir);
+        let files = Files(dir);
+        let write = |port: &str| {
+            let text = "[daemon]\nwatch = false\n[service.dep]\ncommand = 'sh ${service.web.port}'\nafter = ['web']\n\
+                        [service.free]\ncommand = 'sh ${service.web.port}'\n[service.web]\n";
+            files.write("one.toml", &format!("{text}{port}\n"))
+        };
+        let path = write("command = 'sh'\nport = 42311");
+        rig.load(&path).await.unwrap();
+        rig.start("").await.unwrap();
+        rig.up("dep free web").await;
+        let runs_by = async |rig: &Rig, port: &str| {
+            for id in ["dep", "free"] {
+                rig.until(id, |report| report.ready && report.command_line == ["sh", port]).await;
+            }
+            let warnings = [rig.report("dep").await.warnings, rig.report("web").await.warnings].concat();
+            assert_eq!(warnings, [""; 0]);
+        };
+        write("command = 'sh'\nport = 42312");
+        assert_eq!(reload(&rig).await, [id("dep"), id("free"), id("web")]);
+        let said = rig.event("web", |kind| matches!(kind, EventKind::Port { .. })).await.message;
+        assert_eq!(said, "its port is 42312 now (it was 42311)");
+        runs_by(&rig, "42312").await;
+        // By up as well.
+        write("command = 'sh'\nport = 42313");
+        rig.load(&path).await.unwrap();
+        rig.start("").await.unwrap();
+        rig.until("web", |report| report.port == Some(42313)).await;
+        rig.until("dep", |report| report.ready && report.command_line == ["sh", "42313"]).await;
+        // What keeps its port for now is followed when it has another.
+        let pid = rig.report("dep").await.pid;
+        write("command = 'slep'\nport = 42314");
+        reload(&rig).await;
+        rig.event("web", |kind| *kind == EventKind::Warning).await;
+        rig.soon().await;
+        assert_eq!(rig.report("dep").await.pid, pid);
+        write("command = 'sh'\nport = 42314");
+        reload(&rig).await;
+        runs_by(&rig, "42314").await;
+        assert_eq!(reload(&rig).await, []);
+    });
+}
+
+#[test]
+fn a_new_range_is_given_out_in_the_order_of_instances() {
+    real(async |dir| {
+        let rig = Rig::new(dir);
+        let files = Files(dir);
+        let write = |range: &str| {
+            let text = "[daemon]\nwatch = false\n[service.pool]\ncommand = 'sh'\ninstances = 12\n";
+            files.write("one.toml", &format!("{text}port = '{range}'\n[service.one]\ncommand = 'sh'\nport = 42401\n"))
+        };
+        let path = write("42321-42399");
+        rig.load(&path).await.unwrap();
+        rig.start("").await.unwrap();
+        for (first, range) in [(42321, ""), (42400, "42400-42499")] {
+            if !range.is_empty() {
+                write(range);
+                reload(&rig).await;
+            }
+            for number in 1..=12_u16 {
+                let port = first + number - 1 + u16::from(first == 42400 && number > 1);
+                rig.until(&format!("pool-{number}"), |report| report.ready && report.port == Some(port)).await;
+            }
+        }
+    });
+}
+
+#[test]
 fn enabled_is_what_was_said_last() {
     simulated(async |dir| {
         let rig = Rig::new(dir);
