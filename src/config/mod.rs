@@ -39,6 +39,7 @@ pub(crate) use file::read_env_file;
 pub use find::find;
 pub(crate) use find::{passed_over, unheard};
 pub use names::environment_names;
+pub(crate) use names::of_others;
 pub use resolve::{Reached, Resolved, Surroundings, resolve};
 pub use schema::schema;
 pub(crate) use trust::distrusted_folder;

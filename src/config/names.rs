@@ -94,6 +94,19 @@ fn push<'a>(all: &mut Vec<(String, &'a str)>, key: &str, words: &'a [String]) {
     all.extend(words.iter().enumerate().map(|(i, word)| (format!("{key}[{i}]"), word.as_str())));
 }
 
+/// The ports and sockets of others by which a service runs, as variables. What is looked up only when it is needed is
+/// left out.
+pub(crate) fn of_others(spec: &ServiceSpec) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for (key, text) in texts(spec) {
+        if !["on.", "reload.", "config_check"].iter().any(|later| key.starts_with(later)) {
+            let others = |word: &&str| matches!(name(word), Name::OtherPort(_) | Name::OtherSocket(_));
+            names.extend(variables(text).unwrap_or_default().into_iter().filter(others).map(str::to_owned));
+        }
+    }
+    names
+}
+
 /// The variables of the environment that these services name: who starts them sends these along.
 /// A service's own `env` comes before the environment, except in that `env` itself.
 pub fn environment_names(services: &[ServiceSpec]) -> BTreeSet<String> {

@@ -22,7 +22,7 @@ mod spool;
 mod stream;
 mod tidy;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub(crate) use line::{Line, Stream};
 pub(crate) use pattern::Pattern;
@@ -36,6 +36,22 @@ use crate::paths::Places;
 /// The folder of a service's captured output.
 pub(crate) fn folder(places: &Places, id: &ServiceId) -> PathBuf {
     settings::load(places, id).path.unwrap_or_else(|| places.logs.join(id.as_str()))
+}
+
+/// Whether files can be made in this folder, which `log.path` leads to, by what there is now.
+///
+/// # Errors
+/// Why not, in words.
+pub(crate) fn check_folder(folder: &Path, uid: u32) -> Result<(), String> {
+    use rustix::fs::Access;
+    capture::may_use(folder, uid).map_err(|error| error.to_string())?;
+    let Some(there) = folder.ancestors().find(|part| part.exists()) else { return Ok(()) };
+    let writable = rustix::fs::access(there, Access::WRITE_OK | Access::EXEC_OK).map_err(std::io::Error::from);
+    match writable {
+        Ok(()) if there.is_dir() => Ok(()),
+        Ok(()) => Err(format!("log.path: {} is not a folder", there.display())),
+        Err(error) => Err(format!("log.path: {}: {error}", there.display())),
+    }
 }
 
 /// Bytes of the files with its output; `None`: there are none, it may be in the journal.

@@ -1,13 +1,13 @@
 //! What another description of services comes to: the steps that the supervisor takes, and `config diff` shows.
 //! Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::Serialize;
 
 use super::order::Order;
-use crate::config::written;
+use crate::config::{self, written};
 use crate::gather::Gather as _;
 use crate::model::ServiceId;
 use crate::model::service::{Desired, LogSpec, ServiceSpec, ServiceState, Span};
@@ -26,7 +26,8 @@ pub(crate) enum Change {
     Removed,
     /// It is started anew, because of these keys.
     Restarted {
-        /// The keys that what runs cannot take over; none where it runs by an older description already.
+        /// The keys that what runs cannot take over, and "service.ID.port" of another; none where it runs by an
+        /// older description already.
         keys: Vec<String>,
     },
     /// It runs on, or does not run.
@@ -124,8 +125,59 @@ pub(crate) fn changes(
         };
         all.extend(change.map(|change| (spec.id.clone(), change)));
     }
+    for (id, names) in if restarts { by_others(known, new) } else { BTreeMap::new() } {
+        match all.get_mut(&id) {
+            Some(Change::Restarted { keys }) => keys.extend(names),
+            Some(Change::Changed { keys }) => {
+                let keys = std::mem::take(keys).into_iter().chain(names).collect();
+                all.insert(id, Change::Restarted { keys });
+            }
+            _ => {
+                all.insert(id, Change::Restarted { keys: names });
+            }
+        }
+    }
     in_order(&mut all, known, &described);
     all
+}
+
+/// Those that run by a port or a socket of another which is no longer that by these descriptions, and by which:
+/// "service.ID.port".
+pub(crate) fn by_others(
+    known: &BTreeMap<ServiceId, Known<'_>>,
+    new: &[ServiceSpec],
+) -> BTreeMap<ServiceId, Vec<String>> {
+    let (mut moved, mut all) = (BTreeSet::new(), BTreeMap::new());
+    for spec in new {
+        let Some(old) = known.get(&spec.id).map(|known| known.record) else { continue };
+        for name in [Some(&spec.id), spec.group()].into_iter().flatten() {
+            moved.extend(port_moves(old, spec).then(|| format!("service.{name}.port")));
+            moved.extend(socket_moves(old, spec).then(|| format!("service.{name}.socket")));
+        }
+    }
+    for spec in new.iter().filter(|_| !moved.is_empty()) {
+        if known.get(&spec.id).is_some_and(|known| known.alive && known.record.desired == Desired::Up) {
+            let names: Vec<String> = config::of_others(spec).into_iter().filter(|name| moved.contains(name)).collect();
+            all.extend((!names.is_empty()).then(|| (spec.id.clone(), names)));
+        }
+    }
+    all
+}
+
+/// Whether its next start gives it another port than it has.
+fn port_moves(old: &Record, new: &ServiceSpec) -> bool {
+    let has = old.port.or(old.spec.fixed_port());
+    let moves = has.is_some_and(|port| new.port.is_some_and(|new| !new.has(port)));
+    moves && (old.stale || old.spec.port != new.port)
+}
+
+fn socket_moves(old: &Record, new: &ServiceSpec) -> bool {
+    let has = old.socket.clone().or(old.spec.fixed_socket());
+    let described = (&old.spec.socket, &old.spec.cwd) != (&new.socket, &new.cwd);
+    match new.fixed_socket() {
+        Some(path) => (old.stale || described) && has.is_some_and(|has| has != path),
+        None => described && has.is_some() && new.socket.is_some(),
+    }
 }
 
 /// What becomes of one that is known, by itself.
@@ -187,7 +239,7 @@ pub(crate) fn enabled(old: &Record, spec: &ServiceSpec) -> bool {
 /// The keys that differ, as the config has them.
 fn keys(old: &ServiceSpec, new: &ServiceSpec) -> Vec<String> {
     let (old, new) = (written(old), written(new));
-    let all: std::collections::BTreeSet<&String> = old.keys().chain(new.keys()).gather();
+    let all: BTreeSet<&String> = old.keys().chain(new.keys()).gather();
     let changed = all.into_iter().filter(|key| old.get(*key) != new.get(*key));
     changed.cloned().collect()
 }
@@ -234,6 +286,7 @@ fn beats(spec: &ServiceSpec) -> Option<Span> {
 mod tests {
     use super::*;
     use crate::config::{LoadOptions, parse};
+    use crate::model::service::PortSpec;
     use std::path::Path;
 
     fn specs(text: &str) -> Vec<ServiceSpec> {
@@ -289,6 +342,34 @@ mod tests {
         // Once it was taken over so, what runs by the old one is known by that.
         old[4].stale = true;
         assert_eq!(said(&old, new, Occasion::Changed)[4], "e: restarted: it runs by an older description");
+    }
+
+    #[test]
+    fn who_runs_by_a_port_that_changes_is_restarted_too() {
+        let text = |port: &str, socket: &str| {
+            format!(
+                "[service.web]\ncommand = 'a'\nport = {port}\nsocket = '{socket}'\n[service.env]\ncommand = 'a'\n\
+                 env = {{ A = '${{service.web.port}}' }}\n[service.check]\ncommand = 'a'\n\
+                 health = {{ tcp = 'x:${{service.web.port}}' }}\n[service.sock]\ncommand = 'a ${{service.web.socket}}'\n\
+                 [service.hook]\ncommand = 'a'\non = {{ failed = 'a ${{service.web.port}}' }}\n\
+                 [service.rests]\ncommand = 'a ${{service.web.port}}'\nmeta = {{ rests = 1 }}\n"
+            )
+        };
+        let mut old = records(&text("8088", "w.sock"));
+        let (check, env) =
+            ("check: restarted because of service.web.port", "env: restarted because of service.web.port");
+        let all = [check, env, "web: restarted because of port"];
+        assert_eq!(said(&old, &text("8100", "w.sock"), Occasion::Changed), all);
+        assert_eq!(said(&old, &text("'8000-8099'", "w.sock"), Occasion::Changed), all[2..], "it is one of these");
+        let all = ["sock: restarted because of service.web.socket", "web: restarted because of socket"];
+        assert_eq!(said(&old, &text("8088", "x.sock"), Occasion::Changed), all);
+        // Taken over, and not started by it.
+        let web = old.iter_mut().find(|record| record.id.as_str() == "web").unwrap();
+        (web.stale, web.port, web.spec.port) = (true, Some(8088), Some(PortSpec::Fixed(8100)));
+        let all = [check, env, "web: restarted: it runs by an older description"];
+        assert_eq!(said(&old, &text("8100", "w.sock"), Occasion::Changed), all);
+        old.retain(|record| record.id.as_str() != "web");
+        assert_eq!(said(&old, &text("8100", "w.sock"), Occasion::Changed), ["web: added and started"]);
     }
 
     #[test]

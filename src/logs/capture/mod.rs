@@ -53,6 +53,7 @@ use crate::model::ServiceId;
 use crate::paths::Places;
 use crate::sys::watched::Watched;
 use service::Service;
+pub(super) use turnover::may_use;
 
 /// The services whose files are kept open.
 const OPEN: usize = 64;

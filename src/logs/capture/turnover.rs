@@ -62,22 +62,23 @@ impl Turnover {
         std::mem::take(&mut self.news)
     }
 
-    /// A folder in a place that the user has chosen may be somebody else's, or lead there.
     pub(super) fn may_use(&self, dir: &Path, uid: u32) -> io::Result<()> {
-        if !self.elsewhere {
-            return Ok(());
-        }
-        let refused = |why: String| Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("log.path: {why}")));
-        if let Ok(found) = fs::symlink_metadata(dir)
-            && (!found.is_dir() || found.uid() != uid || found.mode() & 0o022 != 0)
-        {
-            return refused(format!("{} is not a folder of uid {uid} alone", dir.display()));
-        }
-        let there = dir.ancestors().find(|part| part.exists());
-        match there.filter(|_| uid == 0).and_then(crate::config::distrusted_folder) {
-            Some(why) => refused(why),
-            None => Ok(()),
-        }
+        if self.elsewhere { may_use(dir, uid) } else { Ok(()) }
+    }
+}
+
+/// A folder in a place that the user has chosen may be somebody else's, or lead there.
+pub(in crate::logs) fn may_use(dir: &Path, uid: u32) -> io::Result<()> {
+    let refused = |why: String| Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("log.path: {why}")));
+    if let Ok(found) = fs::symlink_metadata(dir)
+        && (!found.is_dir() || found.uid() != uid || found.mode() & 0o022 != 0)
+    {
+        return refused(format!("{} is not a folder of uid {uid} alone", dir.display()));
+    }
+    let there = dir.ancestors().find(|part| part.exists());
+    match there.filter(|_| uid == 0).and_then(crate::config::distrusted_folder) {
+        Some(why) => refused(why),
+        None => Ok(()),
     }
 }
 

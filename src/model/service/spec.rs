@@ -143,6 +143,13 @@ impl ServiceSpec {
         }
     }
 
+    /// The first of those that it may have.
+    pub(crate) fn lowest_port(&self) -> Option<u16> {
+        self.port.map(|port| match port {
+            PortSpec::Fixed(port) | PortSpec::Range(port, _) => port,
+        })
+    }
+
     /// The path of its socket, if no variable decides it.
     pub(crate) fn fixed_socket(&self) -> Option<String> {
         let path = self.socket.as_ref().filter(|path| !path.contains('$'))?;
@@ -220,6 +227,15 @@ pub enum PortSpec {
     Fixed(u16),
     /// The lowest free one from the first to the last.
     Range(u16, u16),
+}
+
+impl PortSpec {
+    /// Whether this may be its port.
+    pub(crate) fn has(self, port: u16) -> bool {
+        let (Self::Fixed(first) | Self::Range(first, _)) = self;
+        let last = if let Self::Range(_, last) = self { last } else { first };
+        (first..=last).contains(&port)
+    }
 }
 
 /// How a service reads its configuration again.

@@ -7,7 +7,7 @@ use super::Supervisor;
 use super::orphans::Wanted;
 use super::service::Held;
 use crate::gather::Gather as _;
-use crate::model::service::{Desired, ServiceState};
+use crate::model::service::{Desired, EventKind, ServiceState};
 use crate::model::{ServiceId, Signal, Whom};
 use crate::supervise::changes::Change;
 use crate::supervise::machine::Event;
@@ -55,14 +55,24 @@ impl Supervisor {
             named.retain(|id| self.services.get(id).is_some_and(|service| service.record().spec.enabled));
         }
         self.check_stays(&named)?;
-        let mut outcomes = Outcomes::new();
-        for id in self.order.with_earlier(named.iter().cloned()) {
-            let Some(service) = self.services.get_mut(&id).filter(|service| !service.removing) else { continue };
-            if named.contains(&id) && !sent.is_empty() && service.record().environment != sent {
+        for id in &named {
+            let Some(service) = self.services.get_mut(id) else { continue };
+            if !sent.is_empty() && service.record().environment != sent {
                 service.record_mut().environment.clone_from(&sent);
                 service.touch(true);
                 self.unsaved.insert(id.clone());
             }
+            let stale = service.record().stale && service.machine.is_alive();
+            if stale
+                && self.is_wanted(id)
+                && let Err(why) = self.can_start_again(id)
+            {
+                return Err(Refusal::Failed(format!("{id} {why}")));
+            }
+        }
+        let mut outcomes = Outcomes::new();
+        for id in self.order.with_earlier(named.iter().cloned()) {
+            let Some(service) = self.services.get_mut(&id).filter(|service| !service.removing) else { continue };
             let stale = named.contains(&id) && service.record().stale && service.machine.is_alive();
             let event = if stale { Event::Restart } else { Event::Start };
             let held = service.held.take().is_some();
@@ -134,10 +144,8 @@ impl Supervisor {
         self.check_writable(named.iter())?;
         for id in &named {
             let runs = self.services.get(id).is_some_and(|service| service.machine.is_alive());
-            if runs && let Err(error) = self.sound(id) {
-                return Err(Refusal::Failed(format!(
-                    "{id} goes on as it is, for it could not be started again: {error}"
-                )));
+            if runs && let Err(why) = self.can_start_again(id) {
+                return Err(Refusal::Failed(format!("{id} {why}")));
             }
         }
         self.restart_all(&named);
@@ -187,7 +195,23 @@ impl Supervisor {
         let removed = those(|change| *change == Change::Removed);
         let stopped = those(|change| matches!(change, Change::Removed | Change::Stopped));
         self.remove_each(&removed, stopped);
-        self.restart_each(&those(|change| matches!(change, Change::Restarted { .. })));
+        let mut restarted = those(|change| matches!(change, Change::Restarted { .. }));
+        let mut goes_on = Vec::new();
+        restarted.retain(|id| match self.can_start_again(id) {
+            Ok(()) => true,
+            Err(why) => {
+                self.say(id, EventKind::Warning, format!("its description changed: it {why}"));
+                goes_on.push(format!("service.{id}."));
+                false
+            }
+        });
+        // What would only follow those that keep their ports follows them later.
+        let follows = |key: &String| goes_on.iter().any(|it| key.starts_with(it));
+        restarted.retain(|id| match &changes[id] {
+            Change::Restarted { keys } => keys.is_empty() || !keys.iter().all(follows),
+            _ => true,
+        });
+        self.restart_each(&restarted);
         self.start_each(
             those(|change| matches!(change, Change::Added { starts: true } | Change::Started { .. })).iter(),
         );

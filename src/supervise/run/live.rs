@@ -115,12 +115,11 @@ impl Supervisor {
         let named: BTreeSet<ServiceId> = self.services.keys().filter(reads).cloned().gather();
         let mut good = BTreeSet::new();
         for id in named {
-            let resolved = self.services.get(&id).map(|service| self.resolve(&service.record()));
-            match resolved {
-                Some(Err(why)) => {
-                    self.say(&id, EventKind::Warning, format!("its env_file changed, and is not applied: {why}"));
+            match self.can_start_again(&id) {
+                Err(why) => {
+                    self.say(&id, EventKind::Warning, format!("its env_file changed: it {why}"));
                 }
-                _ => {
+                Ok(()) => {
                     self.say(&id, EventKind::Changed, "its env_file changed: it is started anew".to_owned());
                     good.insert(id);
                 }

@@ -11,7 +11,7 @@ use super::service::{Checked, Prepared};
 use super::{Done, Supervisor};
 use crate::backend::{AwaitRoom, Launch, Room, StartError, stale_socket};
 use crate::config::{Resolved, Surroundings};
-use crate::model::service::{BackendKind, Check, EventKind, PortSpec};
+use crate::model::service::{BackendKind, Check, EventKind, PortSpec, ServiceSpec, ServiceState};
 use crate::model::{Instance, ServiceId};
 use crate::registry::Record;
 use crate::supervise::machine::{Event, Machine, PORT_WAIT};
@@ -58,11 +58,13 @@ impl Supervisor {
             Some(PortSpec::Fixed(port)) if !ports::is_free(port).map_err(failed)? => return Ok(Some(port)),
             Some(PortSpec::Fixed(port)) => Some(port),
             Some(range) => {
+                let had = had.filter(|port| range.has(*port));
+                let wanted = had.or_else(|| self.port_by_number(&service.record().spec, range));
                 let others = |port: u16| self.ports.get(&port).is_some_and(|owner| owner != id);
                 let mut taken = BTreeSet::new();
                 // Asked one by one: what else listens on this host does not matter.
                 loop {
-                    let port = ports::choose(range, had, others, &taken).map_err(StartError::Transient)?;
+                    let port = ports::choose(range, wanted, others, &taken).map_err(StartError::Transient)?;
                     if ports::is_free(port).map_err(failed)? {
                         break Some(port);
                     }
@@ -76,6 +78,17 @@ impl Supervisor {
         Ok(None)
     }
 
+    /// The one of a range that falls to an instance: they are given out in the order of their numbers, and not of
+    /// their starts.
+    fn port_by_number(&self, spec: &ServiceSpec, range: PortSpec) -> Option<u16> {
+        let (group, number) = spec.instance_of.as_ref()?;
+        let PortSpec::Range(first, last) = range else { return None };
+        let of_group =
+            |id: &ServiceId| self.services.get(id).is_some_and(|service| service.record().spec.group() == Some(group));
+        let mut left = (first..=last).filter(|port| self.ports.get(port).is_none_or(of_group));
+        left.nth(usize::try_from(*number).ok()?.saturating_sub(1))
+    }
+
     /// It has another port than before.
     fn has_port(&mut self, id: &ServiceId, had: Option<u16>, port: Option<u16>) {
         if let Some(had) = had.filter(|had| self.ports.get(had) == Some(id)) {
@@ -86,8 +99,14 @@ impl Supervisor {
         }
         let Some(service) = self.services.get_mut(id) else { return };
         service.record_mut().port = port;
+        let described = service.record().spec.port;
         if let (Some(had), Some(port)) = (had, port) {
-            self.say(id, EventKind::Port { port }, format!("its port is {port} now: {had} is taken"));
+            let why = match (described.is_some_and(|described| described.has(had)), self.ports.get(&had)) {
+                (false, _) => format!(" (it was {had})"),
+                (true, None) => format!(": {had} is taken"),
+                (true, Some(other)) => format!(": {had} is that of {other}"),
+            };
+            self.say(id, EventKind::Port { port }, format!("its port is {port} now{why}"));
         }
     }
 
@@ -148,13 +167,44 @@ impl Supervisor {
         }
     }
 
-    /// What its start comes to, but for the port. Changes nothing: what runs is not stopped for a start that would
-    /// fail.
-    pub(super) fn sound(&self, id: &ServiceId) -> Result<Sound, StartError> {
+    /// Whether what runs could be started anew by its description, as far as that can be seen; what could not is not
+    /// stopped for it.
+    ///
+    /// # Errors
+    /// Why not, in words that follow its id.
+    pub(super) fn can_start_again(&self, id: &ServiceId) -> Result<(), String> {
+        let sound = self.sound(id, true).map_err(|error| error.to_string());
+        let why = match sound.and_then(|sound| self.check_places(id, &sound)) {
+            Ok(()) => return Ok(()),
+            Err(why) => self.unexpanded(id, why),
+        };
+        Err(format!("goes on as it is, for it could not be started again: {why}"))
+    }
+
+    /// Its user and the folder of its output, of which a start would find out from its backend.
+    fn check_places(&self, id: &ServiceId, sound: &Sound) -> Result<(), String> {
+        let Some(service) = self.services.get(id) else { return Ok(()) };
+        let record = service.record();
+        let spec = &record.spec;
+        // A manager takes any number, and makes users as well.
+        let looks = |user: &&String| !sound.by_unit || user.parse::<u32>().is_err();
+        let user = spec.user.as_ref().filter(looks).filter(|_| !spec.systemd.contains_key("DynamicUser"));
+        if let Some(Err(error)) = user.map(|user| crate::sys::spawn::user(user)) {
+            return Err(format!("user: {error}"));
+        }
+        match sound.resolved.log_path.as_deref().filter(|_| spec.log.file || sound.backend != BackendKind::Systemd) {
+            Some(folder) => crate::logs::check_folder(&folder.join(id.as_str()), self.places.uid),
+            None => Ok(()),
+        }
+    }
+
+    /// What its start comes to, but for the port. Changes nothing. `ahead`: ports and sockets that are known only
+    /// once something was started may be any.
+    fn sound(&self, id: &ServiceId, ahead: bool) -> Result<Sound, StartError> {
         let service = self.services.get(id).ok_or_else(|| permanent("it is not known"))?;
         let backend = self.choose_backend(id)?;
         self.check_commands(&service.record(), backend).map_err(permanent)?;
-        let mut resolved = self.resolve(&service.record()).map_err(permanent)?;
+        let mut resolved = self.resolved(&service.record(), ahead).map_err(permanent)?;
         let record = service.record();
         resolved.env = self.environment(&record, resolved.env);
         if let Some(heartbeat) = resolved.health.as_ref().and_then(|health| health.heartbeat.as_ref()) {
@@ -181,7 +231,7 @@ impl Supervisor {
 
     /// Everything but the port.
     fn prepared(&mut self, id: &ServiceId, room: Room) -> Result<(), StartError> {
-        let Sound { backend, by_unit, program, resolved } = self.sound(id)?;
+        let Sound { backend, by_unit, program, resolved } = self.sound(id, false)?;
         let Some(service) = self.services.get(id) else { return Ok(()) };
         let record = service.record();
         let Resolved { argv, env, cwd, socket, pid_file, log_path, ready, ready_shown, health, health_shown, .. } =
@@ -247,6 +297,10 @@ impl Supervisor {
 
     /// Replaces the variables of a service, as they are now.
     pub(super) fn resolve(&self, record: &Record) -> Result<Resolved, String> {
+        self.resolved(record, false)
+    }
+
+    fn resolved(&self, record: &Record, ahead: bool) -> Result<Resolved, String> {
         let file = match &record.spec.env_file {
             None => None,
             Some(path) => match crate::config::read_env_file(path, self.places.instance == Instance::System) {
@@ -258,11 +312,18 @@ impl Supervisor {
         let others = |id: &ServiceId| {
             let found = self.order.members(id).find_map(|id| self.services.get(id))?;
             let (record, spec) = (found.record(), &found.record().spec);
+            let has = (record.port, record.socket.clone());
             // What no variable decides is known before it was ever started.
-            Some((record.port.or(spec.fixed_port()), record.socket.clone().or(spec.fixed_socket())))
+            let fixed = (spec.fixed_port(), spec.fixed_socket());
+            // What it had is what it has for as long as it runs on.
+            let goes_on = found.machine.state() == ServiceState::Running && found.held.is_none();
+            let (first, second) = if goes_on { (has, fixed) } else { (fixed, has) };
+            let (port, socket) = (first.0.or(second.0), first.1.or(second.1));
+            let any = || spec.socket.clone().filter(|_| ahead);
+            Some((port.or(spec.lowest_port().filter(|_| ahead)), socket.or_else(any)))
         };
         let surroundings = Surroundings {
-            port: record.port,
+            port: record.port.or(record.spec.lowest_port().filter(|_| ahead)),
             environment: &environment,
             whose,
             env_file: file.as_deref(),

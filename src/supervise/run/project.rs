@@ -11,7 +11,7 @@ use crate::model::ServiceId;
 use crate::model::service::ServiceSpec;
 use crate::registry::Removed;
 use crate::supervise::Refusal;
-use crate::supervise::changes::{Change, Known, Occasion, changes};
+use crate::supervise::changes::{Change, Known, Occasion, by_others, changes};
 use crate::supervise::machine::Event;
 use crate::supervise::watch::Subject;
 
@@ -124,8 +124,12 @@ impl Supervisor {
         for spec in &specs {
             // A file that is gone was moved, and its services with it.
             let other = |theirs: &PathBuf| *theirs != found.path && theirs.try_exists().unwrap_or(true);
-            if let Some(theirs) = self.project_of(&spec.id).filter(other) {
-                let (id, own) = (&spec.id, found.path.display());
+            // The name of instances is as good as an id: it must not mean two things.
+            let named = |id| self.order.members(id).find_map(|member| self.project_of(member).filter(other));
+            let theirs = |id| self.project_of(id).filter(other).or_else(|| named(id));
+            let mut names = [Some(&spec.id), spec.group()].into_iter().flatten();
+            if let Some((id, theirs)) = names.find_map(|id| Some((id, theirs(id)?))) {
+                let own = found.path.display();
                 return Err(Refusal::Config(format!(
                     "{id} is in {own} and in {}: rename one, or have the other forgotten: provost remove {id}",
                     theirs.display()
@@ -205,9 +209,15 @@ impl Supervisor {
         environment: &BTreeMap<String, String>,
         occasion: Occasion,
     ) -> Result<Vec<ServiceId>, Refusal> {
-        let changes = self.changes(&read, occasion);
+        let (changes, by_others) = self.changes(&read, occasion);
         let starts = changes.iter().filter(|(_, change)| matches!(change, Change::Added { starts: true }));
         self.put(read.specs, environment, &starts.map(|(id, _)| id.clone()).collect())?;
+        for id in by_others {
+            let Some(service) = self.services.get_mut(&id) else { continue };
+            service.record_mut().stale = true;
+            service.touch(true);
+            self.unsaved.insert(id);
+        }
         for id in &read.removed {
             tracing::info!(
                 "{id} was removed by hand, and is left out: provost up of {} asks for it",
@@ -229,7 +239,8 @@ impl Supervisor {
         Ok(changes.into_keys().collect())
     }
 
-    fn changes(&self, read: &Read, occasion: Occasion) -> BTreeMap<ServiceId, Change> {
+    /// With those that run by what others have no longer.
+    fn changes(&self, read: &Read, occasion: Occasion) -> (BTreeMap<ServiceId, Change>, BTreeSet<ServiceId>) {
         // What is being removed is nothing that a description would change: it is new again.
         let stay = self.services.values().filter(|service| !service.removing);
         let records: Vec<_> = stay.map(|service| (service, service.record())).collect();
@@ -237,7 +248,9 @@ impl Supervisor {
             let up = service.machine.is_already_so(&Event::Start) && service.held != Some(Held::Stop);
             (record.id.clone(), Known { record, alive: service.machine.is_alive(), up })
         });
-        changes(&known.collect(), &read.path, &read.specs, occasion)
+        let known = known.collect();
+        let by_others = by_others(&known, &read.specs).into_keys().gather();
+        (changes(&known, &read.path, &read.specs, occasion), by_others)
     }
 }
 

@@ -28,7 +28,8 @@ impl Supervisor {
         let mut warnings = record.warnings.clone();
         warnings.extend(service.unsaved_why.clone());
         if record.stale && machine.is_alive() {
-            warnings.push("its description changed since it was started: restart it".to_owned());
+            let said = self.can_start_again(id).err().map_or("restart it".to_owned(), |why| format!("it {why}"));
+            warnings.push(format!("its description changed since it was started: {said}"));
         }
         let outdated = self.outdated(&record, &service.started_with);
         if !outdated.is_empty() && machine.is_alive() {

@@ -43,6 +43,16 @@ fn a_file_is_a_project() {
         assert_eq!(rig.handle.ask(start).await.unwrap(), [(id("a"), false)]);
         assert_eq!(rig.report("a").await.meta["x"], 2);
 
+        // A name that stands for instances is nobody's id.
+        for (here, there) in [("", "instances = 1"), ("instances = 1", "")] {
+            let (one, two) = (dir.join("here.toml"), dir.join("there.toml"));
+            files.write("here.toml", &format!("[service.n]\ncommand = 'sh'\n{here}"));
+            files.write("there.toml", &format!("[service.n]\ncommand = 'sh'\n{there}"));
+            rig.load(&one).await.unwrap();
+            let refused = rig.load(&two).await.unwrap_err().to_string();
+            assert!(refused.starts_with("n is in /") && refused.contains("here.toml: rename one"), "{refused}");
+            rig.remove("n").await.unwrap();
+        }
         let other = files.write("two.toml", "[service.a]\ncommand = 'sh'");
         let refused = rig.load(&other).await.unwrap_err().to_string();
         assert!(refused.contains("one.toml") && refused.contains("two.toml"), "{refused}");
@@ -75,6 +85,138 @@ fn a_reload_applies_what_changed() {
         let wrong = rig.handle.config_errors();
         assert!(wrong.first().is_some_and(|why| why.contains("one.toml:1:")), "it stays to be seen: {wrong:?}");
         rig.event("a", |kind| *kind == EventKind::Warning).await;
+    });
+}
+
+#[test]
+fn what_could_not_be_started_again_goes_on() {
+    simulated(async |dir| {
+        let mut rig = Rig::new(dir);
+        let files = Files(dir);
+        let write = |two: &str| {
+            let rest = "[daemon]\nwatch = false\n[service.one]\ncommand = 'sh'\n";
+            files.write("one.toml", &format!("{rest}[service.two]\nafter = ['one']\n{two}\n"))
+        };
+        let path = write("command = 'sh'");
+        rig.load(&path).await.unwrap();
+        rig.start("").await.unwrap();
+        rig.up("one two").await;
+        let pid = rig.report("two").await.pid;
+        assert!(pid.is_some());
+        files.write("file", "");
+        for (wrong, why) in [
+            ("command = 'slep 1111'", "slep: there is no such program"),
+            ("command = 'sh'\nenv = { A = '${NEEDED}' }", "NEEDED"),
+            ("command = 'sh'\nenv_file = 'none.env'", "none.env"),
+            ("command = 'sh'\ncwd = '/nowhere'", "/nowhere"),
+            ("command = 'sh'\nlog = { path = 'file', file = true }", "log.path: "),
+        ] {
+            write(wrong);
+            reload(&rig).await;
+            let said = rig.event("two", |kind| *kind == EventKind::Warning).await.message;
+            assert!(said.contains("it goes on as it is, for it could not be started again: "), "{said}");
+            assert!(said.contains(why), "{said}");
+            tokio::time::sleep(60 * SECOND).await;
+            let report = rig.report("two").await;
+            assert_eq!((report.state, report.pid), (ServiceState::Running, pid), "{wrong}");
+            assert!(report.warnings.iter().any(|warning| warning.contains(why)), "{:?}", report.warnings);
+            let refused = rig.start("two").await.unwrap_err().to_string();
+            assert!(refused.starts_with("two goes on as it is") && refused.contains(why), "{refused}");
+        }
+        write("command = 'sh -x'");
+        reload(&rig).await;
+        let report = rig.until("two", |report| report.ready && report.command_line == ["sh", "-x"]).await;
+        assert_eq!(report.warnings, [""; 0]);
+    });
+}
+
+#[test]
+fn a_port_that_is_not_given_out_yet_stops_no_takeover() {
+    real(async |dir| {
+        let rig = Rig::new(dir);
+        let files = Files(dir);
+        let path = files.write("one.toml", "[service.a]\ncommand = 'sh'\n[service.b]\ncommand = 'sh'\n");
+        rig.load(&path).await.unwrap();
+        rig.start("").await.unwrap();
+        rig.up("a b").await;
+        files.write(
+            "one.toml",
+            "[service.a]\ncommand = 'sh ${PORT}'\nport = '42100-42199'\n[service.c]\ncommand = 'sh'\n\
+             port = '42200-42299'\n[service.b]\ncommand = 'sh ${service.a.port} ${service.c.port}'\nafter = ['a', 'c']\n",
+        );
+        reload(&rig).await;
+        rig.until("b", |report| report.ready && report.command_line.len() == 3).await;
+    });
+}
+
+#[test]
+fn a_changed_port_reaches_those_who_run_by_it() {
+    real(async |dir| {
+        let mut rig = Rig::new(dir);
+        let files = Files(dir);
+        let write = |port: &str| {
+            let text = "[daemon]\nwatch = false\n[service.dep]\ncommand = 'sh ${service.web.port}'\nafter = ['web']\n\
+                        [service.free]\ncommand = 'sh ${service.web.port}'\n[service.web]\n";
+            files.write("one.toml", &format!("{text}{port}\n"))
+        };
+        let path = write("command = 'sh'\nport = 42311");
+        rig.load(&path).await.unwrap();
+        rig.start("").await.unwrap();
+        rig.up("dep free web").await;
+        let runs_by = async |rig: &Rig, port: &str| {
+            for id in ["dep", "free"] {
+                rig.until(id, |report| report.ready && report.command_line == ["sh", port]).await;
+            }
+            let warnings = [rig.report("dep").await.warnings, rig.report("web").await.warnings].concat();
+            assert_eq!(warnings, [""; 0]);
+        };
+        write("command = 'sh'\nport = 42312");
+        assert_eq!(reload(&rig).await, [id("dep"), id("free"), id("web")]);
+        let said = rig.event("web", |kind| matches!(kind, EventKind::Port { .. })).await.message;
+        assert_eq!(said, "its port is 42312 now (it was 42311)");
+        runs_by(&rig, "42312").await;
+        // By up as well.
+        write("command = 'sh'\nport = 42313");
+        rig.load(&path).await.unwrap();
+        rig.start("").await.unwrap();
+        rig.until("web", |report| report.port == Some(42313)).await;
+        rig.until("dep", |report| report.ready && report.command_line == ["sh", "42313"]).await;
+        // What keeps its port for now is followed when it has another.
+        let pid = rig.report("dep").await.pid;
+        write("command = 'slep'\nport = 42314");
+        reload(&rig).await;
+        rig.event("web", |kind| *kind == EventKind::Warning).await;
+        rig.soon().await;
+        assert_eq!(rig.report("dep").await.pid, pid);
+        write("command = 'sh'\nport = 42314");
+        reload(&rig).await;
+        runs_by(&rig, "42314").await;
+        assert_eq!(reload(&rig).await, []);
+    });
+}
+
+#[test]
+fn a_new_range_is_given_out_in_the_order_of_instances() {
+    real(async |dir| {
+        let rig = Rig::new(dir);
+        let files = Files(dir);
+        let write = |range: &str| {
+            let text = "[daemon]\nwatch = false\n[service.pool]\ncommand = 'sh'\ninstances = 12\n";
+            files.write("one.toml", &format!("{text}port = '{range}'\n[service.one]\ncommand = 'sh'\nport = 42401\n"))
+        };
+        let path = write("42321-42399");
+        rig.load(&path).await.unwrap();
+        rig.start("").await.unwrap();
+        for (first, range) in [(42321, ""), (42400, "42400-42499")] {
+            if !range.is_empty() {
+                write(range);
+                reload(&rig).await;
+            }
+            for number in 1..=12_u16 {
+                let port = first + number - 1 + u16::from(first == 42400 && number > 1);
+                rig.until(&format!("pool-{number}"), |report| report.ready && report.port == Some(port)).await;
+            }
+        }
     });
 }
 
