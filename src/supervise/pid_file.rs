@@ -6,13 +6,15 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
+use rustix::io::Errno;
 
 /// Writes the pid: whole to a temporary file, and renamed. The folder is made if there is none.
 ///
 /// # Errors
-/// The system's, with the path.
+/// The system's, or that there is something else, with the path.
 pub(crate) fn write(path: &Path, pid: u32) -> io::Result<()> {
-    let about = |error: io::Error| io::Error::new(error.kind(), format!("pid file {}: {error}", path.display()));
+    check(path)?;
+    let about = |error| about(path, error);
     let temporary = temporary(path).ok_or_else(|| about(io::ErrorKind::InvalidInput.into()))?;
     let result = put(&temporary, path, pid);
     if result.is_err() {
@@ -44,14 +46,45 @@ fn temporary(path: &Path) -> Option<PathBuf> {
     Some(path.with_file_name(format!(".{name}.new")))
 }
 
+fn about(path: &Path, error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("pid file {}: {error}", path.display()))
+}
+
+/// Whether a pid may be written there: nothing is lost but another pid.
+///
+/// # Errors
+/// There is something else, or that cannot be told; with the path.
+pub(crate) fn check(path: &Path) -> io::Result<()> {
+    let else_there = || io::Error::other("there is something else of that name, which is left as it is");
+    match text(path) {
+        Ok(Some(text)) if text.trim().is_empty() || text.trim().parse::<u32>().is_ok() => Ok(()),
+        Ok(_) => Err(about(path, else_there())),
+        Err(error) => match error.raw_os_error().map(Errno::from_raw_os_error) {
+            // Where there is no folder one is made, or that it cannot be is said then.
+            Some(Errno::NOENT | Errno::NOTDIR) => Ok(()),
+            // A link, or a socket.
+            Some(Errno::LOOP | Errno::NXIO) => Err(about(path, else_there())),
+            _ => Err(about(path, error)),
+        },
+    }
+}
+
 /// The pid in the file; `None` where there is none.
 pub(crate) fn read(path: &Path) -> Option<u32> {
+    text(path).ok()??.trim().parse().ok()
+}
+
+/// What is in the file; `None`: it is none that could hold a pid alone.
+fn text(path: &Path) -> io::Result<Option<String>> {
     // The folder may be the service's own: no link is followed, and nothing is waited for.
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).ok()?;
-    let mut text = String::new();
-    file.metadata().ok()?.is_file().then(|| file.take(64).read_to_string(&mut text))?.ok()?;
-    text.trim().parse().ok()
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    let (mut bytes, found) = (Vec::new(), file.metadata()?);
+    if !found.is_file() || found.len() > 64 {
+        return Ok(None);
+    }
+    file.take(64).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8(bytes).ok())
 }
 
 /// Removes the file if it still names this pid: another may have written it since.
@@ -81,6 +114,28 @@ mod tests {
         assert_eq!(read(&path), None);
         assert_eq!(fs::read_dir(dir.path().join("run")).unwrap().count(), 0, "nothing else is left");
         let error = write(&dir.path().join("run"), 1).unwrap_err().to_string();
-        assert!(error.starts_with("pid file /") && error.contains("directory"), "{error}");
+        assert!(error.starts_with("pid file /") && error.contains("something else"), "{error}");
+    }
+
+    #[test]
+    fn only_a_pid_is_overwritten() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("notes");
+        for (text, free) in [("", true), (" 4711\n", true), ("buy milk\n", false), ("47 11", false), ("1\n2\n", false)] {
+            fs::write(&path, text).unwrap();
+            assert_eq!(check(&path).is_ok(), free, "{text:?}");
+            assert_eq!(write(&path, 7).is_ok(), free, "{text:?}");
+            remove(&path, 7);
+            let left = fs::read_to_string(&path).ok();
+            assert_eq!(left.as_deref(), (!free).then_some(text));
+        }
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        for other in [&link, dir.path()] {
+            let why = check(other).unwrap_err().to_string();
+            assert!(why.contains("something else of that name"), "{why}");
+        }
+        check(&dir.path().join("none/a.pid")).unwrap();
+        check(&path.join("a.pid")).unwrap();
     }
 }

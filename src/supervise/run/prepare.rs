@@ -11,11 +11,11 @@ use super::service::{Checked, Prepared};
 use super::{Done, Supervisor};
 use crate::backend::{AwaitRoom, Launch, Room, StartError, stale_socket};
 use crate::config::{Resolved, Surroundings};
-use crate::model::service::{BackendKind, Check, EventKind, PortSpec, ServiceSpec, ServiceState};
+use crate::model::service::{BackendKind, Check, EventKind, PortSpec, Program, ServiceSpec, ServiceState};
 use crate::model::{Instance, ServiceId};
 use crate::registry::Record;
 use crate::supervise::machine::{Event, Machine, PORT_WAIT};
-use crate::supervise::ports;
+use crate::supervise::{pid_file, ports};
 
 /// What is known of a start before anything is done for it.
 pub(super) struct Sound {
@@ -213,6 +213,9 @@ impl Supervisor {
         }
         // What is denied to us its unit may be allowed, which is in no sandbox of ours.
         let by_unit = self.backends.get(backend).is_some_and(|backend| backend.runs_commands());
+        for path in self.pid_files(id, resolved.pid_file.clone()).iter().skip(1) {
+            pid_file::check(path).map_err(permanent)?;
+        }
         let cwd = &resolved.cwd;
         match fs::metadata(cwd) {
             Ok(found) if found.is_dir() => {}
@@ -225,6 +228,9 @@ impl Supervisor {
             Err(_) => return Err(permanent(format!("the folder {} is not there", cwd.display()))),
         }
         let program = find_program(&resolved.argv[0], &resolved.env, cwd, by_unit).map_err(permanent)?;
+        if matches!(record.spec.program, Program::Script { .. }) {
+            check_script(&resolved.argv, cwd).map_err(permanent)?;
+        }
         drop(record);
         Ok(Sound { backend, by_unit, program, resolved })
     }
@@ -287,7 +293,7 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Where its pid is written.
+    /// Where its pid is written, the usual place first.
     pub(super) fn pid_files(&self, id: &ServiceId, own: Option<PathBuf>) -> Vec<PathBuf> {
         let usual = self.places.pid_file(id);
         // Relative: to the folder of the pid files.
@@ -394,6 +400,26 @@ pub(super) fn find_program(
     found.ok_or_else(|| format!("{name}: there is no such program in the PATH of the service"))
 }
 
+/// Interpreters that take a word with an extension for a file, and nothing else; python does so of any word.
+const OF_FILES: [&str; 6] = ["node", "bash", "sh", "perl", "ruby", "php"];
+
+/// A script that is not there, where its interpreter is known to find none either: it would only fail, again and again.
+fn check_script(argv: &[String], cwd: &Path) -> Result<(), String> {
+    let [interpreter, script, ..] = argv else { return Ok(()) };
+    let name = interpreter.rsplit('/').next().unwrap_or_default();
+    let (path, python) = (cwd.join(script), name.starts_with("python"));
+    // Shells look in the PATH too.
+    let of_files = || path.extension().is_some() && (script.contains('/') || !name.ends_with("sh"));
+    if script.starts_with('-') || !python && !(OF_FILES.contains(&name) && of_files()) {
+        return Ok(());
+    }
+    let is_missing = match fs::metadata(&path) {
+        Ok(found) => python && found.is_dir() && !path.join("__main__.py").exists(),
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+    };
+    if is_missing { Err(format!("{}: {}", path.display(), no_program(&path))) } else { Ok(()) }
+}
+
 /// Why a file is none that can be executed.
 fn no_program(path: &Path) -> String {
     match fs::metadata(path) {
@@ -427,5 +453,24 @@ mod tests {
         for (name, why) in [("/etc", "it is a folder"), ("/etc/passwd", "not be executed"), ("./x", "no such file")] {
             assert!(find(name, "/bin").unwrap_err().contains(why), "{name}");
         }
+    }
+
+    #[test]
+    fn a_script_that_is_not_there_is_not_tried() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("there.py"), "").unwrap();
+        fs::create_dir_all(dir.path().join("packed")).unwrap();
+        fs::create_dir_all(dir.path().join("folder")).unwrap();
+        fs::write(dir.path().join("packed/__main__.py"), "").unwrap();
+        let check = |words: &str| check_script(&words.split(' ').map(str::to_owned).collect::<Vec<_>>(), dir.path());
+        let good = "python3 there.py|/v/bin/python packed|python3 -m|node server|bash of-the-path.sh|uv run|deno a:b.ts";
+        for words in good.split('|') {
+            assert_eq!(check(words), Ok(()), "{words}");
+        }
+        for words in ["python3 nosuch.py", "/v/bin/python nosuch", "node x.js", "bash ./x.sh --flag"] {
+            let why = check(words).unwrap_err();
+            assert!(why.starts_with('/') && why.ends_with(": there is no such file"), "{why}");
+        }
+        assert!(check("python3 folder").unwrap_err().ends_with("folder: it is a folder"));
     }
 }

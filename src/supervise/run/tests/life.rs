@@ -1,7 +1,7 @@
 //! One service at a time.
 
 use super::*;
-use crate::model::service::{Exit, Health, PortSpec, Reload};
+use crate::model::service::{Exit, Health, PortSpec, Program, Reload};
 use crate::model::{Signal, Whom};
 use crate::supervise::pid_file;
 
@@ -36,6 +36,44 @@ fn a_service_runs_crashes_and_is_started_again() {
         let report = rig.report("a").await;
         assert_eq!((report.restarts, report.failures, report.last_exit), (9, 10, Some(Exit::Code(3))));
     });
+}
+
+#[test]
+fn what_would_destroy_a_file_or_has_no_script_is_not_started() {
+    simulated(async |dir| {
+        let rig = Rig::new(dir);
+        let (notes, text) = (dir.join("notes.txt"), "buy milk\n");
+        std::fs::write(&notes, text).unwrap();
+        let mut of_notes = spec("a", "");
+        of_notes.pid_file = Some(notes.clone());
+        let mut of_script = spec("b", "");
+        of_script.program = Program::Script { path: "nosuch.py".to_owned(), interpreter: Some("python3".to_owned()) };
+        of_script.env.insert("PATH".to_owned(), python(dir));
+        rig.define([of_notes, of_script]).await.unwrap();
+        rig.start("a b").await.unwrap();
+        for (id, why) in [("a", "notes.txt: there is something else of that name"), ("b", "nosuch.py: there is no")] {
+            let report = rig.until(id, |report| report.state == ServiceState::Failed).await;
+            assert!(report.last_error.as_ref().unwrap().contains(why), "{report:?}");
+            assert_eq!(report.restarts, 0);
+        }
+        assert_eq!(std::fs::read_to_string(&notes).unwrap(), text);
+        // What somebody makes of it while the service runs stays as well.
+        std::fs::write(&notes, "").unwrap();
+        rig.start("a").await.unwrap();
+        rig.until("a", |report| report.ready).await;
+        assert!(pid_file::read(&notes).is_some());
+        std::fs::write(&notes, text).unwrap();
+        rig.stop("a").await.unwrap();
+        rig.until("a", |report| report.state == ServiceState::Stopped).await;
+        assert_eq!(std::fs::read_to_string(&notes).unwrap(), text);
+    });
+}
+
+/// A PATH in which there is a python.
+fn python(dir: &std::path::Path) -> String {
+    let there = dir.join("python3");
+    std::os::unix::fs::symlink("/bin/sh", there).unwrap();
+    dir.display().to_string()
 }
 
 #[test]
