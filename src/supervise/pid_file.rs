@@ -121,7 +121,8 @@ mod tests {
     fn only_a_pid_is_overwritten() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("notes");
-        for (text, free) in [("", true), (" 4711\n", true), ("buy milk\n", false), ("47 11", false), ("1\n2\n", false)] {
+        for (text, free) in [("", true), (" 4711\n", true), ("buy milk\n", false), ("47 11", false), ("1\n2\n", false)]
+        {
             fs::write(&path, text).unwrap();
             assert_eq!(check(&path).is_ok(), free, "{text:?}");
             assert_eq!(write(&path, 7).is_ok(), free, "{text:?}");

@@ -180,9 +180,11 @@ impl Supervisor {
 
     pub(super) fn enable(&mut self, which: &Selection, enabled: bool) -> Result<Outcomes, Refusal> {
         let named = self.select(which)?;
-        let is_ad_hoc =
-            |id: &ServiceId| self.services.get(id).is_some_and(|service| service.record().spec.project.is_none());
-        if let Some(first) = named.iter().next().filter(|_| enabled && named.iter().all(is_ad_hoc)) {
+        let passes = |id: &ServiceId| {
+            let record = self.services.get(id).map(|service| service.record());
+            record.is_some_and(|record| record.spec.project.is_none() && record.spec.enabled)
+        };
+        if let Some(first) = named.iter().next().filter(|_| enabled && named.iter().all(passes)) {
             let why =
                 format!("{first} is in no config, and forgotten with the next boot: only what is in one is enabled");
             return Err(Refusal::Failed(why));

@@ -463,7 +463,8 @@ mod tests {
         fs::create_dir_all(dir.path().join("folder")).unwrap();
         fs::write(dir.path().join("packed/__main__.py"), "").unwrap();
         let check = |words: &str| check_script(&words.split(' ').map(str::to_owned).collect::<Vec<_>>(), dir.path());
-        let good = "python3 there.py|/v/bin/python packed|python3 -m|node server|bash of-the-path.sh|uv run|deno a:b.ts";
+        let good =
+            "python3 there.py|/v/bin/python packed|python3 -m|node server|bash of-the-path.sh|uv run|deno a:b.ts";
         for words in good.split('|') {
             assert_eq!(check(words), Ok(()), "{words}");
         }
