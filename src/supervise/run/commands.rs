@@ -160,7 +160,7 @@ impl Supervisor {
         self.start_each(earlier.difference(named));
     }
 
-    fn restart_each(&mut self, named: &BTreeSet<ServiceId>) {
+    pub(super) fn restart_each(&mut self, named: &BTreeSet<ServiceId>) {
         for id in named {
             let Some(service) = self.services.get_mut(id).filter(|service| !service.removing) else { continue };
             if service.machine.is_alive() {

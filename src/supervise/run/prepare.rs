@@ -7,10 +7,11 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::service::{Checked, Prepared};
+use super::service::{Checked, Prepared, Service};
 use super::{Done, Supervisor};
 use crate::backend::{AwaitRoom, Launch, Room, StartError, stale_socket};
 use crate::config::{Resolved, Surroundings};
+use crate::gather::Gather as _;
 use crate::model::service::{BackendKind, Check, EventKind, PortSpec, Program, ServiceSpec, ServiceState};
 use crate::model::{Instance, ServiceId};
 use crate::registry::Record;
@@ -107,7 +108,22 @@ impl Supervisor {
                 (true, Some(other)) => format!(": {had} is that of {other}"),
             };
             self.say(id, EventKind::Port { port }, format!("its port is {port} now{why}"));
+            self.restart_those_by_port(id);
         }
+    }
+
+    /// Its port is another: who runs by the old one would find somebody else there.
+    fn restart_those_by_port(&mut self, id: &ServiceId) {
+        let group = self.services.get(id).and_then(|service| service.record().spec.group().cloned());
+        let names = [Some(id), group.as_ref()].map(|name| name.map(|name| format!("service.{name}.port")));
+        let runs_by = |service: &Service| {
+            let others = crate::config::of_others(&service.record().spec);
+            service.machine.is_alive() && names.iter().flatten().any(|name| others.contains(name))
+        };
+        let mut named: BTreeSet<ServiceId> =
+            self.services.iter().filter(|(_, service)| runs_by(service)).map(|(id, _)| id.clone()).gather();
+        named.retain(|other| other != id && self.is_wanted(other) && self.can_start_again(other).is_ok());
+        self.restart_each(&named);
     }
 
     fn await_port(&mut self, id: &ServiceId, run: u64, port: u16) {

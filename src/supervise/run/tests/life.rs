@@ -262,6 +262,20 @@ fn a_port_of_another_is_waited_for() {
         rig.restart("b").await.unwrap();
         rig.ready("b").await;
         assert_eq!(rig.report("b").await.port, Some(other));
+        // Where it moves, who runs by it follows.
+        let mut by_port = ServiceSpec { after: vec![id("b")], ..spec("c", "") };
+        by_port.env.insert("B".to_owned(), "${service.b.port}".to_owned());
+        rig.define([by_port, spec("d", "")]).await.unwrap();
+        rig.start("c d").await.unwrap();
+        for id in ["c", "d"] {
+            rig.until(id, |report| report.ready).await;
+        }
+        let pids = [rig.report("c").await.pid, rig.report("d").await.pid];
+        let _taken = std::net::TcpListener::bind(("127.0.0.1", other)).unwrap();
+        rig.restart("b").await.unwrap();
+        rig.until("c", |report| report.ready && report.pid != pids[0]).await;
+        assert_ne!(rig.report("b").await.port, Some(other));
+        assert_eq!(rig.report("d").await.pid, pids[1]);
     });
 }
 
