@@ -31,13 +31,16 @@ pub(crate) struct Places {
     pub(crate) runtime: PathBuf,
 }
 
+/// Where the system's instance keeps output, whichever folder of it.
+pub(crate) const SYSTEM_LOGS: &str = "/var/log/provost";
+
 impl Places {
     /// By the environment of the caller. `None` for a user without a home.
     pub(crate) fn of(instance: Instance, uid: u32) -> Option<Self> {
         let path = PathBuf::from;
         if instance == Instance::System {
             let (config, state) = (path("/etc/provost"), path("/var/lib/provost"));
-            let (logs, runtime) = (path("/var/log/provost"), path("/run/provost"));
+            let (logs, runtime) = (path(SYSTEM_LOGS), path("/run/provost"));
             return Some(Self { instance, uid, config, state, logs, runtime });
         }
         let state = xdg("XDG_STATE_HOME", ".local/state", uid)?.join(machine_id());

@@ -221,7 +221,7 @@ pub fn parse(shown: &Path, absolute: &Path, text: &str, options: &LoadOptions) -
         true => kinds::Kinds::all(options)?,
         false => kinds::Kinds::default(),
     };
-    let mut built = build::build(&checked, absolute, &kinds);
+    let mut built = build::build(&checked, absolute, &kinds, options.system);
     faults.extend(checked.faults);
     faults.append(&mut built.faults);
     if !faults.is_empty() {

@@ -303,6 +303,26 @@ fn the_system_instance_has_users_and_no_home() {
 }
 
 #[test]
+fn the_system_instance_keeps_output_in_its_own_folder() {
+    let options = LoadOptions { system: true, home: None };
+    let read = |table: &str, path: &str, options: &LoadOptions| {
+        let text = format!("[service.j]\ncommand = 'x'\n[{table}]\npath = '{path}'\n");
+        let path = Path::new("/etc/provost/provost.toml");
+        parse(path, path, &text, options).map(drop).map_err(|errors| errors.to_string())
+    };
+    for path in ["/var/log/provost/j", "/var/log/provost/${A}", "${A}"] {
+        assert_eq!(read("service.j.log", path, &options), Ok(()), "{path}");
+    }
+    for path in ["/tmp/evil", "/srv/lg", "logs", "/var/log/provost/../x", "/var/log/provosts", "/srv/${A}"] {
+        let said = read("service.j.log", path, &options).unwrap_err();
+        assert!(said.contains(":4:1: service.j.log.path: /"), "{said}");
+        assert!(said.contains(" is not below /var/log/provost: "), "{said}");
+        assert!(read("service.j.log", path, &LoadOptions::default()).is_ok());
+    }
+    assert!(read("defaults.log", "/srv", &options).unwrap_err().contains(":4:1: defaults.log.path: /srv"));
+}
+
+#[test]
 fn the_system_instance_has_commands_for_its_services() {
     let options = LoadOptions { system: true, home: None };
     let text = "[service.a]\ncommand = 'x'\nuser = 'u'\nready = { exec = ['id'] }\nreload = { exec = 'id' }";

@@ -50,7 +50,10 @@ pub(crate) fn distrusted_folder(folder: &Path) -> Option<String> {
     real.chain(folder.ancestors().skip(1)).find_map(|part| {
         let found = fs::metadata(part).ok()?;
         let why = loose(&found, 0, part != folder)?;
-        Some(format!("{} {why}; {}", part.display(), mend(part, &found, 0)))
+        // What others share is as it is to be, and is not to be changed for this.
+        let own = part.components().any(|name| name.as_os_str() == "provost") && found.mode() & STICKY == 0;
+        let mend = if own { mend(part, &found, 0) } else { "take another folder".to_owned() };
+        Some(format!("{} {why}; {mend}", part.display()))
     })
 }
 
@@ -77,6 +80,19 @@ fn mend(path: &Path, found: &Metadata, owner: u32) -> String {
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn shared_folders_stay_as_they_are() {
+        let root = tempfile::tempdir().unwrap();
+        let (own, shared) = (root.path().join("provost"), root.path().join("shared"));
+        for (folder, mode) in [(&own, 0o777), (&shared, 0o777), (&own.join("x"), 0o1777)] {
+            fs::create_dir(folder).unwrap();
+            fs::set_permissions(folder, fs::Permissions::from_mode(mode)).unwrap();
+        }
+        let advises = |folder: &Path| distrusted_folder(folder).unwrap().contains("' mends that");
+        assert_eq!([&own, &shared, &own.join("x")].map(|folder| advises(folder)), [true, false, false]);
+        assert!(distrusted_folder(Path::new("/tmp")).is_some_and(|why| why.ends_with("take another folder")));
+    }
 
     #[test]
     fn what_others_can_write_is_not_trusted() {

@@ -38,6 +38,13 @@ pub(crate) fn folder(places: &Places, id: &ServiceId) -> PathBuf {
     settings::load(places, id).path.unwrap_or_else(|| places.logs.join(id.as_str()))
 }
 
+/// Why a `log.path` is none for the system's instance, whose sandbox lets it write output only below its own folder.
+pub(crate) fn outside(path: &Path, logs: &Path) -> Option<String> {
+    let below = path.starts_with(logs) && !path.components().any(|part| part == std::path::Component::ParentDir);
+    let (path, logs) = (path.display(), logs.display());
+    (!below).then(|| format!("{path} is not below {logs}: the system's instance keeps output only there"))
+}
+
 /// Whether files can be made in this folder, which `log.path` leads to, by what there is now.
 ///
 /// # Errors

@@ -52,12 +52,12 @@ struct Group {
     after: Vec<String>,
 }
 
-pub(super) fn build(checked: &Checked, absolute: &Path, kinds: &Kinds) -> Built {
+pub(super) fn build(checked: &Checked, absolute: &Path, kinds: &Kinds, system: bool) -> Built {
     let empty = Map::new();
     let table = |name: &str| checked.value.get(name).and_then(Value::as_object).unwrap_or(&empty);
     let defaults = table("defaults");
     let folder = absolute.parent().unwrap_or(Path::new("/"));
-    let mut notes = Notes { checked, faults: Vec::new(), warnings: Vec::new() };
+    let mut notes = Notes { checked, system, faults: Vec::new(), warnings: Vec::new() };
     let mut left = MOST;
     let mut groups: Vec<Group> = Vec::new();
     for (id, own) in table("service") {
@@ -111,6 +111,8 @@ fn read<T: DeserializeOwned + Default>(table: &Map<String, Value>) -> T {
 /// Faults by service and key.
 struct Notes<'a> {
     checked: &'a Checked,
+    /// The system instance reads it.
+    system: bool,
     faults: Vec<Fault>,
     warnings: Vec<Fault>,
 }

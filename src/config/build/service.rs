@@ -8,6 +8,7 @@ use super::{Group, Notes};
 use crate::config::keys::{HEALTH_LOOKS, READY_CHECKS};
 use crate::model::ServiceId;
 use crate::model::service::{PortSpec, Program, RestartPolicy, ServiceSpec};
+use crate::paths::SYSTEM_LOGS;
 
 /// Keys of the registry itself.
 const CORE: [&str; 5] = ["pid", "port", "started_at", "command_line", "status"];
@@ -135,6 +136,11 @@ fn check(spec: &ServiceSpec, notes: &mut Notes<'_>) {
     let leaves = |path: &Path| path.is_relative() && path.components().any(|c| c == std::path::Component::ParentDir);
     if spec.pid_file.as_deref().is_some_and(leaves) {
         notes.wrong(id, "pid_file", "it leaves the folder of pid files: write an absolute path");
+    }
+    // What begins with a variable is looked at when it is known.
+    let path = spec.log.path.as_deref().filter(|path| notes.system && path.is_absolute());
+    if let Some(why) = path.and_then(|path| crate::logs::outside(path, Path::new(SYSTEM_LOGS))) {
+        notes.wrong(id, "log.path", why);
     }
     if spec.log.keep_size < spec.log.max_size {
         let key = if notes.wrote(id, "log.keep_size") { "log.keep_size" } else { "log.max_size" };

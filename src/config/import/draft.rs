@@ -241,7 +241,10 @@ impl Service {
     pub(super) fn log_path(&mut self, file: &str, from: &Field, around: &super::Around<'_>, notes: &mut Notes) {
         let folder = Path::new(file).parent().unwrap_or(Path::new("/"));
         let home = around.home.as_ref().is_some_and(|home| folder.starts_with(home));
-        let own = around.system || folder.is_relative() || home || folder.starts_with(around.folder);
+        let own = match around.system {
+            true => crate::logs::outside(folder, Path::new(crate::paths::SYSTEM_LOGS)).is_none(),
+            false => folder.is_relative() || home || folder.starts_with(around.folder),
+        };
         if !own || file.starts_with("/dev/") {
             return notes.lost(&from.spot, LOGS);
         }

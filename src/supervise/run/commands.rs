@@ -202,6 +202,7 @@ impl Supervisor {
             Err(why) => {
                 self.say(id, EventKind::Warning, format!("its description changed: it {why}"));
                 goes_on.push(format!("service.{id}."));
+                self.note_stale(id);
                 false
             }
         });
@@ -211,6 +212,7 @@ impl Supervisor {
             Change::Restarted { keys } => keys.is_empty() || !keys.iter().all(follows),
             _ => true,
         });
+        restarted.iter().for_each(|id| self.note_stale(id));
         self.restart_each(&restarted);
         self.start_each(
             those(|change| matches!(change, Change::Added { starts: true } | Change::Started { .. })).iter(),

@@ -221,6 +221,10 @@ impl Supervisor {
         let backend = self.choose_backend(id)?;
         self.check_commands(&service.record(), backend).map_err(permanent)?;
         let mut resolved = self.resolved(&service.record(), ahead).map_err(permanent)?;
+        let log_path = resolved.log_path.as_deref().filter(|_| self.places.instance == Instance::System);
+        if let Some(why) = log_path.and_then(|path| crate::logs::outside(path, &self.places.logs)) {
+            return Err(permanent(format!("log.path: {why}")));
+        }
         let record = service.record();
         resolved.env = self.environment(&record, resolved.env);
         if let Some(heartbeat) = resolved.health.as_ref().and_then(|health| health.heartbeat.as_ref()) {

@@ -212,11 +212,9 @@ impl Supervisor {
         let (changes, by_others) = self.changes(&read, occasion);
         let starts = changes.iter().filter(|(_, change)| matches!(change, Change::Added { starts: true }));
         self.put(read.specs, environment, &starts.map(|(id, _)| id.clone()).collect())?;
-        for id in by_others {
-            let Some(service) = self.services.get_mut(&id) else { continue };
-            service.record_mut().stale = true;
-            service.touch(true);
-            self.unsaved.insert(id);
+        if matches!(occasion, Occasion::Asked | Occasion::Found) {
+            // They are not restarted by this.
+            by_others.iter().for_each(|id| self.note_stale(id));
         }
         for id in &read.removed {
             tracing::info!(
@@ -237,6 +235,15 @@ impl Supervisor {
         self.carry_out_changes(&changes);
         self.drop_moved();
         Ok(changes.into_keys().collect())
+    }
+
+    /// What runs is not what its description comes to.
+    pub(super) fn note_stale(&mut self, id: &ServiceId) {
+        if let Some(service) = self.services.get_mut(id).filter(|service| !service.record().stale) {
+            service.record_mut().stale = true;
+            service.touch(true);
+            self.unsaved.insert(id.clone());
+        }
     }
 
     /// With those that run by what others have no longer.
