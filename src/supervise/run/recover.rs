@@ -39,7 +39,12 @@ impl Supervisor {
                 tracing::warn!("{error}");
             }
         }
+        let here = crate::observe::boot_id_here();
         for record in &mut records {
+            // As an older version saw this boot.
+            if record.boot_id == here {
+                record.boot_id.clone_from(&self.boot_id);
+            }
             // It is started in another, where its description leaves that open.
             let ended = record.backend.take_if(|kind| self.backends.has_ended(*kind)).is_some();
             let found = ended && record.boot_id == self.boot_id && record.state.is_alive();
