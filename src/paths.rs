@@ -66,6 +66,11 @@ impl Places {
         self.runtime.join(CONTROL_SOCKET)
     }
 
+    /// The variables of a service of the system, which its unit reads.
+    pub(crate) fn variables(&self, id: &ServiceId) -> PathBuf {
+        self.runtime.join("env").join(id.as_str())
+    }
+
     /// The pid file that every service gets.
     pub(crate) fn pid_file(&self, id: &ServiceId) -> PathBuf {
         self.runtime.join(format!("{id}.pid"))

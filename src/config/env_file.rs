@@ -2,6 +2,11 @@
 
 use crate::model::Malformed;
 
+/// The variables of a text that provost wrote; of one that is damaged, none.
+pub(crate) fn all(text: &str) -> Vec<(String, String)> {
+    parse(text).unwrap_or_default()
+}
+
 /// The variables of such a text, in its order; a later one of the same name wins.
 ///
 /// # Errors

@@ -34,6 +34,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub(crate) use env_file::all as env_variables;
 pub use errors::{Errors, Problem};
 pub(crate) use file::read_env_file;
 pub use find::find;

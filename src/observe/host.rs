@@ -28,9 +28,17 @@ pub(crate) fn host() -> Host {
 /// by a mount in its /proc, which a unit with a /proc of its own (`ProtectProc=`) does not see. Who may not look
 /// through PID 1 is in no such unit.
 pub(crate) fn boot_id() -> String {
-    let of_proc = |proc: &str| fs::read_to_string(format!("{proc}/sys/kernel/random/boot_id"));
-    let id = of_proc("/proc/1/root/proc").or_else(|_| of_proc("/proc"));
-    id.unwrap_or_default().trim().to_owned()
+    boot_id_of("/proc/1/root/proc").unwrap_or_else(boot_id_here)
+}
+
+/// The same as this process' own /proc has it: older versions wrote that down.
+pub(crate) fn boot_id_here() -> String {
+    boot_id_of("/proc").unwrap_or_default()
+}
+
+fn boot_id_of(proc: &str) -> Option<String> {
+    let id = fs::read_to_string(format!("{proc}/sys/kernel/random/boot_id")).ok()?;
+    Some(id.trim().to_owned())
 }
 
 /// Whether PID 1 is systemd, as sd_booted(3) tells it.

@@ -34,7 +34,7 @@ mod verdicts;
 
 pub(crate) use bus::Bus;
 pub(crate) use caller::user_name;
-pub(crate) use host::{boot_id, is_booted_by_systemd};
+pub(crate) use host::{boot_id, boot_id_here, is_booted_by_systemd};
 pub use observer::{Observer, Units, Want};
 pub(crate) use proc::{ProcFs, ReadError};
 pub(crate) use records::{glob, is_running as runs};

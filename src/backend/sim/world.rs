@@ -187,8 +187,9 @@ impl World {
         }
     }
 
-    /// Somebody else starts a service again that was released or not.
+    /// Somebody else starts a service again that was released or not; one that runs, anew.
     pub(crate) fn start_by_others(&self, id: &ServiceId, number: u64, reports: &Reports) {
+        self.0.borrow_mut().runs.remove(id);
         let main = self.new_identity();
         self.add(id, main, number, Script::default(), reports.clone());
         report(reports, id, number, What::StartedByOthers(super::placed(main)));

@@ -162,7 +162,7 @@ impl Supervisor {
             service.prepared = None;
             let mut record = service.record_mut();
             // Others stopped it: how its main process ended is not told then.
-            if from.is_up() && record.stopped_at < record.started_at {
+            if from.is_up() && record.stopped_at <= record.started_at {
                 record.stopped_at = Some(super::tell::stamp());
             }
         }

@@ -73,10 +73,36 @@ impl Supervisor {
         self.queue.push_back((id.clone(), event));
     }
 
+    /// Others started it. Of one that ran, its end and the new start are told as those of any: the machine sees no
+    /// state between them.
+    pub(super) fn started_by_others(&mut self, id: &ServiceId, run: u64, placed: &Placed) {
+        use ServiceState::{Running, Starting};
+        let machine = self.services.get(id).map(|service| &service.machine);
+        let ran = machine.is_some_and(|machine| machine.run() == run && machine.state() == Running);
+        if ran {
+            self.main_ended(id);
+            self.say(id, EventKind::State { from: Running, to: Starting, pid: None }, "others restarted it".to_owned());
+        }
+        self.placed(id, placed);
+        let Some(service) = self.services.get(id).filter(|_| ran) else { return };
+        let started_at = service.record().started_at.clone();
+        service.record_mut().stopped_at = started_at;
+        let (pid, message) = (service.main, self.state_words(id, Running));
+        self.say(id, EventKind::State { from: Starting, to: Running, pid }, message);
+    }
+
     /// It runs there from now on: in its record, and in its pid files.
     pub(super) fn placed(&mut self, id: &ServiceId, placed: &Placed) {
         let Some(service) = self.services.get_mut(id) else { return };
-        put(&mut service.record_mut(), placed);
+        let mut record = service.record.borrow_mut();
+        // Of a start of ours it stands there since that began.
+        let by_others = record.state != ServiceState::Starting && record.identity != placed.identity;
+        if let Some(identity) = placed.identity.filter(|_| by_others) {
+            let started = crate::clock::of_ticks(identity.start_ticks);
+            record.started_at = Some(humantime::format_rfc3339_millis(started).to_string());
+        }
+        put(&mut record, placed);
+        drop(record);
         service.main = placed.identity.map(|identity| identity.pid);
         self.unsaved.insert(id.clone());
         service.touch(false);

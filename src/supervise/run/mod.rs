@@ -324,7 +324,7 @@ impl Supervisor {
             What::Ready => Event::Ready { run },
             What::StoppedByOthers => Event::StoppedByOthers { run },
             What::StartedByOthers(placed) => {
-                self.placed(&id, &placed);
+                self.started_by_others(&id, run, &placed);
                 Event::StartedByOthers { run }
             }
             What::Status(status) => {

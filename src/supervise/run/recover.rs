@@ -1,16 +1,17 @@
 //! What becomes of the records when a daemon starts.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::Supervisor;
 use super::backends::AnyBackend;
 use super::service::{Checked, Service};
 use crate::backend::{Adoption, Marked, Placed};
+use crate::config;
 use crate::gather::Gather as _;
 use crate::model::ServiceId;
-use crate::model::service::{EventKind, Exit, RestartPolicy, ServiceSpec, ServiceState};
+use crate::model::service::{BackendKind, EventKind, Exit, PortSpec, RestartPolicy, ServiceSpec, ServiceState};
 use crate::registry::recovery::{self, Decision};
 use crate::registry::{Damaged, Loaded, Record};
 use crate::supervise::machine::Event;
@@ -22,8 +23,9 @@ impl Supervisor {
         let now = crate::clock::now();
         self.removed = self.store.removed();
         let Loaded { mut records, damaged } = left;
-        if !damaged.is_empty() {
-            records.extend(self.rebuild(damaged).await);
+        let described = self.unrecorded(&records);
+        if !damaged.is_empty() || !described.is_empty() {
+            records.extend(self.rebuild(damaged, described).await);
         }
         // Not supervised, and not ours to touch: only asked whether it is to be dropped.
         let (mut records, others): (Vec<_>, Vec<_>) = records.into_iter().partition(|record| record.instance.is_some());
@@ -37,7 +39,12 @@ impl Supervisor {
                 tracing::warn!("{error}");
             }
         }
+        let here = crate::observe::boot_id_here();
         for record in &mut records {
+            // As an older version saw this boot.
+            if record.boot_id == here {
+                record.boot_id.clone_from(&self.boot_id);
+            }
             // It is started in another, where its description leaves that open.
             let ended = record.backend.take_if(|kind| self.backends.has_ended(*kind)).is_some();
             let found = ended && record.boot_id == self.boot_id && record.state.is_alive();
@@ -162,27 +169,59 @@ impl Supervisor {
         }
     }
 
-    /// Records whose files are damaged, of what runs and carries their mark.
-    async fn rebuild(&mut self, damaged: Vec<Damaged>) -> Vec<Record> {
-        let mut marked = Vec::new();
-        for backend in self.backends.all() {
-            match backend.marked().await {
-                Ok(found) => marked.extend(found),
-                Err(error) => tracing::warn!("what carries our mark cannot be read: {error}"),
-            }
+    /// What known configs describe and no record is of: it may run all the same, where a record was lost.
+    fn unrecorded(&self, records: &[Record]) -> Vec<ServiceSpec> {
+        let own = config::find("/".as_ref(), Some(&self.places.config), self.places.uid, false).ok().flatten();
+        let own = own.map(|path| config::edit::place_of(&path).unwrap_or(path));
+        let paths: BTreeSet<PathBuf> =
+            records.iter().filter_map(|record| record.spec.project.clone()).chain(own).gather();
+        let recorded: BTreeSet<ServiceId> = records.iter().map(|record| record.id.clone()).gather();
+        let mut all = Vec::new();
+        for path in paths {
+            // What is wrong with one is said when it is taken over.
+            let Ok(project) = config::load(&path, &self.load_options()) else { continue };
+            let lost = |spec: &ServiceSpec| !recorded.contains(&spec.id) && !self.removed.has(&project.path, &spec.id);
+            all.extend(project.services.into_iter().filter(lost));
         }
+        all
+    }
+
+    /// Records whose files are damaged or gone, of what runs and carries their mark.
+    async fn rebuild(&mut self, damaged: Vec<Damaged>, described: Vec<ServiceSpec>) -> Vec<Record> {
         let mut rebuilt = Vec::new();
-        for damaged in damaged {
+        for damaged in &damaged {
             tracing::error!("{damaged}");
-            let found = damaged.id.as_ref().and_then(|id| marked.iter().find(|marked| marked.id == *id));
-            let Some(found) = found else { continue };
-            let spec = spec_of(found);
-            let mut record = recovery::rebuilt(spec, found, &self.instance_id, &self.boot_id, self.places.uid);
-            known_to_itself(&mut record);
-            if let Err(error) = self.save_now(std::slice::from_ref(&record)) {
-                tracing::error!("{error}");
+        }
+        let backends: Vec<_> = self.backends.all().collect();
+        for backend in backends {
+            let marked = match backend.marked().await {
+                Ok(marked) => marked,
+                Err(error) => {
+                    tracing::warn!("what carries our mark cannot be read: {error}");
+                    continue;
+                }
+            };
+            for found in marked {
+                let was_damaged = damaged.iter().any(|damaged| damaged.id.as_ref() == Some(&found.id));
+                // A child of the daemon has left others that carry its mark: which of them it was nobody knows.
+                let known = was_damaged || backend.kind() != BackendKind::Direct;
+                let spec = described.iter().find(|spec| known && spec.id == found.id).cloned();
+                let Some(spec) = spec.or_else(|| was_damaged.then(|| spec_of(&found))) else { continue };
+                if rebuilt.iter().any(|record: &Record| record.id == found.id) {
+                    continue;
+                }
+                let mut record = recovery::rebuilt(spec, &found, &self.instance_id, &self.boot_id, self.places.uid);
+                record.backend = Some(backend.kind());
+                if !was_damaged {
+                    tracing::warn!("{}: its record is gone, and it runs", found.id);
+                    record.last_error = Some("its record was gone, and made anew from what runs".to_owned());
+                }
+                known_to_itself(&mut record, &self.places.variables(&found.id));
+                if let Err(error) = self.save_now(std::slice::from_ref(&record)) {
+                    tracing::error!("{error}");
+                }
+                rebuilt.push(record);
             }
-            rebuilt.push(record);
         }
         rebuilt
     }
@@ -211,17 +250,25 @@ async fn found(backend: Option<Rc<dyn AnyBackend>>, record: &Record, run: u64) -
     }
 }
 
-/// What a process knows of its own service: its port and its socket are in its environment.
-fn known_to_itself(record: &mut Record) {
+/// What a process knows of its own service: its port and its socket are in its environment. The system's daemon may
+/// not read that of other users' processes: it has the file of variables that it wrote for it.
+fn known_to_itself(record: &mut Record, variables: &Path) {
     let Some(identity) = record.identity else { return };
     let started = crate::clock::of_ticks(identity.start_ticks);
     record.started_at = Some(humantime::format_rfc3339_millis(started).to_string());
     let environ = std::fs::read(format!("/proc/{}/environ", identity.pid)).unwrap_or_default();
+    let written = std::fs::read_to_string(variables).unwrap_or_default();
+    let written = config::env_variables(&written);
     let value = |name: &str| {
         let line = environ.split(|b| *b == 0).find_map(|line| line.strip_prefix(name.as_bytes())?.strip_prefix(b"="));
-        line.and_then(|value| String::from_utf8(value.to_vec()).ok())
+        let own = line.and_then(|value| String::from_utf8(value.to_vec()).ok());
+        own.or_else(|| written.iter().find(|(of, _)| of == name).map(|(_, value)| value.clone()))
     };
-    record.port = value("PORT").and_then(|port| port.parse().ok());
+    let fixed = match record.spec.port {
+        Some(PortSpec::Fixed(port)) => Some(port),
+        _ => None,
+    };
+    record.port = value("PORT").and_then(|port| port.parse().ok()).or(fixed);
     record.socket = value("PROVOST_SOCKET");
 }
 

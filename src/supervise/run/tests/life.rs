@@ -236,6 +236,34 @@ fn others_stop_and_start_it() {
 }
 
 #[test]
+fn a_restart_by_others_is_told_and_recorded() {
+    simulated(async |dir| {
+        let mut rig = Rig::new(dir);
+        rig.define([spec("a", "")]).await.unwrap();
+        rig.start("a").await.unwrap();
+        rig.ready("a").await;
+        let before = rig.report("a").await;
+        rig.world.start_by_others(&id("a"), 1, &rig.reports);
+        let told = |from, to| move |kind: &EventKind| matches!(kind, EventKind::State { from: f, to: t, .. } if (*f, *t) == (from, to));
+        let end = rig.event("a", told(ServiceState::Running, ServiceState::Starting)).await;
+        assert_eq!(end.message, "others restarted it");
+        let start = rig.event("a", told(ServiceState::Starting, ServiceState::Running)).await;
+        rig.ready("a").await;
+        let after = rig.report("a").await;
+        assert_eq!(start.message, format!("it runs as pid {}", after.pid.unwrap()));
+        assert!(after.pid != before.pid && after.started_at != before.started_at, "{before:?} {after:?}");
+        assert_eq!((after.restarts, &after.stopped_at), (1, &after.started_at));
+        rig.world.stop_by_others(&id("a"));
+        rig.becomes("a", ServiceState::Stopped).await;
+        let stopped = rig.report("a").await;
+        assert!(stopped.stopped_at > stopped.started_at, "{stopped:?}");
+        rig.finish(Stop::None).await;
+        let record = Store::at(&rig.places).one(&id("a")).unwrap();
+        assert_eq!((record.started_at, record.stopped_at), (after.started_at, stopped.stopped_at));
+    });
+}
+
+#[test]
 fn a_port_of_another_is_waited_for() {
     real(async |dir| {
         let mut rig = Rig::new(dir);

@@ -228,6 +228,65 @@ fn a_damaged_record_loses_nothing() {
 }
 
 #[test]
+fn a_damaged_record_of_what_a_config_describes_knows_its_port() {
+    simulated(async |dir| {
+        let rig = Rig::new(dir);
+        std::fs::create_dir_all(&rig.places.config).unwrap();
+        let config = rig.places.config.join("provost.toml");
+        let text = "[service.fixed]\ncommand = ['sh']\nport = 47631\n\
+                    [service.range]\ncommand = ['sh']\nport = '47632-47639'\n";
+        std::fs::write(&config, text).unwrap();
+        rig.load(&config).await.unwrap();
+        rig.start("").await.unwrap();
+        rig.up("fixed range").await;
+        let port = rig.report("range").await.port.unwrap();
+        rig.soon().await;
+        rig.task.abort();
+        // What its unit read when it was started.
+        let variables = rig.places.variables(&id("range"));
+        std::fs::create_dir_all(variables.parent().unwrap()).unwrap();
+        std::fs::write(&variables, format!("A=\"x y\"\nPORT=\"{port}\"\n")).unwrap();
+        for name in ["fixed.json", "range.json"] {
+            std::fs::write(rig.places.registry().join(name), "x").unwrap();
+        }
+        let rig = rig.again(dir).await;
+        assert_eq!((rig.report("fixed").await.port, rig.report("range").await.port), (Some(47631), Some(port)));
+        assert_eq!(rig.world.starts().len(), 2, "none is started twice");
+    });
+}
+
+#[test]
+fn what_runs_and_has_no_record_is_taken_over_where_a_config_describes_it() {
+    simulated(async |dir| {
+        let rig = Rig::new(dir);
+        std::fs::create_dir_all(&rig.places.config).unwrap();
+        let config = rig.places.config.join("provost.toml");
+        std::fs::write(&config, "[service.a]\ncommand = ['sh']\n[service.b]\ncommand = ['sh']\n").unwrap();
+        rig.load(&config).await.unwrap();
+        rig.define([spec("other", "")]).await.unwrap();
+        rig.start("").await.unwrap();
+        rig.up("a b other").await;
+        let pid = rig.report("a").await.pid;
+        rig.soon().await;
+        rig.task.abort();
+        for name in ["a.json", "other.json"] {
+            std::fs::remove_file(rig.places.registry().join(name)).unwrap();
+        }
+        let mut rig = rig.again(dir).await;
+        rig.event("a", |kind| *kind == EventKind::Adopted).await;
+        let config = rig.places.config.join("provost.toml");
+        let load = |answer| Command::Load { config, environment: BTreeMap::new(), occasion: Occasion::Found, answer };
+        rig.handle.ask(load).await.unwrap();
+        rig.up("a b").await;
+        assert_eq!(rig.report("a").await.pid, pid);
+        assert_eq!(rig.world.starts().len(), 3, "none is started twice");
+        let all =
+            rig.handle.ask(|answer| Command::Report { which: which(""), resources: false, answer }).await.unwrap();
+        assert_eq!(all.len(), 2, "what nobody describes is nobody's: {all:?}");
+    });
+}
+
+#[test]
 fn how_a_daemon_ends() {
     simulated(async |dir| {
         let mut b = after(spec("b", "on TERM exit 0"), &["a"]);
