@@ -47,8 +47,11 @@ fn temporary(path: &Path) -> Option<PathBuf> {
 }
 
 fn about(path: &Path, error: io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("pid file {}: {error}", path.display()))
+    io::Error::new(error.kind(), format!("{BEGINS}{}: {error}", path.display()))
 }
+
+/// What all that is said of one begins with.
+pub(crate) const BEGINS: &str = "pid file ";
 
 /// Whether a pid may be written there: nothing is lost but another pid.
 ///
@@ -121,7 +124,8 @@ mod tests {
     fn only_a_pid_is_overwritten() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("notes");
-        for (text, free) in [("", true), (" 4711\n", true), ("buy milk\n", false), ("47 11", false), ("1\n2\n", false)] {
+        for (text, free) in [("", true), (" 4711\n", true), ("buy milk\n", false), ("47 11", false), ("1\n2\n", false)]
+        {
             fs::write(&path, text).unwrap();
             assert_eq!(check(&path).is_ok(), free, "{text:?}");
             assert_eq!(write(&path, 7).is_ok(), free, "{text:?}");
