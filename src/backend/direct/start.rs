@@ -68,6 +68,7 @@ pub(super) async fn start(
     let run = Run {
         number,
         identity,
+        session: pid,
         pidfd,
         cgroup,
         adopted: false,
@@ -81,6 +82,8 @@ pub(super) async fn start(
         Ok((own, warnings)) => {
             placed.warnings.extend(warnings);
             inner.watch(id, Some(own));
+            inner.take_main(id);
+            placed.identity = inner.runs.borrow().get(id).map(|run| run.identity);
             Ok(placed)
         }
         Err(error) => {

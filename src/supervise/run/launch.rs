@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::{Done, Supervisor};
 use crate::backend::{Placed, StartError, systemd};
 use crate::model::service::{BackendKind, EventKind, ServiceState};
-use crate::model::ServiceId;
+use crate::model::{Identity, ServiceId};
 use crate::registry::Record;
 use crate::supervise::machine::Event;
 
@@ -84,6 +84,17 @@ impl Supervisor {
         for warning in warnings {
             self.say(id, EventKind::Warning, warning);
         }
+    }
+
+    /// Another process of it is its main process from now on: it said so.
+    pub(super) fn main_is(&mut self, id: &ServiceId, run: u64, identity: Identity) {
+        let Some(service) = self.services.get_mut(id).filter(|service| service.machine.run() == run) else { return };
+        service.remove_pid_files();
+        service.main = Some(identity.pid);
+        service.record_mut().identity = Some(identity);
+        service.write_pid_files();
+        self.unsaved.insert(id.clone());
+        service.touch(false);
     }
 
     /// Its description names another place for its pid.
