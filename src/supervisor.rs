@@ -306,6 +306,43 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn services_name_others_that_are_not_registered_with_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let (config, state) = (dir.path().join("x.toml"), dir.path().join("state"));
+        let text = "[service.one]\ncommand = ['x']\nport = 7\n[service.two]\ncommand = ['x']\ninstances = 2\n\
+                    socket = 's${INSTANCE}'\n";
+        std::fs::write(&config, text).unwrap();
+        let names = ["x", "${service.one.port}", "${service.two-2.socket}"];
+        let last = Described::new("last").command(names).after(["one", "two"]);
+        let built = || Supervisor::builder().folder(&state).backend(BackendChoice::Sim).config(&config);
+        let after = |all: &[ServiceReport], id: &str| -> Vec<String> {
+            let report = all.iter().find(|report| report.id.as_str() == id).unwrap();
+            report.after.iter().map(ToString::to_string).collect()
+        };
+        let supervisor = built().register(last).start().await.unwrap();
+        let all = supervisor.list().await.unwrap();
+        assert_eq!((all.len(), after(&all, "last")), (4, ["one", "two-1", "two-2"].map(str::to_owned).to_vec()));
+        let more = Described::new("more").command(["x", "${service.one.port}", "${service.last.port:-}"]);
+        supervisor.register(more.clone().after(["last"])).await.unwrap();
+        assert_eq!(after(&supervisor.list().await.unwrap(), "more"), ["last"]);
+        for (wrong, part) in [
+            (more.clone().after(["last", "../one"]), "after[1]"),
+            (more.clone().after(["more"]), "itself"),
+            (more.clone().set("after", 7), "after"),
+            (more.set("instances", 2), "has instances"),
+        ] {
+            let error = supervisor.register(wrong).await.unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
+        supervisor.shutdown().await.unwrap();
+        for (id, part) in [("one", "registered twice"), ("two", "registered twice"), ("y", "no service is called")] {
+            let described = Described::new(id).command(["x"]).after(if id == "y" { vec!["tow"] } else { vec![] });
+            let error = built().register(described).start().await.unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[tokio::test]
     async fn what_is_wrong_is_said_before_anything_starts() {
         let dir = tempfile::tempdir().unwrap();
         let start = async |spec| Supervisor::builder().folder(dir.path()).register(spec).start().await.unwrap_err();

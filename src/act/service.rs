@@ -8,7 +8,7 @@ use super::{ActError, Done, Options, Outcome};
 use crate::control::{Asks, Control, Touched};
 use crate::error::Error;
 use crate::model::Instance;
-use crate::model::service::ServiceReport;
+use crate::model::service::{ServiceReport, ServiceState};
 use crate::model::{Action, ServiceId, Step};
 use crate::observe::Observer;
 use crate::services::{self, Choice, Ended, Follow, Goal};
@@ -118,6 +118,7 @@ fn nothing_to_do(touched: &Touched, id: &ServiceId) -> bool {
 fn end(report: &ServiceReport) -> String {
     match report.last_exit {
         Some(exit) => format!("its main process ended with {exit}"),
+        None if report.state == ServiceState::Stopped => "it had not run".to_owned(),
         None => format!("it is {}", report.state),
     }
 }
@@ -145,7 +146,6 @@ pub(crate) fn state(report: &ServiceReport) -> String {
 
 /// Why it is not as it should be, and where to look.
 pub(crate) fn why(report: &ServiceReport) -> String {
-    use crate::model::service::ServiceState;
     let id = &report.id;
     let state = match report.state {
         ServiceState::Failed => "has failed".to_owned(),

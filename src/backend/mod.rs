@@ -140,6 +140,8 @@ pub(crate) enum What {
     Exited(Exit),
     /// It said READY=1.
     Ready,
+    /// It said MAINPID=…: this one of its processes is the main one now.
+    Main(Identity),
     /// It said STATUS=….
     Status(String),
     /// It said WATCHDOG=1.

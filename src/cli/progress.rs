@@ -28,6 +28,11 @@ impl Line {
         Self { terminal: !quiet && std::io::stderr().is_terminal(), words: RefCell::default() }
     }
 
+    /// Whether anybody sees it.
+    pub(super) fn is_shown(&self) -> bool {
+        self.terminal
+    }
+
     /// From now on these words.
     pub(super) fn say(&self, words: String) {
         *self.words.borrow_mut() = words;

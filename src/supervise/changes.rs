@@ -271,6 +271,7 @@ fn runs_on(old: &ServiceSpec, new: &ServiceSpec) -> ServiceSpec {
         enabled: old.enabled,
         meta: old.meta.clone(),
         backend: old.backend,
+        pid_file: old.pid_file.clone(),
         // The files go on; how they are kept holds from now on.
         log: LogSpec { file: new.log.file, path: new.log.path.clone(), ..old.log.clone() },
         ..new.clone()

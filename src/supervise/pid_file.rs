@@ -47,8 +47,11 @@ fn temporary(path: &Path) -> Option<PathBuf> {
 }
 
 fn about(path: &Path, error: io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("pid file {}: {error}", path.display()))
+    io::Error::new(error.kind(), format!("{BEGINS}{}: {error}", path.display()))
 }
+
+/// What all that is said of one begins with.
+pub(crate) const BEGINS: &str = "pid file ";
 
 /// Whether a pid may be written there: nothing is lost but another pid.
 ///

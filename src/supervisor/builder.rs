@@ -75,7 +75,8 @@ impl Builder {
             let found = config::load(path, &options)?.services;
             all.extend(found.into_iter().map(|spec| Checked { project: None, ..spec }));
         }
-        all.extend(spec::checked(&self.specs, &spec::current()?)?);
+        let described = spec::checked(&self.specs, spec::others(&all), &spec::current()?)?;
+        all.extend(described);
         let mut ids: Vec<&str> = all.iter().map(|spec| spec.id.as_str()).collect();
         ids.sort_unstable();
         match ids.windows(2).find(|two| two[0] == two[1]) {

@@ -143,9 +143,44 @@ impl ServiceSpec {
     }
 }
 
-/// Services as one config would have them; relative paths begin in this folder.
-pub(super) fn checked(specs: &[ServiceSpec], folder: &Path) -> Result<Vec<Checked>, Error> {
+/// What stands in a config for services that were checked already, or are another's to check.
+pub(super) type Others = Map<String, Value>;
+
+/// What stands for these: they may be named.
+pub(super) fn others(of: &[Checked]) -> Others {
     let mut all = Map::new();
+    for spec in of {
+        let id = spec.group().unwrap_or(&spec.id);
+        let mut keys = json!({ "command": ["x"] });
+        if spec.group().is_some() {
+            keys["instances"] = json!(of.iter().filter(|other| other.group() == Some(id)).count());
+        }
+        if spec.port.is_some() {
+            keys["port"] = json!("1-65535");
+        }
+        if spec.socket.is_some() {
+            keys["socket"] = json!(format!("/{}{}", id, spec.group().map_or("", |_| "-${INSTANCE}")));
+        }
+        all.insert(id.to_string(), keys);
+    }
+    all
+}
+
+/// What stands for all that this one names: which there are is known to the supervisor.
+fn named_by(spec: &ServiceSpec) -> Others {
+    let mut ids: Vec<&str> =
+        spec.keys.get("after").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+    let text = Value::Object(spec.keys.clone()).to_string();
+    let variables = text.split("${service.").skip(1).filter_map(|rest| rest.split(['}', ':']).next());
+    ids.extend(variables.filter_map(|word| word.strip_suffix(".port").or(word.strip_suffix(".socket"))));
+    let stands = |id: &str| json!({ "command": ["x"], "port": "1-65535", "socket": format!("/{id}") });
+    let ids = ids.into_iter().filter(|id| *id != spec.id && id.parse::<ServiceId>().is_ok());
+    ids.map(|id| (id.to_owned(), stands(id))).collect()
+}
+
+/// Services as one config would have them; relative paths begin in this folder.
+pub(super) fn checked(specs: &[ServiceSpec], others: Others, folder: &Path) -> Result<Vec<Checked>, Error> {
+    let mut all = others;
     for spec in specs {
         if all.insert(spec.id.clone(), Value::Object(spec.keys.clone())).is_some() {
             return Err(Error::Config(format!("service {} is registered twice", crate::text::clip(&spec.id))));
@@ -159,20 +194,21 @@ pub(super) fn checked(specs: &[ServiceSpec], folder: &Path) -> Result<Vec<Checke
     // Nobody has written that text: its lines are no places.
     let unplaced = |problem: Problem| Problem { line: None, column: None, path: "the program".into(), ..problem };
     let project = project.map_err(|errors| Errors(errors.0.into_iter().map(unplaced).collect()))?;
-    Ok(project.services.into_iter().map(|spec| Checked { project: None, ..spec }).collect())
+    let mut services = project.services;
+    services.retain(|one| specs.iter().any(|spec| spec.id == one.group().unwrap_or(&one.id).as_str()));
+    Ok(services.into_iter().map(|spec| Checked { project: None, ..spec }).collect())
 }
 
 /// For [`crate::Supervisor::register`]: one service alone, with what it comes after.
 impl TryFrom<ServiceSpec> for Checked {
     type Error = Error;
 
-    fn try_from(mut spec: ServiceSpec) -> Result<Self, Error> {
-        let after = spec.keys.remove("after").and_then(|after| serde_json::from_value::<Vec<ServiceId>>(after).ok());
-        let here = current()?;
+    fn try_from(spec: ServiceSpec) -> Result<Self, Error> {
+        let (here, others) = (current()?, named_by(&spec));
         let id = spec.id.clone();
-        let mut specs = checked(&[spec], &here)?;
+        let mut specs = checked(&[spec], others, &here)?;
         match (specs.pop(), specs.is_empty()) {
-            (Some(one), true) => Ok(Checked { after: after.unwrap_or_default(), ..one }),
+            (Some(one), true) => Ok(one),
             _ => Err(Error::Config(format!("{id} has instances: register it with the builder"))),
         }
     }

@@ -118,7 +118,7 @@ impl<B: Backend> Suite<B> {
                     return exit;
                 }
                 What::StoppedByOthers | What::StartedByOthers(_) => panic!("nobody else did anything: {next:?}"),
-                What::Ready | What::Status(_) | What::Alive => {}
+                What::Ready | What::Main(_) | What::Status(_) | What::Alive => {}
             }
         }
     }

@@ -54,6 +54,17 @@ pub(super) async fn a_stop_is_an_exit(suite: &mut Suite<impl Backend>) {
     assert_eq!(suite.exit(&again).await, Exit::Code(6));
     suite.finish(&again, false).await;
 
+    // One that is suspended goes on, to hear of it.
+    let words = "trap 'exit 4' TERM; touch asleep; while :; do sleep 0.02; done";
+    let asleep = suite.launch("asleep", words, "on TERM exit 4; ignore STOP");
+    suite.start(&asleep).await;
+    suite.file("asleep").await;
+    let stop = Signal::from_number(19).unwrap();
+    within("the signal", suite.backend.signal(&asleep.id, stop, Whom::All)).await.unwrap();
+    within("the stop", suite.backend.stop(&asleep.id, Signal::TERM)).await.unwrap();
+    assert_eq!(suite.exit(&asleep).await, Exit::Code(4));
+    suite.finish(&asleep, false).await;
+
     let deaf =
         suite.launch("deaf", "trap '' TERM INT; touch deaf; while :; do sleep 0.02; done", "ignore TERM; ignore INT");
     suite.start(&deaf).await;

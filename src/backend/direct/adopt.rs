@@ -61,7 +61,17 @@ pub(super) async fn adopt(inner: &Rc<Inner>, record: &Record, number: u64) -> io
     let ended = Cell::default();
     inner.insert(
         &record.id,
-        Run { number, identity, pidfd: Rc::new(pidfd), cgroup, adopted, ended, said: Said::default(), watch: None },
+        Run {
+            number,
+            identity,
+            session: inner.proc.stat(identity.pid).map_or(identity.pid, |stat| stat.sid),
+            pidfd: Rc::new(pidfd),
+            cgroup,
+            adopted,
+            ended,
+            said: Said::default(),
+            watch: None,
+        },
     );
     inner.watch(&record.id, own);
     Ok(Adoption::Running(placed))
@@ -96,6 +106,7 @@ fn remember(inner: &Rc<Inner>, record: &Record, number: u64, pidfd: Option<PidFd
     let run = Run {
         number,
         identity,
+        session: identity.pid,
         pidfd: Rc::new(pidfd),
         cgroup,
         adopted: true,

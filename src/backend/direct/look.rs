@@ -55,7 +55,7 @@ impl Look {
     }
 
     /// What a service has left behind: whatever loses its parent becomes a child of this process.
-    pub(super) fn left_by(&self, inner: &Inner, id: &ServiceId, main: Option<u32>) -> Vec<Seen> {
+    pub(super) fn left_by(&self, inner: &Inner, id: &ServiceId, session: Option<u32>) -> Vec<Seen> {
         let left = self.left.get_or_init(|| {
             let mains = inner.mains.borrow();
             let others = strays::children(&inner.proc).into_iter().filter(|pid| !mains.contains_key(pid));
@@ -67,7 +67,7 @@ impl Look {
             };
             others.filter_map(one).collect()
         });
-        let is_of = |left: &&Left| left.service.as_ref() == Some(id) || Some(left.sid) == main;
+        let is_of = |left: &&Left| left.service.as_ref() == Some(id) || Some(left.sid) == session;
         left.iter().filter(is_of).map(|left| left.seen).collect()
     }
 

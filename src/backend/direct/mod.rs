@@ -82,7 +82,10 @@ struct Inner {
 /// The last run of a service, until it is released.
 struct Run {
     number: u64,
+    /// The main process: the first, or the one that it named later.
     identity: Identity,
+    /// The first one's session, by its number.
+    session: u32,
     pidfd: Rc<PidFd>,
     cgroup: Option<Cgroup>,
     /// An earlier daemon started it: what it leaves behind is no child of this process.
@@ -168,9 +171,17 @@ impl Inner {
             if let Err(error) = pidfd.ended().await {
                 tracing::error!(%key, pid, "its end cannot be waited for: {error}");
             }
+            // It may have said that another goes on in its place.
+            if let Some(inner) = inner.upgrade() {
+                notify::take_all(&inner);
+            }
             let exit = strays::exit_of(&inner, &identity, &pidfd, adopted).await;
             drop(own);
             let Some(inner) = inner.upgrade() else { return };
+            let is_followed = |run: &Run| run.number == number && run.identity != identity;
+            if inner.runs.borrow().get(&key).is_some_and(is_followed) {
+                return;
+            }
             inner.mains.borrow_mut().remove(&pid);
             if let Some(run) = inner.runs.borrow().get(&key).filter(|run| run.number == number) {
                 run.ended.set(Some(Instant::now()));

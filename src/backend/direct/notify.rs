@@ -57,6 +57,15 @@ pub(super) async fn listen(inner: Weak<Inner>) {
     }
 }
 
+/// As much is taken in one go: somebody may say something without end.
+const TURN: usize = 1000;
+
+/// Takes notice of what was said until now.
+pub(super) fn take_all(inner: &Rc<Inner>) {
+    let Some(notify) = &inner.notify else { return };
+    let _read = (0..TURN).find(|_| take(inner, notify.socket.get()).is_err());
+}
+
 /// Takes notice of one message.
 pub(super) fn take(inner: &Rc<Inner>, socket: &OwnedFd) -> io::Result<()> {
     let (sender, message) = receive(socket)?;
@@ -94,7 +103,7 @@ fn hear(inner: &Rc<Inner>, pid: u32, message: &[u8]) {
 }
 
 /// Of which service a process is: the main process, a descendant of one, or one with the mark.
-fn service_of(inner: &Inner, pid: u32) -> Option<ServiceId> {
+pub(super) fn service_of(inner: &Inner, pid: u32) -> Option<ServiceId> {
     let mut at = pid;
     for _ in 0..64 {
         if let Some(id) = inner.mains.borrow().get(&at) {

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Inner;
+use super::{Inner, Run};
 use crate::backend::What;
 use crate::model::ServiceId;
+use crate::sys::spawn::Own;
 
 /// How long it is at least between two times that the same service is told of.
 pub(super) const PAUSE: Duration = Duration::from_millis(100);
@@ -21,6 +22,8 @@ pub(super) struct Said {
     /// What is to be told.
     status: Option<String>,
     alive: bool,
+    /// The process that it named as its main one, until that is seen to.
+    main: Option<u32>,
     /// When that may be.
     next: Option<Instant>,
     /// A task waits for it.
@@ -34,6 +37,9 @@ impl Said {
             b"READY=1" => return !std::mem::replace(&mut self.ready, true),
             b"WATCHDOG=1" => self.alive = true,
             _ => {
+                if let Some(pid) = line.strip_prefix(b"MAINPID=") {
+                    self.main = std::str::from_utf8(pid).ok().and_then(|pid| pid.trim().parse().ok());
+                }
                 if let Some(status) = line.strip_prefix(b"STATUS=") {
                     self.status = Some(crate::text::clip(&String::from_utf8_lossy(status)).to_string());
                 }
@@ -62,6 +68,31 @@ impl Said {
 }
 
 impl Inner {
+    /// The process that it has named is its main one from now on, if it is one of its own. Before it was seen that it
+    /// was executed this waits.
+    pub(super) fn take_main(self: &Rc<Self>, id: &ServiceId) {
+        let named = |run: &mut Run| Some((run.number, run.identity, run.said.main.take()?));
+        let is_followed = |run: &&mut Run| run.watch.is_some() && run.ended.get().is_none();
+        let Some((number, before, pid)) = self.runs.borrow_mut().get_mut(id).filter(is_followed).and_then(named) else {
+            return;
+        };
+        let Ok((identity, pidfd)) = self.proc.identify(pid) else { return };
+        if pid == before.pid || !super::tree::is_of(self, id, pid) {
+            return;
+        }
+        // Its parent may end before it: then it is a child of ours, and nobody else is to wait for it.
+        let own = Own::new(pid);
+        if let Some(run) = self.runs.borrow_mut().get_mut(id) {
+            (run.identity, run.pidfd) = (identity, Rc::new(pidfd));
+        }
+        let mut mains = self.mains.borrow_mut();
+        mains.remove(&before.pid);
+        mains.insert(pid, id.clone());
+        drop(mains);
+        self.watch(id, Some(own));
+        self.tell(id, number, What::Main(identity));
+    }
+
     /// Takes what a service says, and tells it now or soon.
     pub(super) fn says(self: &Rc<Self>, id: &ServiceId, message: &[u8]) {
         let mut runs = self.runs.borrow_mut();
@@ -72,7 +103,10 @@ impl Inner {
                 self.tell(id, number, What::Ready);
             }
         }
-        let Some(at) = run.said.wait() else { return };
+        let wait = run.said.wait();
+        drop(runs);
+        self.take_main(id);
+        let Some(at) = wait else { return };
         let (inner, id) = (Rc::downgrade(self), id.clone());
         crate::tasks::spawn_local(async move {
             tokio::time::sleep_until(at).await;

@@ -31,6 +31,7 @@ pub(super) async fn start(
     if cgroup.is_none() {
         warnings.extend(unenforced(launch));
     }
+    warnings.extend(of_units(launch));
     let mut env: Vec<String> = launch.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
     if let Some(notify) = inner.notify.as_ref().filter(|_| launch.notify || launch.beats) {
         env.push(format!("NOTIFY_SOCKET={}", notify.path().display()));
@@ -67,6 +68,7 @@ pub(super) async fn start(
     let run = Run {
         number,
         identity,
+        session: pid,
         pidfd,
         cgroup,
         adopted: false,
@@ -80,6 +82,8 @@ pub(super) async fn start(
         Ok((own, warnings)) => {
             placed.warnings.extend(warnings);
             inner.watch(id, Some(own));
+            inner.take_main(id);
+            placed.identity = inner.runs.borrow().get(id).map(|run| run.identity);
             Ok(placed)
         }
         Err(error) => {
@@ -108,6 +112,13 @@ fn unenforced(launch: &Launch) -> Option<String> {
     let named: Vec<&str> = named.iter().filter(|(_, set)| *set).map(|(name, _)| *name).collect();
     (!named.is_empty())
         .then(|| format!("not enforced, for want of a control group: limits.{}", named.join(", limits.")))
+}
+
+/// What is asked of a unit, and there is none.
+fn of_units(launch: &Launch) -> Option<String> {
+    let named: Vec<&str> = launch.systemd.keys().map(String::as_str).collect();
+    (!named.is_empty())
+        .then(|| format!("not enforced, because it is run without systemd: systemd.{}", named.join(", systemd.")))
 }
 
 /// What went wrong on the way to the program, and whether it would go wrong again.

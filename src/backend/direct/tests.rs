@@ -55,6 +55,7 @@ fn the_suite_of_all_backends() {
         conformance::all(&make, &instance).await;
         at_the_gate(&make().await.0, &instance).await;
         ready_at_once(&mut make().await, &instance).await;
+        another_goes_on(&mut make().await, &instance).await;
         said_without_end(&mut make().await, &instance).await;
         its_number_is_anothers(&make().await.0).await;
         by_its_group(&[make().await.0, make().await.0, make().await.0], &instance).await;
@@ -119,6 +120,56 @@ async fn ready_at_once((direct, happened): &mut (Direct, Happenings), instance: 
         tokio::time::timeout(Duration::from_secs(20), ended).await.unwrap();
     }
     direct.release(&launch.id).await;
+}
+
+/// A service names a child of its own as its main process, and the one that was ends.
+async fn another_goes_on((direct, happened): &mut (Direct, Happenings), instance: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "sleep 1000 & echo $! > new; mv new child; while [ ! -e go ]; do sleep 0.02; done";
+    for run in 1..3 {
+        let mut launch = conformance::of_instance(instance, "forks", "/bin/sh", &["sh", "-c", text]);
+        launch.cwd = dir.path().to_owned();
+        let launch = Launch { notify: true, systemd: [("PrivateTmp".to_owned(), true.into())].into(), ..launch };
+        let placed = direct.start(&launch, run, &|_| Ok(())).await.unwrap();
+        assert!(placed.warnings.iter().any(|warning| warning.contains("systemd.PrivateTmp")), "{placed:?}");
+        while !dir.path().join("child").exists() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let child: u32 = std::fs::read_to_string(dir.path().join("child")).unwrap().trim().parse().unwrap();
+        let (first, own) = (placed.identity.unwrap(), std::process::id());
+        // This process speaks for it.
+        direct.inner.mains.borrow_mut().insert(own, launch.id.clone());
+        let socket = std::os::unix::net::UnixDatagram::unbound().unwrap();
+        let path = direct.inner.notify.as_ref().unwrap().path().to_owned();
+        for named in [1, rustix::process::getppid().map_or(1, |pid| pid.as_raw_nonzero().get() as u32), child] {
+            socket.send_to(format!("MAINPID={named}").as_bytes(), &path).unwrap();
+        }
+        if run == 1 {
+            let heard = tokio::time::timeout(Duration::from_secs(20), happened.recv()).await.unwrap().unwrap();
+            assert!(matches!(&heard.what, What::Main(identity) if identity.pid == child), "{heard:?}");
+        }
+        // Its end, and in the second run what it said before as well, is there at once.
+        let pidfd = PidFd::open(first.pid).unwrap();
+        std::fs::write(dir.path().join("go"), "").unwrap();
+        let limit = Timespec { tv_sec: 20, tv_nsec: 0 };
+        assert_eq!(poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&limit)), Ok(1), "it ends");
+        let again = tokio::time::timeout(Duration::from_millis(300), async {
+            while let What::Main(identity) = happened.recv().await.unwrap().what {
+                assert_eq!((run, identity.pid), (2, child));
+            }
+        });
+        assert!(again.await.is_err(), "it goes on");
+        assert!(!crate::sys::exists(first.pid), "it was waited for");
+        direct.inner.mains.borrow_mut().remove(&own);
+        direct.signal(&launch.id, crate::model::Signal::KILL, Whom::Main).await.unwrap();
+        let next = tokio::time::timeout(Duration::from_secs(20), happened.recv()).await.unwrap().unwrap();
+        assert_eq!(next.what, What::Exited(crate::model::service::Exit::Signal(9)));
+        direct.clear(&launch.id).await.unwrap();
+        direct.release(&launch.id).await;
+        for name in ["go", "child"] {
+            std::fs::remove_file(dir.path().join(name)).unwrap();
+        }
+    }
 }
 
 /// A service that says how it is as fast as it can is told of now and then.

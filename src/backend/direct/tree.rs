@@ -41,10 +41,10 @@ fn seen(inner: &Rc<Inner>, id: &ServiceId, look: &Look) -> Vec<Seen> {
     }
     // What an earlier daemon has left there may have cleared its environment.
     let group = inner.cgroups.as_ref().filter(|_| run.is_none_or(|run| run.adopted)).and_then(|all| all.existing(id));
-    let main = run.map(|run| run.identity.pid);
+    let session = run.map(|run| run.session);
     let main_seen = |run: &Run| Seen { pid: run.identity.pid, start_ticks: Some(run.identity.start_ticks) };
     let mut roots: Vec<Seen> = run.filter(|run| run.pidfd.is_alive()).map(main_seen).into_iter().collect();
-    roots.extend(look.left_by(inner, id, main));
+    roots.extend(look.left_by(inner, id, session));
     roots.extend(numbered(group.iter().flat_map(Cgroup::members)));
     if run.is_none_or(|run| run.adopted) {
         roots.extend(look.marked(inner, id));
@@ -58,6 +58,20 @@ fn seen(inner: &Rc<Inner>, id: &ServiceId, look: &Look) -> Vec<Seen> {
     let mut all = look.tree(inner, &roots);
     all.retain(|one| seen.insert(one.pid) && is_alive(inner, *one));
     all
+}
+
+/// Whether a process is one of a service: in its control group, or else in its session, or by its parents or mark.
+pub(super) fn is_of(inner: &Inner, id: &ServiceId, pid: u32) -> bool {
+    let Some((cgroup, session)) = inner.runs.borrow().get(id).map(|run| (run.cgroup.clone(), run.session)) else {
+        return false;
+    };
+    match cgroup {
+        Some(cgroup) => cgroup.members().into_iter().any(|member| member == pid),
+        None => {
+            let of = super::notify::service_of(inner, pid);
+            of.as_ref() == Some(id) || of.is_none() && inner.proc.stat(pid).is_ok_and(|stat| stat.sid == session)
+        }
+    }
 }
 
 /// Members of a control group, which tells their numbers alone.

@@ -52,7 +52,9 @@ impl Shared {
         unit.life.borrow_mut().stopping = true;
         let begun = async {
             self.thaw(&unit).await?;
-            self.kill(&unit, Whom::All, signal).await
+            self.kill(&unit, Whom::All, signal).await?;
+            // A suspended process takes nothing before it goes on.
+            self.kill(&unit, Whom::All, Signal::CONT).await
         };
         begun.await.map_err(|error| io_error("stopping", unit.name.as_str(), &error))
     }

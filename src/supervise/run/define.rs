@@ -123,6 +123,7 @@ impl Supervisor {
         let differs = record.stale;
         service.machine.configure(Settings::from(&record.spec));
         let same = service.record().spec == record.spec;
+        let moved = service.record().spec.pid_file != record.spec.pid_file;
         if service.record().spec.log != record.spec.log
             && let Err(error) = crate::logs::resettle(&self.places, &id, &record.spec.log)
         {
@@ -133,7 +134,10 @@ impl Supervisor {
             service.checked = None;
         }
         *service.record_mut() = record;
-        if !same {
+        if moved {
+            self.move_pid_files(&id);
+        }
+        if let Some(service) = self.services.get_mut(&id).filter(|_| !same) {
             service.watched = false;
             let when = if differs && service.machine.is_alive() { "; it holds from its next start on" } else { "" };
             self.say(&id, EventKind::Changed, format!("its description changed{when}"));

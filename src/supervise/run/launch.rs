@@ -4,11 +4,10 @@ use std::rc::Rc;
 
 use super::{Done, Supervisor};
 use crate::backend::{Placed, StartError, systemd};
-use crate::model::ServiceId;
 use crate::model::service::{BackendKind, EventKind, ServiceState};
+use crate::model::{Identity, ServiceId};
 use crate::registry::Record;
 use crate::supervise::machine::Event;
-use crate::supervise::pid_file;
 
 impl Supervisor {
     /// Has the backend execute it. The task is never given up: what it starts must be known.
@@ -104,26 +103,43 @@ impl Supervisor {
         put(&mut record, placed);
         drop(record);
         service.main = placed.identity.map(|identity| identity.pid);
+        service.write_pid_files();
         self.unsaved.insert(id.clone());
         service.touch(false);
-        let mut wrong = Vec::new();
-        if let Some(pid) = service.main {
-            wrong.extend(service.pid_files.iter().filter_map(|path| pid_file::write(path, pid).err()));
-        }
-        let warnings = placed.warnings.iter().cloned().chain(wrong.iter().map(ToString::to_string));
-        for warning in warnings.collect::<Vec<_>>() {
+        let warnings = service.record().warnings.clone();
+        for warning in warnings {
             self.say(id, EventKind::Warning, warning);
         }
+    }
+
+    /// Another process of it is its main process from now on: it said so.
+    pub(super) fn main_is(&mut self, id: &ServiceId, run: u64, identity: Identity) {
+        let Some(service) = self.services.get_mut(id).filter(|service| service.machine.run() == run) else { return };
+        service.remove_pid_files();
+        service.main = Some(identity.pid);
+        service.record_mut().identity = Some(identity);
+        service.write_pid_files();
+        self.unsaved.insert(id.clone());
+        service.touch(false);
+    }
+
+    /// Its description names another place for its pid.
+    pub(super) fn move_pid_files(&mut self, id: &ServiceId) {
+        let Some(service) = self.services.get(id).filter(|service| service.main.is_some()) else { return };
+        let Ok(resolved) = self.resolve(&service.record()) else { return };
+        let pid_files = self.pid_files(id, resolved.pid_file);
+        let Some(service) = self.services.get_mut(id) else { return };
+        service.remove_pid_files();
+        service.pid_files = pid_files;
+        service.write_pid_files();
     }
 
     /// Its main process has ended. The record keeps it until nothing of its tree is left: by it the
     /// next daemon knows that there may be something to clear.
     pub(super) fn main_ended(&mut self, id: &ServiceId) {
         let Some(service) = self.services.get_mut(id) else { return };
-        if let Some(pid) = service.main.take() {
-            service.pid_files.iter().for_each(|path| pid_file::remove(path, pid));
-        }
-        service.status = None;
+        service.remove_pid_files();
+        (service.main, service.status) = (None, None);
     }
 
     /// Nothing of it is left.

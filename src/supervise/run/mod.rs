@@ -327,6 +327,7 @@ impl Supervisor {
                 self.started_by_others(&id, run, &placed);
                 Event::StartedByOthers { run }
             }
+            What::Main(identity) => return self.main_is(&id, run, identity),
             What::Status(status) => {
                 if let Some(service) = self.services.get_mut(&id).filter(|service| service.machine.run() == run) {
                     service.status = Some(status);

@@ -234,7 +234,12 @@ impl Supervisor {
         // What is denied to us its unit may be allowed, which is in no sandbox of ours.
         let by_unit = self.backends.get(backend).is_some_and(|backend| backend.runs_commands());
         for path in self.pid_files(id, resolved.pid_file.clone()).iter().skip(1) {
-            pid_file::check(path).map_err(permanent)?;
+            // That there cannot be one is no reason, and said when it is written.
+            if let Err(error) = pid_file::check(path)
+                && error.kind() == io::ErrorKind::Other
+            {
+                return Err(permanent(error));
+            }
         }
         let cwd = &resolved.cwd;
         match fs::metadata(cwd) {
@@ -430,7 +435,7 @@ fn check_script(argv: &[String], cwd: &Path) -> Result<(), String> {
     let (path, python) = (cwd.join(script), name.starts_with("python"));
     // Shells look in the PATH too.
     let of_files = || path.extension().is_some() && (script.contains('/') || !name.ends_with("sh"));
-    if script.starts_with('-') || !python && !(OF_FILES.contains(&name) && of_files()) {
+    if script.starts_with('-') || !(python || OF_FILES.contains(&name) && of_files()) {
         return Ok(());
     }
     let is_missing = match fs::metadata(&path) {

@@ -13,6 +13,7 @@ use crate::backend::Launch;
 use crate::model::service::{BackendKind, Check, HealthSpec, Ready};
 use crate::registry::Record;
 use crate::supervise::machine::{Counts, Machine, Settings};
+use crate::supervise::pid_file;
 
 /// What comes to it once those that come after it have stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,6 +129,20 @@ impl Service {
         if let Some(wait) = self.wait.take() {
             wait.abort();
         }
+    }
+
+    /// Writes its pid where it belongs; where it cannot is among what there is to say of it.
+    pub(super) fn write_pid_files(&mut self) {
+        let mut record = self.record.borrow_mut();
+        record.warnings.retain(|warning| !warning.starts_with(pid_file::BEGINS));
+        let Some(pid) = self.main else { return };
+        let wrong = self.pid_files.iter().filter_map(|path| pid_file::write(path, pid).err());
+        record.warnings.extend(wrong.map(|error| error.to_string()));
+    }
+
+    pub(super) fn remove_pid_files(&mut self) {
+        let Some(pid) = self.main else { return };
+        self.pid_files.iter().for_each(|path| pid_file::remove(path, pid));
     }
 
     /// Its record is to be written; `durable`: so that it survives a loss of power.

@@ -387,6 +387,21 @@ fn limits_and_properties_reach_the_unit() {
                 "{placed:?}"
             );
             finish(&backend, &nice).await;
+            let mut shut = launch("limits", "exec sleep 1000");
+            shut.systemd.insert("ProtectHome".to_owned(), "read-only".into());
+            shut.systemd.insert("PrivateTmp".to_owned(), false.into());
+            shut.systemd.insert("IPAddressDeny".to_owned(), "any".into());
+            for users in [false, true] {
+                shut.systemd.insert("PrivateUsers".to_owned(), users.into());
+                let placed = start(&backend, &shut).await;
+                let mounts = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/mnt")).unwrap();
+                let open = mounts(&pid(&placed).to_string()) == mounts("self");
+                let said = |name: &str| placed.warnings.iter().any(|warning| warning.contains(name));
+                let expected = (open, true, false);
+                let is = (said("systemd.ProtectHome is not"), said("systemd.IPAddressDeny is not"), said("PrivateTmp"));
+                assert_eq!(is, expected, "{placed:?}");
+                finish(&backend, &shut).await;
+            }
         }
         backend.release(&wrong.id).await;
         while let Ok(Happened { what, .. }) = happened.try_recv() {

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::super::super::args::Up;
 use super::super::super::exit::Exit;
@@ -238,12 +238,14 @@ async fn detached(ctx: &Context<'_>, args: &Up, wanted: &Wanted, control: &Contr
     let is_wanted = |one: &&ServiceId| wanted.ids.iter().any(|id| services::matches(id, one));
     let all: Vec<&ServiceId> = wanted.project.services.iter().map(|spec| &spec.id).filter(is_wanted).collect();
     let count = all.len();
-    let ended = line
-        .while_waiting(follow.until(&wanted.ids, Goal::Ready, args.timeout, |event: &Event| {
-            note_ready(&mut ready, &all, event);
-            line.say(format!("{} of {count} ready; {}: {}", ready.len(), event.id, event.message));
-        }))
-        .await?;
+    let work = line.while_waiting(follow.until(&wanted.ids, Goal::Ready, args.timeout, |event: &Event| {
+        note_ready(&mut ready, &all, event);
+        line.say(format!("{} of {count} ready; {}: {}", ready.len(), event.id, event.message));
+    }));
+    let ended = tokio::select! {
+        ended = work => ended?,
+        never = note_late(ctx, control, &wanted.ids, &line) => match never {},
+    };
     match ended {
         Ended::Reached(reports) => {
             said(ctx, &in_order(reports, &wanted.ids));
@@ -252,6 +254,21 @@ async fn detached(ctx: &Context<'_>, args: &Up, wanted: &Wanted, control: &Contr
         Ended::Failed(report) => fail::not_ready(ctx, &report, None, since).await,
         Ended::TimedOut(report) => fail::not_ready(ctx, &report, args.timeout, since).await,
     }
+}
+
+/// How long nothing is said where there is no line that changes.
+const LATE: Duration = Duration::from_secs(3);
+
+/// Says once what takes long, where no line on a terminal does.
+async fn note_late(ctx: &Context<'_>, control: &Control, ids: &[ServiceId], line: &Line) -> std::convert::Infallible {
+    tokio::time::sleep(LATE).await;
+    if !line.is_shown() {
+        for report in control.list(ids, None, false).await.unwrap_or_default().iter().filter(|report| !report.ready) {
+            let why = report.reason.as_deref().map(|why| format!(": {}", crate::text::escape(why)));
+            ctx.say.note(&format!("{} is {}{}", report.id, report.state, why.unwrap_or_default()));
+        }
+    }
+    std::future::pending().await
 }
 
 /// Which of these are ready, after this event. One may be started again meanwhile.
@@ -282,7 +299,7 @@ pub(super) fn said(ctx: &Context<'_>, reports: &[ServiceReport]) {
     for report in reports {
         ctx.say.text(&format!("{}\n", render::services::status_line(report)));
         for warning in &report.warnings {
-            ctx.say.note(&format!("  {}", crate::text::escape(warning)));
+            ctx.say.note(&format!("  {}: {}", report.id, crate::text::escape(warning)));
         }
     }
 }

@@ -69,6 +69,44 @@ fn what_would_destroy_a_file_or_has_no_script_is_not_started() {
     });
 }
 
+#[test]
+fn a_pid_file_is_moved_and_that_there_is_none_is_said() {
+    simulated(async |dir| {
+        let rig = Rig::new(dir);
+        let config = dir.join("provost.toml");
+        let load = async |place: &str| {
+            let text = format!("[service.a]\ncommand = ['sh']\npid_file = '{}'\n", dir.join(place).display());
+            std::fs::write(&config, text).unwrap();
+            rig.load(&config).await.unwrap();
+        };
+        load("first/a.pid").await;
+        rig.start("a").await.unwrap();
+        let pid = rig.until("a", |report| report.ready).await.pid;
+        assert_eq!(pid_file::read(&dir.join("first/a.pid")), pid);
+        load("second/a.pid").await;
+        let report = rig.report("a").await;
+        assert_eq!((report.pid, report.restarts, report.warnings), (pid, 0, Vec::new()));
+        let places = ["first/a.pid", "second/a.pid"].map(|place| pid_file::read(&dir.join(place)));
+        assert_eq!(places, [None, pid]);
+        // Below a file there can be none.
+        for started in [false, true] {
+            load("provost.toml/a.pid").await;
+            if started {
+                rig.restart("a").await.unwrap();
+                rig.until("a", |report| report.ready && report.pid != pid).await;
+            }
+            let warnings = rig.report("a").await.warnings;
+            assert!(warnings.len() == 1 && warnings[0].contains("provost.toml/a.pid: "), "{warnings:?}");
+        }
+        load("third/a.pid").await;
+        let report = rig.report("a").await;
+        assert_eq!((report.warnings, report.pid), (Vec::new(), pid_file::read(&dir.join("third/a.pid"))));
+        rig.stop("a").await.unwrap();
+        rig.until("a", |report| report.state == ServiceState::Stopped).await;
+        assert_eq!(pid_file::read(&dir.join("third/a.pid")), None);
+    });
+}
+
 /// A PATH in which there is a python.
 fn python(dir: &std::path::Path) -> String {
     let there = dir.join("python3");

@@ -227,8 +227,20 @@ fn pid_files(stage: &Stage<'_>) -> Result<()> {
     let pid = stage.pid("agent")?;
     let written = stage.rig.read(&format!("{}/pids/agent.pid", stage.home))?;
     expect!(written.trim() == pid.to_string(), "{written}");
+    // The place alone is no reason for a restart.
+    stage.ok(&["up", "-d"])?;
+    expect!(stage.pid("agent")? == pid, "it was restarted");
+    expect!(!stage.rig.exists(&format!("{}/pids/agent.pid", stage.home)), "it is left");
+    let none = stage.provost(&["up", "-d", "--pid-dir", "/proc/nosuch"])?;
+    let said = none.stderr.contains("agent: pid file /proc/nosuch/agent.pid: ");
+    expect!(none.code() == 0 && said && stage.pid("agent")? == pid, "{none:?}");
+    stage.ok(&["up", "-d", "--pid-dir", "pids"])?;
     stage.ok(&["down"])?;
     expect!(!stage.rig.exists(&format!("{}/pids/agent.pid", stage.home)), "it is left");
+    stage.config("[service.nocmd]\ncommand = \"/nowhere/program\"\n")?;
+    expect!(stage.provost(&["up", "-d"])?.code() == 1, "it runs");
+    let stopped = stage.provost(&["stop", "nocmd"])?;
+    expect!(stopped.stdout.contains("nocmd: stopped, it had not run"), "{stopped:?}");
     Ok(())
 }
 
