@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use crate::model::ServiceId;
-use crate::model::service::{Desired, Event, EventKind, Health, ServiceReport, ServiceState};
+use crate::model::service::{Desired, Event, EventKind, Health, SETTLES, ServiceReport, ServiceState};
 
 /// What is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,10 +23,6 @@ pub(crate) enum Goal {
     /// The same, or it fails again and again.
     Lost,
 }
-
-/// For so long a program must have run to count as up. That it was executed says little: one that lacks
-/// a library, or a word on its command line, ends a moment later.
-const SETTLES: Duration = Duration::from_millis(250);
 
 /// As many failures in a row as end a wait: it is tried again, but somebody should look.
 const FAILURES: u32 = 3;

@@ -247,9 +247,17 @@ impl Supervisor {
         }
         for id in look {
             let Some(service) = self.services.get(&id) else { continue };
-            let ready = service.held.is_none() && service.machine.awaits_dependencies() && self.awaited(&id).is_none();
-            if ready && self.turns.take(&id) {
-                self.queue.push_back((id, Event::DependenciesReady));
+            if service.held.is_some() || !service.machine.awaits_dependencies() {
+                continue;
+            }
+            match self.awaited(&id).and_then(|earlier| self.services.get(earlier)) {
+                None if self.turns.take(&id) => self.queue.push_back((id, Event::DependenciesReady)),
+                None => {}
+                Some(earlier) => {
+                    if let Some(left) = earlier.machine.settles_in(self.now()) {
+                        self.later(left, Done::LookAt(id));
+                    }
+                }
             }
         }
         !self.queue.is_empty()
@@ -272,11 +280,13 @@ impl Supervisor {
         )
     }
 
-    /// The first of those that it comes after that is not ready and should become so.
+    /// The first of those that it comes after that is not ready and should become so, or may end in a moment.
     pub(super) fn awaited(&self, id: &ServiceId) -> Option<&ServiceId> {
+        let now = self.now();
         self.order.after(id).find(|earlier| {
             self.services.get(*earlier).is_some_and(|earlier| {
-                let ready = earlier.machine.is_ready() && earlier.held.is_none();
+                let settled = earlier.machine.is_ready() && earlier.machine.settles_in(now).is_none();
+                let ready = settled && earlier.held.is_none();
                 let wanted = earlier.machine.counts().desired == crate::model::service::Desired::Up;
                 !ready && (wanted || earlier.held.is_some())
             })

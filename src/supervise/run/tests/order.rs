@@ -83,6 +83,33 @@ fn who_waits_for_a_failed_one_says_so_and_goes_on_when_it_comes() {
 }
 
 #[test]
+fn what_ends_at_once_was_not_ready_for_others() {
+    simulated(async |dir| {
+        let mut rig = Rig::new(dir);
+        rig.define([spec("bad", "exit 4 after 100ms"), after(spec("dep", ""), &["bad"]), spec("good", "")])
+            .await
+            .unwrap();
+        rig.start("").await.unwrap();
+        rig.becomes("bad", ServiceState::Restarting).await;
+        assert_eq!(rig.report("dep").await.reason.as_deref(), Some("waits for bad"));
+        assert!(!rig.world.starts().contains(&id("dep")), "{:?}", rig.world.starts());
+        // Once it has run for long enough it is there, for one that comes later too.
+        rig.define([after(spec("later", ""), &["good"])]).await.unwrap();
+        tokio::time::sleep(SECOND).await;
+        rig.restart("good").await.unwrap();
+        rig.ready("good").await;
+        let begun = Instant::now();
+        rig.start("later").await.unwrap();
+        rig.ready("later").await;
+        assert!(begun.elapsed() >= SECOND / 5 && begun.elapsed() < SECOND, "{:?}", begun.elapsed());
+        let begun = Instant::now();
+        rig.restart("later").await.unwrap();
+        rig.ready("later").await;
+        assert!(begun.elapsed() < SECOND / 5, "{:?}", begun.elapsed());
+    });
+}
+
+#[test]
 fn a_dependent_that_crashes_waits_until_it_is_ready_again() {
     simulated(async |dir| {
         let mut rig = Rig::new(dir);
