@@ -227,18 +227,21 @@ impl Supervisor {
     /// Looks at those that wait for others. Whether there is anything new to handle.
     pub(super) fn look_again(&mut self) -> bool {
         let look = std::mem::take(&mut self.look);
-        for id in &look {
-            let held = self.services.get(id).and_then(|service| service.held);
-            if let Some(held) = held.filter(|held| !self.has_living_dependents(id, *held)) {
-                if let Some(service) = self.services.get_mut(id) {
-                    service.held = None;
-                }
-                let event = match held {
-                    Held::Stop => Event::Stop { force: false },
-                    Held::Restart => Event::Restart,
-                };
-                self.queue.push_back((id.clone(), event));
+        // First all of them: one that is let go has not begun to stop yet, and those that it comes after still wait.
+        let free = |id: &ServiceId| {
+            let held = self.services.get(id)?.held?;
+            (!self.has_living_dependents(id, held)).then(|| (id.clone(), held))
+        };
+        let free: Vec<(ServiceId, Held)> = look.iter().filter_map(free).collect();
+        for (id, held) in free {
+            if let Some(service) = self.services.get_mut(&id) {
+                service.held = None;
             }
+            let event = match held {
+                Held::Stop => Event::Stop { force: false },
+                Held::Restart => Event::Restart,
+            };
+            self.queue.push_back((id, event));
         }
         if !self.queue.is_empty() {
             // Who is to be started looks only when those have begun to stop: until then they seem ready.

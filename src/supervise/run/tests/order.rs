@@ -59,6 +59,23 @@ fn a_restart_of_several_keeps_their_order() {
 }
 
 #[test]
+fn what_comes_after_has_ended_before_a_restart_goes_on() {
+    simulated(async |dir| {
+        let mut rig = Rig::new(dir);
+        // The one that comes later is the first by name.
+        rig.define([after(spec("a-dep", "ignore TERM"), &["z-base"]), spec("z-base", "on TERM exit 0")]).await.unwrap();
+        rig.start("").await.unwrap();
+        rig.ready("a-dep").await;
+        rig.restart("").await.unwrap();
+        rig.becomes("a-dep", ServiceState::Stopping).await;
+        tokio::time::sleep(SECOND).await;
+        assert_eq!(rig.state("z-base").await, ServiceState::Running);
+        rig.ready("a-dep").await;
+        assert_eq!(rig.world.starts()[2..], [id("z-base"), id("a-dep")]);
+    });
+}
+
+#[test]
 fn who_waits_for_a_failed_one_says_so_and_goes_on_when_it_comes() {
     simulated(async |dir| {
         let mut rig = Rig::new(dir);
