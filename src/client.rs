@@ -70,6 +70,11 @@ impl Client {
         act::carry_out(&self.observer, plan, options).await
     }
 
+    /// Carries plans out of which each is one step of the same action, for the same daemon.
+    pub(crate) async fn act_together(&self, plans: &[&Plan], options: act::Options) -> Vec<Result<Done, ActError>> {
+        act::carry_out_together(&self.observer, plans, options).await
+    }
+
     /// Plans and carries out, for each owner of the target; the first error ends it.
     pub async fn change(&self, target: &Target, request: &Request) -> Result<Vec<Done>, Error> {
         let mut done = Vec::new();

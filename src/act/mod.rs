@@ -11,6 +11,7 @@ mod service;
 mod signal;
 
 pub(crate) use service::why as why_not;
+pub(crate) use service::why_not_down;
 pub(crate) use signal::send_to;
 
 use std::time::Duration;
@@ -100,8 +101,9 @@ pub async fn carry_out(observer: &Observer, plan: &Plan, options: Options) -> Re
         return Err(ActError::Stopped { stopper, reason: plan.reason.clone() });
     }
     let end = options.timeout.map(|limit| tokio::time::Instant::now() + limit);
-    // A step that follows a service says itself what it waited for.
-    let is_told = plan.steps.iter().any(|step| matches!(step, Step::Service { .. }));
+    // A step that follows a service says itself what it waited for. A reload is the answer to one call.
+    let follows = |action: &Action| matches!(action, Action::Start | Action::Stop | Action::Restart);
+    let is_told = plan.steps.iter().any(|step| matches!(step, Step::Service { action, .. } if follows(action)));
     let work = async {
         let mut done = Done { outcome: Outcome::Unchanged, state: String::new() };
         for step in &plan.steps {
@@ -116,13 +118,44 @@ pub async fn carry_out(observer: &Observer, plan: &Plan, options: Options) -> Re
         None => work.await,
         Some(limit) => tokio::time::timeout(limit + if is_told { TELLING } else { Duration::ZERO }, work)
             .await
-            .unwrap_or_else(|_| {
-                let limit = humantime::format_duration(limit);
-                Err(ActError::TimedOut(format!(
-                    "{} was not done after {limit}; what was queued or sent goes on",
-                    plan.action
-                )))
-            }),
+            .unwrap_or_else(|_| Err(not_done(plan.action, limit))),
+    }
+}
+
+fn not_done(action: Action, limit: Duration) -> ActError {
+    let limit = humantime::format_duration(limit);
+    ActError::TimedOut(format!("{action} was not done after {limit}; what was queued or sent goes on"))
+}
+
+/// Carries out plans of one action of one daemon, by one call: it knows itself which of its services comes first.
+pub(crate) async fn carry_out_together(
+    observer: &Observer,
+    plans: &[&Plan],
+    options: Options,
+) -> Vec<Result<Done, ActError>> {
+    let steps: Vec<&Step> = plans.iter().flat_map(|plan| &plan.steps).collect();
+    let end = options.timeout.map(|limit| tokio::time::Instant::now() + limit);
+    let work = service::ask_all(observer, &steps, options, end);
+    let done = match (options.timeout, plans) {
+        (Some(limit), [plan, ..]) => {
+            tokio::time::timeout(limit + TELLING, work).await.unwrap_or_else(|_| Err(not_done(plan.action, limit)))
+        }
+        _ => work.await,
+    };
+    match done {
+        Ok(done) => done,
+        // Nobody knows what came of it.
+        Err(error @ (ActError::Unreachable(_) | ActError::TimedOut(_))) => {
+            plans.iter().map(|_| Err(error.clone())).collect()
+        }
+        // What stands against one of them need not stand against the others.
+        Err(_) => {
+            let mut done = Vec::new();
+            for plan in plans {
+                done.push(carry_out(observer, plan, options).await);
+            }
+            done
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use super::{ActError, Done, Options, Outcome};
 use crate::control::{Asks, Control, Touched};
 use crate::error::Error;
 use crate::model::Instance;
-use crate::model::service::{ServiceReport, ServiceState};
+use crate::model::service::{Desired, ServiceReport, ServiceState};
 use crate::model::{Action, ServiceId, Step};
 use crate::observe::Observer;
 use crate::services::{self, Choice, Ended, Follow, Goal};
@@ -17,18 +17,37 @@ use crate::services::{self, Choice, Ended, Follow, Goal};
 pub(super) async fn ask(
     observer: &Observer,
     step: &Step,
-    Options { no_block, timeout }: Options,
+    options: Options,
     until: Option<Instant>,
 ) -> Result<Done, ActError> {
-    let Step::Service { id, action, system, start_daemon, load, interactive, .. } = step else {
-        return Err(ActError::Failed("it is no step for a daemon".to_owned()));
+    let done = ask_all(observer, &[step], options, until).await?;
+    done.into_iter().next().unwrap_or_else(|| Err(no_step()))
+}
+
+/// Asks for steps of one action of one daemon by one call, so that it does them in the order of `after`; what
+/// came of each. The error: nothing was done.
+pub(super) async fn ask_all(
+    observer: &Observer,
+    steps: &[&Step],
+    options: Options,
+    until: Option<Instant>,
+) -> Result<Vec<Result<Done, ActError>>, ActError> {
+    let Some(first @ Step::Service { id, action, system, start_daemon, load, interactive, .. }) = steps.first() else {
+        return Err(no_step());
     };
     let instance = if *system { Instance::System } else { Instance::User };
+    let ids: Vec<ServiceId> = steps.iter().filter_map(|step| id_of(step).cloned()).collect();
     let control = match start_daemon {
         true => services::daemon(instance, false, |warning| tracing::warn!("{warning}")).await,
         false => match Control::connect(instance).await {
             Ok(Some(control)) => Ok(control),
-            Ok(None) if *action == Action::Stop => return unwanted(observer, id, instance).await,
+            Ok(None) if *action == Action::Stop => {
+                let mut done = Vec::new();
+                for id in &ids {
+                    done.push(unwanted(observer, id, instance).await);
+                }
+                return Ok(done);
+            }
             Ok(None) => Err(Error::Unreachable(format!("the daemon of {id} has ended meanwhile"))),
             Err(error) => Err(error),
         },
@@ -42,9 +61,34 @@ pub(super) async fn ask(
         control.load(path, &services::sent_along(&project.services)).await.map_err(act_error)?;
     }
     let mut follow = Follow::begin(&control).await.map_err(act_error)?;
-    let touched = give(&control, step).await.map_err(act_error)?;
+    let touched = give(&control, &ids, first).await.map_err(act_error)?;
+    let mut done: Vec<Result<Done, ActError>> = Vec::new();
+    for step in steps {
+        let came = came_of(&mut follow, step, &touched, options, until).await;
+        // What cannot be asked any more cannot, because the daemon has ended.
+        let gone = match &came {
+            Err(ActError::Failed(_)) => done.iter().find(|done| matches!(done, Err(ActError::Unreachable(_)))),
+            _ => None,
+        };
+        done.push(gone.cloned().unwrap_or(came));
+    }
+    Ok(done)
+}
+
+/// What came of one step that the daemon was told.
+async fn came_of(
+    follow: &mut Follow,
+    step: &Step,
+    touched: &Touched,
+    Options { no_block, timeout }: Options,
+    until: Option<Instant>,
+) -> Result<Done, ActError> {
+    let Step::Service { id, action, .. } = step else { return Err(no_step()) };
+    let idle = touched.iter().any(|(of, did)| of == id && !did);
     let goal = match action {
+        Action::Reload | Action::Kill if idle => return Err(ActError::Failed(format!("{id} does not run"))),
         Action::Start => Goal::Ready,
+        Action::Restart if idle => Goal::Ready,
         Action::Restart => Goal::Again,
         Action::Stop => Goal::Down,
         Action::Reload => return Ok(Done { outcome: Outcome::Reloaded, state: "it was told to".to_owned() }),
@@ -53,7 +97,6 @@ pub(super) async fn ask(
     if no_block {
         return Ok(Done { outcome: Outcome::Queued, state: format!("{action} of {id} is under way") });
     }
-    let goal = if nothing_to_do(&touched, id) && goal == Goal::Again { Goal::Ready } else { goal };
     let left = until.map(|until| until.saturating_duration_since(Instant::now()));
     let came = follow.until(std::slice::from_ref(id), goal, left, |_| ()).await.map_err(act_error)?;
     match came {
@@ -64,16 +107,29 @@ pub(super) async fn ask(
                 (_, Some(report)) => state(report),
             };
             let outcome = match action {
-                _ if nothing_to_do(&touched, id) => Outcome::Unchanged,
+                _ if idle => Outcome::Unchanged,
                 Action::Restart => Outcome::Restarted,
                 Action::Stop => Outcome::Stopped,
                 _ => Outcome::Started,
             };
             Ok(Done { outcome, state })
         }
+        Ended::Failed(report) if goal == Goal::Down => Err(ActError::Failed(why_not_down(&report))),
+        Ended::Failed(report) if goal == Goal::Again && report.state == ServiceState::Stopped => {
+            Err(ActError::Failed(format!("it was stopped, and not started again; provost start {id} does that")))
+        }
         Ended::Failed(report) => Err(ActError::Failed(why(&report))),
         Ended::TimedOut(report) => Err(ActError::TimedOut(late(&report, timeout.unwrap_or_default()))),
     }
+}
+
+fn no_step() -> ActError {
+    ActError::Failed("it is no step for a daemon".to_owned())
+}
+
+fn id_of(step: &Step) -> Option<&ServiceId> {
+    let Step::Service { id, .. } = step else { return None };
+    Some(id)
 }
 
 /// No daemon runs, and nothing of it: it is to stay so.
@@ -88,9 +144,9 @@ async fn unwanted(observer: &Observer, id: &ServiceId, instance: Instance) -> Re
     Ok(Done { outcome, state: "it did not run, and the next daemon does not start it".to_owned() })
 }
 
-async fn give(control: &Control, step: &Step) -> Result<Touched, Error> {
-    let Step::Service { id, action, force, signal, whom, .. } = step else { return Ok(Vec::new()) };
-    let ids = std::slice::from_ref(id);
+/// Tells the daemon to do to all of these what this step says of one of them.
+async fn give(control: &Control, ids: &[ServiceId], step: &Step) -> Result<Touched, Error> {
+    let Step::Service { action, force, signal, whom, .. } = step else { return Ok(Vec::new()) };
     match action {
         Action::Start => control.start(ids, None, &Default::default()).await,
         Action::Stop => control.stop(ids, None, *force).await,
@@ -108,10 +164,6 @@ fn signalled(step: &Step) -> String {
         },
         _ => String::new(),
     }
-}
-
-fn nothing_to_do(touched: &Touched, id: &ServiceId) -> bool {
-    touched.iter().any(|(of, did)| of == id && !did)
 }
 
 /// How it ended, in words.
@@ -136,7 +188,7 @@ pub(crate) fn state(report: &ServiceReport) -> String {
     details.extend(report.port.filter(|_| report.state.is_alive()).map(|port| format!("port {port}")));
     match (report.last_exit, report.state.is_alive()) {
         (Some(exit), false) => details.push(exit.to_string()),
-        _ if report.state == crate::model::service::ServiceState::Running && !report.ready => {
+        _ if report.state == ServiceState::Running && !report.ready => {
             details.push("not ready yet".to_owned());
         }
         _ => {}
@@ -159,12 +211,20 @@ pub(crate) fn why(report: &ServiceReport) -> String {
     format!("{id} {state}{reason}; its output: provost logs {id}")
 }
 
+/// Why one that was stopped is not down.
+pub(crate) fn why_not_down(report: &ServiceReport) -> String {
+    match (report.desired, report.state) {
+        (Desired::Down, _) | (_, ServiceState::Failed) => why(report),
+        _ => format!("{} was started again meanwhile", report.id),
+    }
+}
+
 /// What was waited for in vain.
 fn late(report: &ServiceReport, limit: Duration) -> String {
     let (id, limit) = (&report.id, humantime::format_duration(limit));
     let why = report.reason.as_ref().map(|reason| format!(", {reason}")).unwrap_or_default();
     let goes_on = match report.state {
-        crate::model::service::ServiceState::Stopping => format!("; provost stop --force {id} kills it"),
+        ServiceState::Stopping => format!("; provost stop --force {id} kills it"),
         _ => format!("; it goes on; its output: provost logs {id}"),
     };
     format!("after {limit} it is {}{why}{goes_on}", report.state)

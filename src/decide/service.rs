@@ -20,7 +20,10 @@ pub(super) fn decide(ctx: &Ctx<'_>) -> Plan {
 fn already(ctx: &Ctx<'_>, facts: &ServiceFacts) -> Option<Plan> {
     let (id, state) = (&facts.report.id, facts.report.state);
     let same = |words: String| Some(ctx.already(Means::OwnService, words));
+    // Nobody supervises it: a daemon is still to be started.
+    let alone = facts.said_by != SaidBy::Daemon;
     match (ctx.request.action, state) {
+        (Action::Start, ServiceState::Running | ServiceState::Starting) if alone => None,
         (Action::Start, ServiceState::Running) => same(format!("{id} is running already")),
         (Action::Start, ServiceState::Done) => same(format!("{id} has run, and is done already")),
         (Action::Start, ServiceState::Starting) => same(format!("{id} is starting already")),
@@ -50,10 +53,15 @@ fn part(ctx: &Ctx<'_>, facts: &ServiceFacts) -> Option<Plan> {
 
 fn not_running(ctx: &Ctx<'_>, facts: &ServiceFacts) -> Option<Plan> {
     let (action, id) = (ctx.request.action, &facts.report.id);
-    (matches!(action, Action::Reload | Action::Kill) && !facts.report.state.is_alive()).then(|| {
-        let reason = format!("{id} does not run: it is {}", facts.report.state);
-        ctx.refuse(Stopper::Impossible, reason).unlock(format!("provost start {id}"))
-    })
+    let state = facts.report.state;
+    // What it comes after, or its port, may be waited for still.
+    let begins = state == ServiceState::Starting && facts.report.pid.is_none();
+    if !matches!(action, Action::Reload | Action::Kill) || state.is_alive() && !begins {
+        return None;
+    }
+    let why = facts.report.reason.as_ref().filter(|_| begins).map(|why| format!(": {why}")).unwrap_or_default();
+    let plan = ctx.refuse(Stopper::Impossible, format!("{id} does not run: it is {state}{why}"));
+    Some(if begins { plan } else { plan.unlock(format!("provost start {id}")) })
 }
 
 fn cannot_reload(ctx: &Ctx<'_>, facts: &ServiceFacts) -> Option<Plan> {
@@ -246,6 +254,28 @@ mod tests {
         assert_eq!(plan(&facts, Action::Reload).verdict, Verdict::Allowed);
         facts.owners[0].service.as_mut().unwrap().report.can_reload = false;
         assert_eq!(plan(&facts, Action::Reload).stopper, Some(Stopper::Impossible));
+    }
+
+    #[test]
+    fn what_has_no_process_yet_gets_no_signal() {
+        let mut facts = facts("starting", SaidBy::Daemon);
+        let service = facts.owners[0].service.as_mut().unwrap();
+        service.report.reason = Some("waits for db".to_owned());
+        for action in [Action::Kill, Action::Reload] {
+            let plan = plan(&facts, action);
+            assert_eq!((plan.stopper, plan.unlock), (Some(Stopper::Impossible), None));
+            assert_eq!(plan.reason, "llm does not run: it is starting: waits for db");
+        }
+        facts.owners[0].service.as_mut().unwrap().report.pid = Some(7000);
+        assert_eq!(plan(&facts, Action::Kill).stopper, None);
+    }
+
+    #[test]
+    fn a_start_of_what_nobody_supervises_starts_a_daemon() {
+        for (state, said_by) in [("running", SaidBy::Registry), ("starting", SaidBy::Registry)] {
+            let plan = plan(&facts(state, said_by), Action::Start);
+            assert!(matches!(plan.steps.as_slice(), [Step::Service { start_daemon: true, .. }]), "{plan:?}");
+        }
     }
 
     #[test]

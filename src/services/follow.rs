@@ -94,6 +94,9 @@ impl Follow {
                     if let Some(report) = earlier.iter().find(blocks).or(lost.map(|(report, _)| report)) {
                         return Ok(Ended::Failed(Box::new((*report).clone())));
                     }
+                    if wanted.iter().any(|report| self.seen.is_left(report, goal)) {
+                        return Err(Error::Unreachable("the daemon ended before it was started again".to_owned()));
+                    }
                     let reports: Vec<&ServiceReport> = started.iter().map(|(report, _)| *report).collect();
                     for report in &reports {
                         self.seen.look_at(report);
@@ -121,7 +124,7 @@ impl Follow {
                 let mut next = match next {
                     Some(Next::Event(event)) => Some(event),
                     Some(Next::Another) => {
-                        self.seen.missed();
+                        self.seen.another();
                         stale.extend(asked_for.iter().cloned());
                         None
                     }
@@ -148,6 +151,16 @@ impl Follow {
         if let Ok(ended) = tokio::time::timeout(limit, work).await {
             return ended;
         }
+        // What it waits for may have become known without an event, and of a time that is over at once nothing is
+        // known yet.
+        while let Some(event) = self.events.ready() {
+            self.seen.note(&event);
+            see(&event);
+        }
+        let asked: Vec<ServiceId> = ids.iter().chain(known.keys()).cloned().collect();
+        let fresh = tokio::time::timeout(ASKED, self.control.list(&asked, None, false)).await;
+        let fresh = fresh.ok().and_then(Result::ok).into_iter().flatten();
+        known.extend(fresh.map(|report| (report.id.clone(), report)));
         let is_wanted = |report: &ServiceReport| ids.iter().any(|id| super::matches(id, &report.id));
         let (wanted, earlier): (Vec<_>, Vec<_>) = known.into_values().partition(is_wanted);
         let seen = &self.seen;
@@ -160,9 +173,6 @@ impl Follow {
                 false => Ok(Ended::Reached(wanted)),
             };
         };
-        // What it waits for may have become known without an event.
-        let fresh = self.control.list(std::slice::from_ref(&late.id), None, false);
-        let fresh = tokio::time::timeout(ASKED, fresh).await.ok().and_then(Result::ok).and_then(|mut all| all.pop());
-        Ok(Ended::TimedOut(Box::new(fresh.unwrap_or_else(|| late.clone()))))
+        Ok(Ended::TimedOut(Box::new(late.clone())))
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use crate::model::ServiceId;
-use crate::model::service::{Desired, Event, EventKind, Health, ServiceReport, ServiceState};
+use crate::model::service::{Desired, Event, EventKind, Health, SETTLES, ServiceReport, ServiceState};
 
 /// What is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,10 +24,6 @@ pub(crate) enum Goal {
     Lost,
 }
 
-/// For so long a program must have run to count as up. That it was executed says little: one that lacks
-/// a library, or a word on its command line, ends a moment later.
-const SETTLES: Duration = Duration::from_millis(250);
-
 /// As many failures in a row as end a wait: it is tried again, but somebody should look.
 const FAILURES: u32 = 3;
 
@@ -42,19 +38,32 @@ pub(crate) struct Seen {
     since: BTreeMap<ServiceId, Instant>,
     /// Events came too fast: not all of them were seen.
     missed: bool,
+    /// Another daemon runs than the one that was told.
+    another: bool,
 }
 
 impl Seen {
     /// From now on: before a command is given, so that nothing is missed.
     pub(crate) fn begin() -> Self {
         let (down, up, since) = (BTreeSet::new(), BTreeSet::new(), BTreeMap::new());
-        Self { down, up, begun: crate::clock::now(), since, missed: false }
+        Self { down, up, begun: crate::clock::now(), since, missed: false, another: false }
     }
 
     /// That not all events were seen. The command was given by then: a service that does not run came to
     /// that by it, and one that runs tells since when.
     pub(crate) fn missed(&mut self) {
         self.missed = true;
+    }
+
+    /// That another daemon runs: the one that was given the command has ended.
+    pub(crate) fn another(&mut self) {
+        (self.missed, self.another) = (true, true);
+    }
+
+    /// Whether nobody knows any more that it was to be started again: the daemon that was told has ended before that.
+    pub(crate) fn is_left(&self, report: &ServiceReport, goal: Goal) -> bool {
+        let as_it_was = report.state == ServiceState::Running && !was_started(report, self.begun);
+        self.another && goal == Goal::Again && as_it_was
     }
 
     /// Takes a report into account: events may be on their way still.
@@ -101,7 +110,9 @@ impl Seen {
         let (down, up) = (self.down.contains(&report.id), self.up.contains(&report.id));
         // Whoever watches sees its last event before it is over.
         let unseen = goal == Goal::Ended && up && !down && !self.missed;
-        let (down, up) = (down || self.missed, up || self.missed && was_started(report, self.begun));
+        // What another daemon takes over came up in its eyes alone.
+        let up = if self.missed { was_started(report, self.begun) } else { up };
+        let down = down || self.missed;
         judge(report, goal, down, up).filter(|_| !unseen)
     }
 }
@@ -136,6 +147,8 @@ fn judge(report: &ServiceReport, goal: Goal, down: bool, up: bool) -> Option<boo
     match (goal, report.state) {
         // What was to be stopped and has failed at that may run.
         (Goal::Down, Failed) if report.desired == Desired::Down => Some(false),
+        // Whoever stopped it wanted it down: somebody has started it since then.
+        (Goal::Down, Starting | Running | Stopping | Restarting) if report.desired == Desired::Up => Some(false),
         (Goal::Down | Goal::Ended | Goal::Lost, Stopped | Failed | Done) => Some(true),
         (Goal::Lost, Restarting) if report.failures >= FAILURES => Some(true),
         (Goal::Down | Goal::Ended | Goal::Lost, _) => None,
@@ -147,8 +160,8 @@ fn judge(report: &ServiceReport, goal: Goal, down: bool, up: bool) -> Option<boo
         // One that had failed before is not lost yet.
         (_, Failed) => (up || down).then_some(false),
         (_, Stopped) if down => match report.last_exit {
-            // A program that did its work.
-            Some(exit) if exit.is_success() => Some(true),
+            // A program that did its work; not the one that a restart has ended.
+            Some(exit) if exit.is_success() && (goal != Goal::Again || up) => Some(true),
             _ if report.desired == Desired::Down => Some(false),
             _ => None,
         },
@@ -176,6 +189,9 @@ mod tests {
         // Not begun yet.
         assert_eq!(judge(&report(Stopped, false), Goal::Ready, false, false), None);
         assert_eq!(judge(&report(Failed, false), Goal::Ready, false, true), Some(false));
+        let ended = ServiceReport { last_exit: Some(Exit::Code(0)), desired: Desired::Down, ..report(Stopped, false) };
+        assert_eq!(judge(&ended, Goal::Again, true, true), Some(true));
+        assert_eq!(judge(&ended, Goal::Again, true, false), Some(false), "the old one was stopped, and no more");
         // The old process is not the new one.
         assert_eq!(judge(&report(Running, true), Goal::Again, false, false), None);
         assert_eq!(judge(&report(Running, true), Goal::Again, true, true), Some(true));
@@ -187,7 +203,13 @@ mod tests {
         assert_eq!(judge(&flapping, Goal::Ended, false, true), None);
         let stopped = ServiceReport { desired: Desired::Down, ..report(Stopped, false) };
         assert_eq!(judge(&stopped, Goal::Ready, true, true), Some(false));
-        assert_eq!(judge(&report(Stopping, false), Goal::Down, false, false), None);
+        let stopping = ServiceReport { desired: Desired::Down, ..report(Stopping, false) };
+        assert_eq!(judge(&stopping, Goal::Down, false, false), None);
+        // Somebody wants it up again.
+        for state in [Stopping, Running, Restarting] {
+            assert_eq!(judge(&report(state, false), Goal::Down, true, false), Some(false), "{state}");
+            assert_eq!(judge(&report(state, false), Goal::Ended, true, false), None, "{state}");
+        }
         assert_eq!(judge(&stopped, Goal::Down, false, false), Some(true));
         assert_eq!(judge(&report(Failed, false), Goal::Down, true, false), Some(true));
         let stuck = ServiceReport { desired: Desired::Down, ..report(Failed, false) };
@@ -196,7 +218,7 @@ mod tests {
 
     #[test]
     fn where_events_were_missed_the_report_tells_what_came_of_a_restart() {
-        use ServiceState::{Done, Failed, Restarting, Running, Starting, Stopping};
+        use ServiceState::{Done, Failed, Restarting, Running, Starting, Stopped, Stopping};
         let mut seen = Seen::begin();
         let hour = Duration::from_secs(3600);
         let since = |at, state, ready| {
@@ -223,5 +245,16 @@ mod tests {
             assert_eq!(seen.judge(report, Goal::Again), None, "{report:?}");
         }
         assert_eq!(seen.judge(&was_running, Goal::Ready), Some(true));
+        // Another daemon tells of what it takes over as if it had come up.
+        let (id, kind) = (was_running.id.clone(), EventKind::State { from: Stopped, to: Running, pid: Some(7) });
+        seen.note(&Event { seq: 1, at: String::new(), id, kind, message: String::new() });
+        assert_eq!(seen.judge(&was_running, Goal::Again), None);
+        assert_eq!(seen.judge(&new, Goal::Again), Some(true));
+        assert!(!seen.is_left(&was_running, Goal::Again));
+        seen.another();
+        assert!(seen.is_left(&was_running, Goal::Again) && !seen.is_left(&was_running, Goal::Ready));
+        for report in [&new, &unready, &was_done] {
+            assert!(!seen.is_left(report, Goal::Again), "{report:?}");
+        }
     }
 }

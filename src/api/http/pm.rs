@@ -2,12 +2,13 @@
 
 use std::time::{Duration, SystemTime};
 
-use axum::http::Method;
+use axum::http::{Method, StatusCode};
 use serde::Serialize;
 
 use super::call::{Answered, Call, json};
 use super::describe::of;
 use super::endpoint::{Endpoint, Gives};
+use super::problem::Problem;
 use super::settle::Settling;
 use crate::model::ServiceId;
 use crate::model::service::{ServiceReport, ServiceState};
@@ -110,7 +111,10 @@ async fn stop(call: Call) -> Answered {
     let (id, which) = (call.report(false).await?.id, call.one()?.1);
     let settling = Settling::begin(&call);
     call.front.api.handle.ask(|answer| Command::Stop { which, force: false, answer }).await?;
-    settling.settle(&call, Goal::Down, STOP).await?;
+    let service = settling.settle(&call, Goal::Down, STOP).await?;
+    if service.state.is_alive() {
+        return Err(Problem::new(StatusCode::CONFLICT, crate::act::why_not_down(&service)));
+    }
     json(&Said { message: "Process stopped", id })
 }
 

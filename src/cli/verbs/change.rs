@@ -43,9 +43,6 @@ pub(in crate::cli) async fn kill(ctx: &Context<'_>, args: &Kill) -> ExitCode {
     run(ctx, &args.changing, false, request).await
 }
 
-/// So many services are followed at once, each over a connection of its own.
-const AT_ONCE: usize = 16;
-
 /// What came of one target.
 struct Result1 {
     target: String,
@@ -64,7 +61,7 @@ async fn run(ctx: &Context<'_>, args: &Changing, no_block: bool, mut request: Re
     request.sudo = args.sudo;
     request.ask_password = ctx.ask_password;
     let options = Options { no_block, timeout: args.timeout };
-    let (mut results, mut together) = (Vec::new(), Vec::new());
+    let (mut results, mut together, mut of_daemon) = (Vec::new(), Vec::new(), None);
     for target in &targets {
         match ctx.client.plan(target, &request, args.all).await {
             Err(error) => {
@@ -74,19 +71,23 @@ async fn run(ctx: &Context<'_>, args: &Changing, no_block: bool, mut request: Re
             Ok(plans) => {
                 for (exact, plan) in plans {
                     let target = shown(args, target, exact);
-                    if !args.dry_run && is_stopped_beside_others(&plan) {
+                    let daemon = daemon_beside_others(&plan).filter(|_| !args.dry_run);
+                    // What was named before it is done before it.
+                    if !plan.steps.is_empty() && daemon != of_daemon {
+                        do_together(ctx, options, &mut results, &mut together).await;
+                        of_daemon = daemon;
+                    }
+                    if daemon.is_some() {
                         together.push(results.len());
                         results.push(Result1 { target, plan: Some(plan), done: Ok(None) });
-                        continue;
+                    } else {
+                        results.push(one(ctx, args, options, target, plan).await);
                     }
-                    // What was named before it is stopped before it.
-                    stop_together(ctx, options, &mut results, &mut together).await;
-                    results.push(one(ctx, args, options, target, plan).await);
                 }
             }
         }
     }
-    stop_together(ctx, options, &mut results, &mut together).await;
+    do_together(ctx, options, &mut results, &mut together).await;
     let several = args.all || targets.len() > 1 || targets.iter().any(Target::is_pattern);
     report(ctx, args, request.action, &results, several)
 }
@@ -108,26 +109,29 @@ fn shown(args: &Changing, target: &Target, exact: String) -> String {
     if plain || id { target.to_string() } else { exact }
 }
 
-/// Whether all that is left to do is that a daemon which runs stops services, with no password asked for:
-/// it knows itself which of them stops first.
-fn is_stopped_beside_others(plan: &Plan) -> bool {
-    let beside = |step: &Step| matches!(step, Step::Service { start_daemon: false, interactive: false, .. });
-    plan.action == Action::Stop && plan.steps.iter().all(beside)
+/// Whether all that is left to do is that a daemon which runs stops or restarts a service, with no password asked
+/// for: it knows itself which of them comes first. Which daemon: whether it is the system's.
+fn daemon_beside_others(plan: &Plan) -> Option<bool> {
+    match plan.steps.as_slice() {
+        [Step::Service { action, system, start_daemon: false, interactive: false, .. }] => {
+            matches!(action, Action::Stop | Action::Restart).then_some(*system)
+        }
+        _ => None,
+    }
 }
 
-/// Stops these of the results, so that the most stubborn one is waited for and not the sum of them.
-async fn stop_together(ctx: &Context<'_>, options: Options, results: &mut [Result1], which: &mut Vec<usize>) {
-    for some in std::mem::take(which).chunks(AT_ONCE) {
-        let words = match some {
-            [one] => format!("stop {}", results[*one].target),
-            _ => format!("stop {} services", some.len()),
-        };
-        let plans = some.iter().filter_map(|at| results[*at].plan.as_ref());
-        let work = crate::join::join_all(plans.map(|plan| ctx.client.act(plan, options)));
-        let done = progress::while_waiting(ctx.say.quiet, &words, work).await;
-        for (at, done) in some.iter().zip(done) {
-            results[*at].done = done.map(Some).map_err(Error::from);
-        }
+/// Does these of the results, so that the most stubborn one is waited for and not the sum of them.
+async fn do_together(ctx: &Context<'_>, options: Options, results: &mut [Result1], which: &mut Vec<usize>) {
+    let which = std::mem::take(which);
+    let plans: Vec<&Plan> = which.iter().filter_map(|at| results[*at].plan.as_ref()).collect();
+    let words = match (which.as_slice(), plans.first()) {
+        (_, None) => return,
+        ([one], Some(plan)) => format!("{} {}", plan.action, results[*one].target),
+        (some, Some(plan)) => format!("{} {} services", plan.action, some.len()),
+    };
+    let done = progress::while_waiting(ctx.say.quiet, &words, ctx.client.act_together(&plans, options)).await;
+    for (at, done) in which.iter().zip(done) {
+        results[*at].done = done.map(Some).map_err(Error::from);
     }
 }
 

@@ -21,6 +21,7 @@ pub use health::{HealthSpec, Heartbeat, Most};
 pub use live::WatchSpec;
 pub use log::{Ansi, Compression, LogSpec};
 pub use policy::{Restart, RestartPolicy};
+pub(crate) use ready::SETTLES;
 pub use ready::{Check, Ready};
 pub use report::{Containment, Health, Measured, ServiceReport};
 pub use spec::{BackendChoice, Limits, PortSpec, Program, Reload, ServiceSpec};

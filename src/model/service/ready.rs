@@ -4,6 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::Span;
 
+/// For so long a program must have run to count as up. That it was executed says little: one that lacks
+/// a library, or a word on its command line, ends a moment later.
+pub(crate) const SETTLES: std::time::Duration = std::time::Duration::from_millis(250);
+
 /// `ready = {…}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ready {

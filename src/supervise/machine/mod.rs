@@ -29,7 +29,7 @@ pub(crate) use event::{Effect, Event};
 use phase::{Phase, Why};
 
 use crate::model::Ladder;
-use crate::model::service::{Desired, Exit, Restart, RestartPolicy, ServiceSpec, ServiceState};
+use crate::model::service::{Desired, Exit, Restart, RestartPolicy, SETTLES, ServiceSpec, ServiceState};
 use crate::supervise::backoff;
 
 type Effects = Vec<Effect>;
@@ -232,6 +232,14 @@ impl Machine {
             }
             _ => None,
         }
+    }
+
+    /// How long it is still to run before others count on it, of one whose being executed is all that says that
+    /// it is ready.
+    pub(crate) fn settles_in(&self, now: Duration) -> Option<Duration> {
+        let Phase::Running(running) = &self.phase else { return None };
+        let lived = running.before + now.saturating_sub(running.started);
+        SETTLES.checked_sub(lived).filter(|left| self.settings.ready.is_none() && !left.is_zero())
     }
 
     /// Whether an event that somebody asks for would change nothing.

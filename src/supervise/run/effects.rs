@@ -227,18 +227,21 @@ impl Supervisor {
     /// Looks at those that wait for others. Whether there is anything new to handle.
     pub(super) fn look_again(&mut self) -> bool {
         let look = std::mem::take(&mut self.look);
-        for id in &look {
-            let held = self.services.get(id).and_then(|service| service.held);
-            if let Some(held) = held.filter(|held| !self.has_living_dependents(id, *held)) {
-                if let Some(service) = self.services.get_mut(id) {
-                    service.held = None;
-                }
-                let event = match held {
-                    Held::Stop => Event::Stop { force: false },
-                    Held::Restart => Event::Restart,
-                };
-                self.queue.push_back((id.clone(), event));
+        // First all of them: one that is let go has not begun to stop yet, and those that it comes after still wait.
+        let free = |id: &ServiceId| {
+            let held = self.services.get(id)?.held?;
+            (!self.has_living_dependents(id, held)).then(|| (id.clone(), held))
+        };
+        let free: Vec<(ServiceId, Held)> = look.iter().filter_map(free).collect();
+        for (id, held) in free {
+            if let Some(service) = self.services.get_mut(&id) {
+                service.held = None;
             }
+            let event = match held {
+                Held::Stop => Event::Stop { force: false },
+                Held::Restart => Event::Restart,
+            };
+            self.queue.push_back((id, event));
         }
         if !self.queue.is_empty() {
             // Who is to be started looks only when those have begun to stop: until then they seem ready.
@@ -247,9 +250,17 @@ impl Supervisor {
         }
         for id in look {
             let Some(service) = self.services.get(&id) else { continue };
-            let ready = service.held.is_none() && service.machine.awaits_dependencies() && self.awaited(&id).is_none();
-            if ready && self.turns.take(&id) {
-                self.queue.push_back((id, Event::DependenciesReady));
+            if service.held.is_some() || !service.machine.awaits_dependencies() {
+                continue;
+            }
+            match self.awaited(&id).and_then(|earlier| self.services.get(earlier)) {
+                None if self.turns.take(&id) => self.queue.push_back((id, Event::DependenciesReady)),
+                None => {}
+                Some(earlier) => {
+                    if let Some(left) = earlier.machine.settles_in(self.now()) {
+                        self.later(left, Done::LookAt(id));
+                    }
+                }
             }
         }
         !self.queue.is_empty()
@@ -272,11 +283,13 @@ impl Supervisor {
         )
     }
 
-    /// The first of those that it comes after that is not ready and should become so.
+    /// The first of those that it comes after that is not ready and should become so, or may end in a moment.
     pub(super) fn awaited(&self, id: &ServiceId) -> Option<&ServiceId> {
+        let now = self.now();
         self.order.after(id).find(|earlier| {
             self.services.get(*earlier).is_some_and(|earlier| {
-                let ready = earlier.machine.is_ready() && earlier.held.is_none();
+                let settled = earlier.machine.is_ready() && earlier.machine.settles_in(now).is_none();
+                let ready = settled && earlier.held.is_none();
                 let wanted = earlier.machine.counts().desired == crate::model::service::Desired::Up;
                 !ready && (wanted || earlier.held.is_some())
             })

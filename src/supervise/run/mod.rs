@@ -187,6 +187,8 @@ enum Done {
     SaveAgain,
     /// What may wait has waited long enough.
     Look,
+    /// What this one comes after has run for long enough, or not.
+    LookAt(ServiceId),
     /// The same of what the disk is to have.
     Sync,
     /// The disk has it, but for these.
@@ -360,6 +362,7 @@ impl Supervisor {
             Done::Looked(looked) => self.found(*looked),
             Done::SaveAgain => self.save_again(),
             Done::Look => self.looks = false,
+            Done::LookAt(id) => drop(self.look.insert(id)),
             Done::Sync => self.sync_soon(),
             Done::Synced(failed) => self.synced(failed),
             Done::Restart { id, run } => self.restart_to_read(&id, run),

@@ -23,7 +23,9 @@ pub(in crate::cli) fn status_line(report: &ServiceReport) -> String {
     if let Some(pid) = report.pid.filter(|_| report.state.is_alive()) {
         text.push_str(&format!(" (PID {pid})"));
     }
-    if report.state == ServiceState::Running && !report.ready && report.health != Health::Ok {
+    // Mostly the reason says it.
+    let said = report.reason.as_ref().is_some_and(|reason| reason.starts_with("not ready yet"));
+    if report.state == ServiceState::Running && !report.ready && report.health != Health::Ok && !said {
         text.push_str(", not ready yet");
     }
     if let Some(port) = report.port.filter(|_| report.state.is_alive()) {
@@ -121,6 +123,15 @@ pub(super) mod tests {
         assert_eq!(plain(&health(&[begun], false)), "Health: not yet: llm is not healthy\n");
         assert!(!is_good(&all, false) && !is_good(&all[2..], false) && !is_good(&all[2..], true));
         assert!(!is_good(&[], false));
+    }
+
+    #[test]
+    fn not_ready_yet_is_said_once() {
+        let mut agent = report("agent", "running", "pending");
+        agent.reason = Some("not ready yet: waits for port 80".to_owned());
+        assert_eq!(plain(&status_line(&agent)), "agent: running: not ready yet: waits for port 80");
+        agent.reason = Some("it says: loading".to_owned());
+        assert_eq!(plain(&status_line(&agent)), "agent: running, not ready yet: it says: loading");
     }
 
     #[test]

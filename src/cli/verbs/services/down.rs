@@ -73,7 +73,7 @@ async fn down(ctx: &Context<'_>, args: &Down) -> Result<Touched, Error> {
             }
             Ok(touched)
         }
-        Ok(Ended::Failed(report)) => Err(ActError::Failed(crate::act::why_not(&report)).into()),
+        Ok(Ended::Failed(report)) => Err(ActError::Failed(crate::act::why_not_down(&report)).into()),
         Ok(Ended::TimedOut(report)) => {
             let limit = humantime::format_duration(args.timeout.unwrap_or_default());
             let why = format!("{} is still {} after {limit}; it goes on, or --force kills it", report.id, report.state);

@@ -87,7 +87,7 @@ async fn change(ctx: &Context<'_>, ids: &[ServiceId], what: What) -> Result<Touc
             match follow.until(&known, Goal::Down, None, |_| ()).await? {
                 Ended::Reached(_) => Ok(touched),
                 Ended::Failed(report) | Ended::TimedOut(report) => {
-                    Err(Error::Act(crate::act::ActError::Failed(crate::act::why_not(&report))))
+                    Err(Error::Act(crate::act::ActError::Failed(crate::act::why_not_down(&report))))
                 }
             }
         }

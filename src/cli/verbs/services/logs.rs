@@ -31,8 +31,16 @@ async fn logs(ctx: &Context<'_>, args: &Logs, form: Form) -> Result<(), Error> {
     let observer = ctx.client.observer();
     if args.follow {
         let mut output = Output::follow(observer, &sources, &query).await?;
-        while look.show(&output.next().await) {}
-        return Ok(());
+        let gone = daemon_ends(ctx, &sources);
+        let mut gone = std::pin::pin!(gone);
+        loop {
+            tokio::select! {
+                piece = output.next() => if !look.show(&piece) {
+                    return Ok(());
+                },
+                () = &mut gone => {}
+            }
+        }
     }
     let mut all = Merged::of(observer, &sources, &query).await?;
     let (mut any, mut out) = (false, Vec::new());
@@ -47,6 +55,19 @@ async fn logs(ctx: &Context<'_>, args: &Logs, form: Form) -> Result<(), Error> {
         ctx.say.note(none_of(&query));
     }
     Ok(())
+}
+
+/// Says it when the daemon that keeps what its services write has ended; never done.
+async fn daemon_ends(ctx: &Context<'_>, sources: &[Source]) {
+    let own = sources.iter().any(|source| matches!(source, Source::Service(..)));
+    if own
+        && let Ok(Some(control)) = ctx.connect().await
+        && let Ok(mut events) = control.events().await
+    {
+        while events.next().await.is_some() {}
+        ctx.say.note("provost: the daemon has ended: what services write into its files comes when one runs again");
+    }
+    std::future::pending().await
 }
 
 /// Where there is no line that is meant.

@@ -215,7 +215,7 @@ async fn replace(ctx: &Context<'_>, wanted: &Wanted, control: &Control) -> Resul
         let mut follow = Follow::begin(control).await?;
         control.stop(&running, None, false).await?;
         if let Ended::Failed(report) = follow.until(&running, Goal::Down, None, |_| ()).await? {
-            return Err(Error::Act(crate::act::ActError::Failed(crate::act::why_not(&report))));
+            return Err(Error::Act(crate::act::ActError::Failed(crate::act::why_not_down(&report))));
         }
     }
     let left = control.orphans(&[]).await?;

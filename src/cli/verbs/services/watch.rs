@@ -90,12 +90,14 @@ pub(super) async fn watch(
     match ended {
         Ok(Ended::Reached(reports)) => {
             let failed = reports.iter().filter(|report| report.state == ServiceState::Failed);
-            let names: Vec<&str> = failed.map(|report| report.id.as_str()).collect();
-            if names.is_empty() {
-                return Ok(Exit::Done.into());
+            let mut code = Exit::Done.into();
+            for report in failed {
+                let why = report.reason.as_ref().or(report.last_error.as_ref());
+                let why = why.map(|why| format!(": {}", crate::text::escape(why))).unwrap_or_default();
+                ctx.say.note_always(&format!("{BAD}provost:{BAD:#} failed: {}{why}", report.id));
+                code = ExitCode::from(1);
             }
-            ctx.say.note_always(&format!("{BAD}provost:{BAD:#} failed: {}", names.join(", ")));
-            Ok(ExitCode::from(1))
+            Ok(code)
         }
         Ok(Ended::Failed(_) | Ended::TimedOut(_)) => Ok(ExitCode::from(1)),
         Err(error) => Err(error),

@@ -59,6 +59,23 @@ fn a_restart_of_several_keeps_their_order() {
 }
 
 #[test]
+fn what_comes_after_has_ended_before_a_restart_goes_on() {
+    simulated(async |dir| {
+        let mut rig = Rig::new(dir);
+        // The one that comes later is the first by name.
+        rig.define([after(spec("a-dep", "ignore TERM"), &["z-base"]), spec("z-base", "on TERM exit 0")]).await.unwrap();
+        rig.start("").await.unwrap();
+        rig.ready("a-dep").await;
+        rig.restart("").await.unwrap();
+        rig.becomes("a-dep", ServiceState::Stopping).await;
+        tokio::time::sleep(SECOND).await;
+        assert_eq!(rig.state("z-base").await, ServiceState::Running);
+        rig.ready("a-dep").await;
+        assert_eq!(rig.world.starts()[2..], [id("z-base"), id("a-dep")]);
+    });
+}
+
+#[test]
 fn who_waits_for_a_failed_one_says_so_and_goes_on_when_it_comes() {
     simulated(async |dir| {
         let mut rig = Rig::new(dir);
@@ -79,6 +96,33 @@ fn who_waits_for_a_failed_one_says_so_and_goes_on_when_it_comes() {
         rig.define([job, after(spec("later", ""), &["job"])]).await.unwrap();
         rig.start("later").await.unwrap();
         rig.ready("later").await;
+    });
+}
+
+#[test]
+fn what_ends_at_once_was_not_ready_for_others() {
+    simulated(async |dir| {
+        let mut rig = Rig::new(dir);
+        rig.define([spec("bad", "exit 4 after 100ms"), after(spec("dep", ""), &["bad"]), spec("good", "")])
+            .await
+            .unwrap();
+        rig.start("").await.unwrap();
+        rig.becomes("bad", ServiceState::Restarting).await;
+        assert_eq!(rig.report("dep").await.reason.as_deref(), Some("waits for bad"));
+        assert!(!rig.world.starts().contains(&id("dep")), "{:?}", rig.world.starts());
+        // Once it has run for long enough it is there, for one that comes later too.
+        rig.define([after(spec("later", ""), &["good"])]).await.unwrap();
+        tokio::time::sleep(SECOND).await;
+        rig.restart("good").await.unwrap();
+        rig.ready("good").await;
+        let begun = Instant::now();
+        rig.start("later").await.unwrap();
+        rig.ready("later").await;
+        assert!(begun.elapsed() >= SECOND / 5 && begun.elapsed() < SECOND, "{:?}", begun.elapsed());
+        let begun = Instant::now();
+        rig.restart("later").await.unwrap();
+        rig.ready("later").await;
+        assert!(begun.elapsed() < SECOND / 5, "{:?}", begun.elapsed());
     });
 }
 

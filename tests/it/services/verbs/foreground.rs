@@ -66,6 +66,10 @@ fn ends_with_its_services(stage: &Stage<'_>) -> Result<()> {
     )?;
     let ended = stage.provost(&["up"])?;
     expect!(ended.code() == 1 && ended.stderr.contains("failed: bad"), "{ended:?}");
+    stage.config("[service.missing]\ncommand = [\"no-such-program\"]\n")?;
+    let ended = stage.provost(&["up"])?;
+    expect!(ended.code() == 1 && ended.stderr.contains("failed: missing: no-such-program: there is no"), "{ended:?}");
+    stage.config("[defaults]\nrestart = { policy = \"never\" }\n[service.good]\ncommand = [\"true\"]\n")?;
     let ended = stage.provost(&["up", "good"])?;
     expect!(ended.code() == 0, "{ended:?}");
     Ok(())

@@ -12,6 +12,9 @@ pub(super) const BODIES: &[(&str, Body)] = &[
     ("already_so", already_so),
     ("stop_escalates", stop_escalates),
     ("stopped_together", stopped_together),
+    ("several_keep_their_order", several_keep_their_order),
+    ("overtaken_by_a_start", overtaken_by_a_start),
+    ("slow_reload", slow_reload),
     ("whole_trees_end", whole_trees_end),
     ("stale_socket", stale_socket),
     ("variables_of_the_caller", variables_of_the_caller),
@@ -166,6 +169,54 @@ fn stopped_together(stage: &Stage<'_>) -> Result<()> {
             ["d1", "d2", "d3"].map(|id| format!("{before}{id}: stopped, its main process ended with exit code 0\n"));
         expect!(stopped.code() == code && stopped.stdout == wanted.concat(), "{stopped:?}");
     }
+    Ok(())
+}
+
+/// Of several that are restarted, what comes after another stops first and starts last; of several that are stopped
+/// none had nothing to do.
+fn several_keep_their_order(stage: &Stage<'_>) -> Result<()> {
+    let order = format!("{}/order", stage.home);
+    let one = |id: &str, more: &str| {
+        let script =
+            format!("trap 'echo -{id} >> {order}; exit 0' TERM; echo +{id} >> {order}; while :; do sleep 0.05; done");
+        format!("[service.{id}]\ncommand = [\"sh\", \"-c\", \"{script}\"]\n{more}\n")
+    };
+    stage.config(&(one("z-base", "") + &one("a-dep", "after = [\"z-base\"]")))?;
+    stage.ok(&["up", "-d"])?;
+    stage.ok(&["restart", "*"])?;
+    let said = stage.rig.read(&order)?;
+    expect!(said == "+z-base\n+a-dep\n-a-dep\n-z-base\n+z-base\n+a-dep\n", "{said}");
+    let (stopped, code) = stage.json(&["stop", "z-base", "a-dep"])?;
+    expect!(code == 0 && stopped[0]["outcome"] == "stopped" && stopped[1]["outcome"] == "stopped", "{stopped}");
+    Ok(())
+}
+
+/// Who stops what somebody else starts meanwhile is told that, and does not wait for ever.
+fn overtaken_by_a_start(stage: &Stage<'_>) -> Result<()> {
+    let script = "trap 'sleep 1; exit 0' TERM; while :; do sleep 0.05; done";
+    stage.config(&format!("[service.slow]\ncommand = [\"sh\", \"-c\", \"{script}\"]\n"))?;
+    stage.ok(&["up", "-d"])?;
+    for (stop, start) in [("stop", "restart"), ("down", "start")] {
+        let stopped: Result<_> = std::thread::scope(|scope| {
+            let stop = || stage.provost(&[stop, "slow", "--timeout", "20s"]);
+            let stopped = scope.spawn(move || stop().map_err(|error| crate::rig::words(&error).to_owned()));
+            eventually("it is being stopped", || stage.service("slow").is_ok_and(|slow| slow["state"] == "stopping"))?;
+            stage.ok(&[start, "slow"])?;
+            stopped.join().map_err(|_| "it panicked".to_owned())?.map_err(Into::into)
+        });
+        let stopped = stopped?;
+        expect!(stopped.code() == 1 && stopped.stderr.contains("slow was started again meanwhile"), "{stopped:?}");
+    }
+    Ok(())
+}
+
+/// The time given is all that there is.
+fn slow_reload(stage: &Stage<'_>) -> Result<()> {
+    stage.config(&sleeper("slow", "reload = { exec = [\"sleep\", \"30\"] }"))?;
+    stage.ok(&["up", "-d"])?;
+    let since = Instant::now();
+    let late = stage.provost(&["reload", "slow", "--timeout", "200ms"])?;
+    expect!(late.code() == 7 && since.elapsed() < Duration::from_secs(4), "{:?}: {late:?}", since.elapsed());
     Ok(())
 }
 
