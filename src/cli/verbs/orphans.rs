@@ -67,6 +67,7 @@ async fn find(ctx: &Context<'_>, args: &Orphans, daemon: Option<&Control>) -> Re
     }
     let places = registry::places(ctx)?;
     let records = registry::records(ctx, &places)?;
+    let unread = Store::at(&places).look().unwrap_or_default().unread();
     let instance = Store::at(&places).known_instance_id();
     let names = match args.names.as_slice() {
         [] if !args.clean => programs(records.iter().map(|record| &record.spec)),
@@ -76,6 +77,7 @@ async fn find(ctx: &Context<'_>, args: &Orphans, daemon: Option<&Control>) -> Re
         observer: ctx.client.observer(),
         instance: instance.as_deref(),
         records: &records,
+        unread: &unread,
         elsewhere: &elsewhere(&places),
         daemon: Lock::holder(&places).map(|holder| holder.pid),
         marked: &[],
@@ -93,10 +95,12 @@ pub(super) async fn known(ctx: &Context<'_>) -> Result<usize, Error> {
     let places = registry::places(ctx)?;
     let store = Store::at(&places);
     let Some(instance) = store.known_instance_id() else { return Ok(0) };
+    let known = store.look().unwrap_or_default();
     let search = Search {
         observer: ctx.client.observer(),
         instance: Some(&instance),
-        records: &store.all(),
+        records: &known.records,
+        unread: &known.unread(),
         elsewhere: &elsewhere(&places),
         daemon: None,
         marked: &[],
