@@ -136,7 +136,7 @@ fn id_of(step: &Step) -> Option<&ServiceId> {
 async fn unwanted(observer: &Observer, id: &ServiceId, instance: Instance) -> Result<Done, ActError> {
     let mut reports = services::offline_reports(observer).await.map_err(act_error)?;
     reports.retain(|report| report.id == *id);
-    if reports.iter().any(|report| report.state.is_alive()) {
+    if reports.iter().any(ServiceReport::has_processes) {
         return Err(ActError::Unreachable(format!("the daemon of {id} has ended meanwhile")));
     }
     let new = services::unwanted(instance, &reports).map_err(act_error)?;

@@ -27,8 +27,8 @@ fn already(ctx: &Ctx<'_>, facts: &ServiceFacts) -> Option<Plan> {
         (Action::Start, ServiceState::Running) => same(format!("{id} is running already")),
         (Action::Start, ServiceState::Done) => same(format!("{id} has run, and is done already")),
         (Action::Start, ServiceState::Starting) => same(format!("{id} is starting already")),
-        // The next daemon would start it.
-        (Action::Stop, ServiceState::Stopped) if is_to_come(facts) => None,
+        // The next daemon would start it, or has to end what it left behind.
+        (Action::Stop, ServiceState::Stopped) if is_to_come(facts) || facts.report.has_processes() => None,
         (Action::Stop, ServiceState::Stopped) => same(format!("{id} is stopped already")),
         _ => None,
     }
@@ -37,7 +37,7 @@ fn already(ctx: &Ctx<'_>, facts: &ServiceFacts) -> Option<Plan> {
 /// It does not run because no daemon does, and is to run.
 fn is_to_come(facts: &ServiceFacts) -> bool {
     let report = &facts.report;
-    facts.said_by == SaidBy::Registry && report.desired == Desired::Up && !report.state.is_alive()
+    facts.said_by == SaidBy::Registry && report.desired == Desired::Up && !report.has_processes()
 }
 
 /// A child of it was named: the rest is not touched unasked.
@@ -248,6 +248,11 @@ mod tests {
         // Without a daemon it is told to the next one.
         let told = plan(&facts("stopped", SaidBy::Registry), Action::Stop);
         assert!(matches!(told.steps.as_slice(), [Step::Service { start_daemon: false, .. }]), "{told:?}");
+        // What it left behind is not ended by a word in its record.
+        let mut left = facts("stopped", SaidBy::Registry);
+        left.owners[0].service.as_mut().unwrap().report.processes = Some(2);
+        let told = plan(&left, Action::Stop);
+        assert!(matches!(told.steps.as_slice(), [Step::Service { start_daemon: true, .. }]), "{told:?}");
         let killed = plan(&facts("stopped", SaidBy::Daemon), Action::Kill);
         assert_eq!(killed.stopper, Some(Stopper::Impossible));
         let mut facts = facts("running", SaidBy::Daemon);

@@ -31,7 +31,7 @@ pub(crate) struct Damaged {
     pub(crate) id: Option<ServiceId>,
     /// Where it was.
     pub(crate) path: PathBuf,
-    /// Where it was set aside; `None` if it was left where it is.
+    /// Where it was set aside, or is kept by another name as well; `None` if it was left where it is.
     pub(crate) aside: Option<PathBuf>,
     /// What is wrong with it.
     pub(crate) reason: String,
@@ -39,11 +39,19 @@ pub(crate) struct Damaged {
     pub(crate) useless: bool,
 }
 
+impl Loaded {
+    /// The services whose records cannot be read.
+    pub(crate) fn unread(&self) -> Vec<ServiceId> {
+        self.damaged.iter().filter_map(|damaged| damaged.id.clone()).collect()
+    }
+}
+
 impl std::fmt::Display for Damaged {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} is no record: {}", self.path.display(), self.reason)?;
         match self.aside.as_ref().and_then(|path| path.file_name()) {
-            Some(name) => write!(f, "; set aside as {}", name.to_string_lossy()),
+            Some(name) if self.useless => write!(f, "; set aside as {}", name.to_string_lossy()),
+            Some(name) => write!(f, "; kept as {}", name.to_string_lossy()),
             None => f.write_str("; left where it is"),
         }
     }
@@ -80,6 +88,21 @@ impl Store {
     /// The folder cannot be read.
     pub(crate) fn look(&self) -> io::Result<Loaded> {
         self.load(None)
+    }
+
+    /// The files that daemons have set aside or kept, of services that have no record now which can be read.
+    pub(crate) fn lost(&self) -> Vec<(ServiceId, PathBuf)> {
+        let mut lost = Vec::new();
+        for file in fs::read_dir(&self.dir).into_iter().flatten().flatten() {
+            let name = file.file_name();
+            let Some((id, _)) = name.to_str().and_then(|name| name.split_once(".json.")) else { continue };
+            let Ok(id) = id.parse::<ServiceId>() else { continue };
+            if self.one(&id).is_none() {
+                lost.push((id, file.path()));
+            }
+        }
+        lost.arrange_by(|a, b| a.cmp(b));
+        lost
     }
 
     /// The record of one service.
@@ -134,8 +157,8 @@ impl Store {
                 Err(Fault::Unread(error)) if says_nothing_of_the_file(&error) => {
                     return Err(about(error, "the records cannot be read:", &path));
                 }
-                Err(Fault::Unread(error)) => (kept(error.to_string(), aside, &path, "unread"), None),
-                Err(Fault::Newer(reason)) => (kept(reason, aside, &path, "newer"), None),
+                Err(Fault::Unread(error)) => (error.to_string(), aside.map(|_| keep(&path, "unread"))),
+                Err(Fault::Newer(reason)) => (reason, aside.map(|_| keep(&path, "newer"))),
                 Err(Fault::Damaged(reason)) => (reason, aside.map(|now| set_aside(&path, now))),
             };
             let (reason, aside) = match moved {
@@ -173,17 +196,9 @@ pub(super) fn says_nothing_of_the_file(error: &io::Error) -> bool {
     [Errno::MFILE, Errno::NFILE, Errno::NOMEM].iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
-/// Why a file is not read. For the one daemon it gets another name first, so that a record of its service
-/// that is written over it does not end it.
-fn kept(reason: String, aside: Option<SystemTime>, path: &Path, what: &str) -> String {
-    match aside.map(|_| keep(path, what)) {
-        Some(Err(error)) => format!("{reason} (it cannot be kept by another name: {error})"),
-        Some(Ok(())) | None => reason,
-    }
-}
-
-/// Gives a file the name `ID.json.WHAT`, and never one that another has.
-fn keep(path: &Path, what: &str) -> io::Result<()> {
+/// Gives a file the name `ID.json.WHAT` as well, and never one that another has: a record of its service that is
+/// written over it does not end it.
+fn keep(path: &Path, what: &str) -> io::Result<PathBuf> {
     let file = |path: &Path| fs::symlink_metadata(path).map(|found| (found.dev(), found.ino()));
     for n in 0..100 {
         let more = if n == 0 { String::new() } else { format!("-{n}") };
@@ -191,10 +206,10 @@ fn keep(path: &Path, what: &str) -> io::Result<()> {
         match fs::hard_link(path, &to) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 if file(&to)? == file(path)? {
-                    return Ok(());
+                    return Ok(to);
                 }
             }
-            made => return made,
+            made => return made.map(|()| to),
         }
     }
     Err(io::ErrorKind::AlreadyExists.into())

@@ -180,11 +180,16 @@ fn what_is_not_ours_to_read_is_left_alone_and_said() {
             format!("{dir}/g*.json is no record: its name is no service id; left where it is"),
             format!(
                 "{dir}/newer.json is no record: it is of version 3, which a newer provost wrote; \
-                 this one reads up to 2; left where it is"
+                 this one reads up to 2; kept as newer.json.newer"
             ),
         ]
     );
     assert_eq!(fs::read_to_string(store.dir.join("newer.json")).unwrap(), newer);
+    // Of a service that has a record which can be read nothing is lost.
+    let lost: Vec<String> = store.lost().iter().map(|(id, _)| id.to_string()).collect();
+    assert_eq!(lost, ["copy", "newer"]);
+    store.save(&record("copy"), false).unwrap();
+    assert_eq!(store.lost().len(), 1);
     // What runs of it is taken over with a record of this version; theirs is there still.
     store.save(&record("newer"), false).unwrap();
     assert_eq!(fs::read_to_string(store.dir.join("newer.json.newer")).unwrap(), newer);
@@ -213,7 +218,7 @@ fn a_record_that_cannot_be_read_is_kept_beside_what_is_written_for_it() {
     for _ in 0..2 {
         let loaded = as_nobody_special(|| store.load_all(NOW)).unwrap();
         let said = loaded.damaged.iter().map(ToString::to_string).collect::<Vec<_>>();
-        let why = format!("{} is no record: Permission denied (os error 13); left where it is", path.display());
+        let why = format!("{} is no record: Permission denied (os error 13); kept as a.json.unread", path.display());
         assert_eq!((loaded.records, said), (vec![], vec![why]));
     }
     let mut rebuilt = record("a");

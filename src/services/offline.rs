@@ -2,14 +2,19 @@
 
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
 
 use super::reports::{running, seen};
 use crate::act::ActError;
 use crate::error::Error;
-use crate::model::service::{Measured, ServiceReport};
+use crate::gather::Arrange as _;
+use crate::model::ServiceId;
+use crate::model::service::{Desired, Health, Measured, ServiceReport, ServiceSpec, ServiceState};
 use crate::observe::Observer;
 use crate::paths::Places;
-use crate::registry::{Loaded, Record, Store};
+use crate::registry::orphans::{Search, elsewhere};
+use crate::registry::{Damaged, Loaded, Record, Store};
+use crate::supervise::Orphan;
 
 /// All records of an instance, and what of them cannot be read.
 ///
@@ -27,21 +32,72 @@ pub(crate) fn records(places: &Places) -> Result<Loaded, Error> {
     })
 }
 
-/// Those of the caller's instance.
-fn own_records(observer: &Observer) -> Result<Loaded, Error> {
+/// The folders of the caller's instance.
+fn own_places(observer: &Observer) -> Option<Places> {
     let uid = observer.caller().uid;
-    let places = Places::of(super::instance_of(observer.units(), uid), uid);
-    places.map_or_else(|| Ok(Loaded::default()), |places| records(&places))
+    Places::of(super::instance_of(observer.units(), uid), uid)
 }
 
-/// What the caller's registry says of supervised services, each looked for on the host.
+/// What the caller's registry says of supervised services, each looked for on the host; and what runs on of
+/// those that have ended, or whose records cannot be read.
 ///
 /// # Errors
 /// It cannot be read.
 pub(crate) async fn offline_reports(observer: &Observer) -> Result<Vec<ServiceReport>, Error> {
-    let mut records = own_records(observer)?.records;
-    records.retain(|record| record.instance.is_some());
-    Ok(verified(observer, &records).await)
+    let Some(places) = own_places(observer) else { return Ok(Vec::new()) };
+    let known = records(&places)?;
+    let supervised: Vec<Record> = known.records.iter().filter(|record| record.instance.is_some()).cloned().collect();
+    let mut reports = verified(observer, &supervised).await;
+    let all_run = known.damaged.is_empty() && reports.iter().all(|report| report.state.is_alive());
+    let Some(instance) = Store::at(&places).known_instance_id().filter(|_| !all_run) else { return Ok(reports) };
+    let search = Search {
+        observer,
+        instance: Some(&instance),
+        records: &known.records,
+        unread: &known.unread(),
+        elsewhere: &elsewhere(&places),
+        daemon: None,
+        marked: &[],
+        names: &[],
+    };
+    add_found(&mut reports, &known.damaged, &search.find());
+    Ok(reports)
+}
+
+/// Adds what carries the mark of services of which nothing runs by their records.
+fn add_found(reports: &mut Vec<ServiceReport>, damaged: &[Damaged], found: &[Orphan]) {
+    for one in found.iter().filter(|one| one.marked) {
+        let Some(id) = &one.service else { continue };
+        if let Some(report) = reports.iter_mut().find(|report| report.id == *id) {
+            if one.orphan && !report.state.is_alive() {
+                left_behind(report, one);
+            }
+        } else if let Some(damaged) = damaged.iter().find(|damaged| damaged.id.as_ref() == Some(id)) {
+            reports.push(of_damaged(id, damaged, one));
+        }
+    }
+    reports.arrange_by(|a, b| a.id.cmp(&b.id));
+}
+
+fn left_behind(report: &mut ServiceReport, one: &Orphan) {
+    report.processes = Some(report.processes.unwrap_or_default() + 1);
+    report.health = Health::Bad;
+    let (id, pid) = (&report.id, one.identity.pid);
+    report.reason.replace(format!("what it started runs on, as pid {pid}; provost stop {id} ends it"));
+}
+
+fn of_damaged(id: &ServiceId, damaged: &Damaged, one: &Orphan) -> ServiceReport {
+    let (pid, why) = (one.identity.pid, &damaged.reason);
+    let words = format!("its record cannot be read ({why}); it runs as pid {pid}, and the next daemon takes it over");
+    let spec = ServiceSpec::new(id.clone(), one.command_line.clone(), "/".into());
+    ServiceReport {
+        state: ServiceState::Running,
+        desired: Desired::Up,
+        health: Health::Bad,
+        reason: Some(words),
+        pid: Some(pid),
+        ..super::of_spec(&spec)
+    }
 }
 
 /// Adds what those use that run, as the sum over their processes.
@@ -56,14 +112,64 @@ pub(crate) fn measure(observer: &Observer, reports: &mut [ServiceReport]) {
     }
 }
 
-/// What is wrong with records of the caller's registry that cannot be read: of their services nothing
-/// is known here.
+/// What is wrong with records of the caller's registry that cannot be read.
 pub(crate) fn damaged_records(observer: &Observer) -> Vec<String> {
-    own_records(observer).unwrap_or_default().damaged.iter().map(ToString::to_string).collect()
+    let known = own_places(observer).and_then(|places| records(&places).ok()).unwrap_or_default();
+    known.damaged.iter().map(ToString::to_string).collect()
+}
+
+/// The records of these services, or of all, that a daemon could not read: no daemon knows them any more.
+pub(crate) fn lost_records(observer: &Observer, ids: &[ServiceId]) -> Vec<String> {
+    let mut lost = own_places(observer).map(|places| Store::at(&places).lost()).unwrap_or_default();
+    lost.retain(|(id, _)| ids.is_empty() || ids.iter().any(|word| super::matches(word, id)));
+    let one = |(id, path): &(ServiceId, PathBuf)| {
+        format!("the record of {id} could not be read, and is kept as {}; no service is made of it", path.display())
+    };
+    lost.iter().map(one).collect()
 }
 
 /// What these records say, each looked for on the host.
 pub(crate) async fn verified(observer: &Observer, records: &[Record]) -> Vec<ServiceReport> {
     let reports = records.iter().map(|record| async move { seen(record, running(observer, record).await) });
     crate::join::join_all(reports).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Identity;
+
+    fn found(service: &str, pid: u32, orphan: bool) -> Orphan {
+        Orphan {
+            identity: Identity { pid, start_ticks: 1, pidfd_inode: None },
+            command_line: vec!["sleep".to_owned(), "4501".to_owned()],
+            unit: None,
+            service: Some(service.parse().unwrap()),
+            orphan,
+            marked: true,
+            reason: String::new(),
+        }
+    }
+
+    #[test]
+    fn what_runs_with_a_mark_is_told_whatever_the_records_say() {
+        let spec = ServiceSpec::new("e".parse().unwrap(), vec!["sh".to_owned()], "/".into());
+        let mut reports = vec![crate::services::of_spec(&spec)];
+        let damaged = Damaged {
+            id: Some("b".parse().unwrap()),
+            path: "b.json".into(),
+            aside: None,
+            reason: "it ends too early".to_owned(),
+            useless: true,
+        };
+        let all = [found("b", 7, false), found("b", 9, false), found("e", 8, true), found("f", 10, true)];
+        add_found(&mut reports, &[damaged], &all);
+        let [b, e] = reports.as_slice() else { panic!("{reports:?}") };
+        let why = "its record cannot be read (it ends too early); it runs as pid 7, and the next daemon takes it over";
+        assert_eq!((b.id.as_str(), b.state, b.pid), ("b", ServiceState::Running, Some(7)));
+        assert_eq!((b.reason.as_deref(), b.has_processes()), (Some(why), true));
+        let why = "what it started runs on, as pid 8; provost stop e ends it";
+        assert_eq!((e.state, e.processes, e.has_processes()), (ServiceState::Stopped, Some(1), true));
+        assert_eq!((e.health, e.reason.as_deref()), (Health::Bad, Some(why)));
+    }
 }

@@ -14,7 +14,7 @@ use crate::registry::{Lock, Store};
 /// A daemon was started meanwhile, or a record cannot be written.
 pub(crate) fn unwanted(instance: Instance, reports: &[ServiceReport]) -> Result<Vec<ServiceId>, Error> {
     let wanted: Vec<&ServiceReport> =
-        reports.iter().filter(|report| report.desired == Desired::Up && !report.state.is_alive()).collect();
+        reports.iter().filter(|report| report.desired == Desired::Up && !report.has_processes()).collect();
     let failed = |why: String| Error::Act(ActError::Failed(why));
     let places = Places::of(instance, rustix::process::geteuid().as_raw());
     let Some(places) = places.filter(|_| !wanted.is_empty()) else { return Ok(Vec::new()) };

@@ -125,6 +125,11 @@ impl Shared {
         told
     }
 
+    /// The config files with which something is wrong.
+    pub(crate) fn troubled(&self) -> Vec<PathBuf> {
+        self.troubles.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+    }
+
     /// A config file was taken over, and is as it should be.
     pub(crate) fn is_taken_over(&self, path: &Path, on_stop: Option<OnStop>, http: HttpOptions) {
         self.troubles.lock().unwrap_or_else(PoisonError::into_inner).remove(path);

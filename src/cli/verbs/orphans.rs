@@ -68,6 +68,7 @@ async fn find(ctx: &Context<'_>, args: &Orphans, daemon: Option<&Control>) -> Re
     let places = registry::places(ctx)?;
     let mut records = registry::records(ctx, &places)?;
     crate::services::as_they_run(ctx.client.observer(), &mut records).await;
+    let unread = Store::at(&places).look().unwrap_or_default().unread();
     let instance = Store::at(&places).known_instance_id();
     let names = match args.names.as_slice() {
         [] if !args.clean => programs(records.iter().map(|record| &record.spec)),
@@ -77,6 +78,7 @@ async fn find(ctx: &Context<'_>, args: &Orphans, daemon: Option<&Control>) -> Re
         observer: ctx.client.observer(),
         instance: instance.as_deref(),
         records: &records,
+        unread: &unread,
         elsewhere: &elsewhere(&places),
         daemon: Lock::holder(&places).map(|holder| holder.pid),
         marked: &[],
@@ -94,12 +96,13 @@ pub(super) async fn known(ctx: &Context<'_>) -> Result<usize, Error> {
     let places = registry::places(ctx)?;
     let store = Store::at(&places);
     let Some(instance) = store.known_instance_id() else { return Ok(0) };
-    let mut records = store.all();
-    crate::services::as_they_run(ctx.client.observer(), &mut records).await;
+    let mut known = store.look().unwrap_or_default();
+    crate::services::as_they_run(ctx.client.observer(), &mut known.records).await;
     let search = Search {
         observer: ctx.client.observer(),
         instance: Some(&instance),
-        records: &records,
+        records: &known.records,
+        unread: &known.unread(),
         elsewhere: &elsewhere(&places),
         daemon: None,
         marked: &[],

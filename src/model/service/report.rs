@@ -124,6 +124,11 @@ pub struct ServiceReport {
 }
 
 impl ServiceReport {
+    /// Whether anything of it runs, be it only what it left behind.
+    pub(crate) fn has_processes(&self) -> bool {
+        self.state.is_alive() || self.processes.is_some_and(|processes| processes > 0)
+    }
+
     /// What a service that is to be started again is up to, after its id.
     pub(crate) fn retried(&self) -> String {
         match self.held_up {

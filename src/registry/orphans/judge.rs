@@ -198,6 +198,9 @@ fn judge(known: &Known<'_>, seen: &Seen) -> Verdict {
 
 fn marked(known: &Known<'_>, service: &ServiceId) -> Verdict {
     match known.search.records.iter().find(|record| record.id == *service) {
+        None if known.search.unread.contains(service) => {
+            no(format!("it belongs to service {service}, whose record cannot be read: the next daemon takes it over"))
+        }
         None => yes(format!("it carries the mark of service {service}, which is in no record")),
         Some(record) if record.state.is_alive() => {
             yes(format!("it was left behind by service {service}, whose main process has ended, and no daemon runs"))

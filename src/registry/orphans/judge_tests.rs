@@ -36,8 +36,9 @@ fn judged(seen: &Seen) -> (bool, String) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let observer = runtime.block_on(Observer::new(Units::Both)).unwrap();
     let (records, marked, names) = (&[][..], &[][..], &[][..]);
-    let search =
-        Search { observer: &observer, instance: Some("own"), records, elsewhere: &[], daemon: None, marked, names };
+    let unread = &["unread".parse().unwrap()];
+    let (observer, instance, elsewhere, daemon) = (&observer, Some("own"), &[][..], None);
+    let search = Search { observer, instance, records, unread, elsewhere, daemon, marked, names };
     let known = Known::new(&search, &Look { seen: Vec::new(), rows: Default::default() });
     let verdict = judge(&known, seen);
     (verdict.orphan, verdict.reason)
@@ -94,6 +95,9 @@ fn by_user_and_mark() {
     for place in [session(), Place::Root, user_unit("provost-llm.service"), user_unit("provost.service")] {
         assert_eq!(marked("own", place), (true, ours.to_owned()));
     }
+    let mark = Some(("own".to_owned(), "unread".parse().unwrap()));
+    let why = "it belongs to service unread, whose record cannot be read: the next daemon takes it over";
+    assert_eq!(judged(&Seen { mark, ..seen(session(), Parent::Init) }), (false, why.to_owned()));
     assert!(!marked("own", container()).0, "what runs in a container is its runtime's");
     let theirs = "it belongs to service llm of another instance of provost";
     assert_eq!(marked("another", session()), (false, theirs.to_owned()));
@@ -121,6 +125,7 @@ fn root_believes_the_mark_of_nobody_who_runs_no_service() {
         observer: &observer,
         instance: Some("own"),
         records: &records,
+        unread: &[],
         elsewhere: &[],
         daemon: None,
         marked: &[],

@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use crate::backend::Marked;
 use crate::gather::{Arrange as _, Gather as _};
 use crate::model::service::{Program, ServiceSpec};
-use crate::model::{Identity, Instance, Process};
+use crate::model::{Identity, Instance, Process, ServiceId};
 use crate::observe::{Observer, ProcFs, interpreter};
 use crate::paths::Places;
 use crate::supervise::Orphan;
@@ -31,6 +31,8 @@ pub(crate) struct Search<'a> {
     pub(crate) instance: Option<&'a str>,
     /// All its records, as the daemon has them, or as they are on disk where none runs.
     pub(crate) records: &'a [Record],
+    /// The services whose records are there and cannot be read: the next daemon finds them by their mark.
+    pub(crate) unread: &'a [ServiceId],
     /// Those of the caller's other instance: see [`elsewhere`].
     pub(crate) elsewhere: &'a [Record],
     /// The daemon's process, if one runs: then the records say how things are now.

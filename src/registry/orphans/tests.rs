@@ -98,7 +98,17 @@ fn find_one(pid: u32, instance: &str, records: &[Record], daemon: Option<u32>, n
         let observer = Observer::new(Units::Both).await.unwrap();
         let names: Vec<String> = Some(name).filter(|name| !name.is_empty()).map(str::to_owned).into_iter().collect();
         let instance = Some(instance);
-        Search { observer: &observer, instance, records, elsewhere: &[], daemon, marked: &[], names: &names }.find()
+        Search {
+            observer: &observer,
+            instance,
+            records,
+            unread: &[],
+            elsewhere: &[],
+            daemon,
+            marked: &[],
+            names: &names,
+        }
+        .find()
     });
     found.into_iter().find(|one| one.identity.pid == pid)
 }
@@ -186,6 +196,7 @@ fn orphans_are_ended_and_others_are_not() {
                 observer: &observer,
                 instance,
                 records: &[],
+                unread: &[],
                 elsewhere: &[],
                 daemon: None,
                 marked: &[],

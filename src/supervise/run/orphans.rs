@@ -124,5 +124,5 @@ fn search<'a>(
     names: &'a [String],
 ) -> Search<'a> {
     let daemon = Some(std::process::id());
-    Search { observer, instance: Some(instance), records, elsewhere, daemon, marked, names }
+    Search { observer, instance: Some(instance), records, unread: &[], elsewhere, daemon, marked, names }
 }

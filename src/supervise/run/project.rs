@@ -85,6 +85,25 @@ impl Supervisor {
         for read in all {
             touched.extend(self.apply_again(read)?);
         }
+        touched.extend(self.load_refused()?);
+        Ok(touched)
+    }
+
+    /// The instance's own file, where it was refused: it is known only by what is wrong with it.
+    fn load_refused(&mut self) -> Result<Vec<ServiceId>, Refusal> {
+        let mut touched = Vec::new();
+        let mut refused = self.shared.troubled();
+        refused.retain(|path| !self.projects.contains_key(path));
+        for path in refused {
+            match self.load(&path, BTreeMap::new(), Occasion::Came) {
+                Ok(ids) => touched.extend(ids),
+                Err(_) if !path.try_exists().unwrap_or(true) => self.shared.is_dropped(&path),
+                Err(refusal) => {
+                    self.config_is_wrong(&path, &refusal.to_string());
+                    return Err(Refusal::Config(refusal.to_string()));
+                }
+            }
+        }
         Ok(touched)
     }
 

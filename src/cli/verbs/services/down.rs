@@ -108,7 +108,7 @@ async fn daemon(
         return Ok(Ok(control));
     }
     let known = of_project(ctx, project, ids).await?;
-    match known.iter().any(|report| report.state.is_alive()) {
+    match known.iter().any(ServiceReport::has_processes) {
         true => ctx.daemon(false).await.map(Ok),
         false => Ok(Err(known)),
     }

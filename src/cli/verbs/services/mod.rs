@@ -71,6 +71,11 @@ impl Context<'_> {
     /// What is known of these services, or of all. Where no daemon runs, the registry is read,
     /// each record is verified, and that is said.
     pub(super) async fn known(&self, ids: &[ServiceId], resources: bool) -> Result<Vec<ServiceReport>, Error> {
+        if !self.is_guest() {
+            for lost in services::lost_records(self.client.observer(), ids) {
+                self.say.note(&format!("provost: {}", crate::text::escape(&lost)));
+            }
+        }
         if let Some(control) = self.connect().await? {
             return match control.list(ids, None, resources).await {
                 Ok(reports) => Ok(reports),

@@ -467,3 +467,31 @@ fn errors_of_the_system_show_variables_as_they_are_written() {
         }
     });
 }
+
+#[test]
+fn a_reload_says_why_the_own_config_is_still_refused() {
+    simulated(async |dir| {
+        let mut rig = Rig::new(dir);
+        rig.define([spec("k", "")]).await.unwrap();
+        rig.start("k").await.unwrap();
+        rig.up("k").await;
+        let path = dir.join("provost.toml");
+        std::fs::write(&path, "[service.own]\ncommand = 'sh'\n[service.k]\ncommand = 'sh'").unwrap();
+        rig.handle.shared().note_trouble(&path, "it is not applied", false);
+        let reload = async || rig.handle.ask(|answer| Command::ReloadConfig { answer }).await;
+        for _ in 0..2 {
+            let Err(Refusal::Config(why)) = reload().await else { panic!("it was applied") };
+            assert!(why.starts_with("k runs already, started by a command"), "{why}");
+        }
+        rig.stop("k").await.unwrap();
+        rig.becomes("k", ServiceState::Stopped).await;
+        let reload = async || rig.handle.ask(|answer| Command::ReloadConfig { answer }).await;
+        assert!(reload().await.unwrap().contains(&id("own")));
+        assert_eq!(reload().await.unwrap(), []);
+        // One that is gone is wrong no more.
+        let gone = dir.join("gone.toml");
+        rig.handle.shared().note_trouble(&gone, "it is not applied", false);
+        reload().await.unwrap();
+        assert!(!rig.handle.shared().troubled().contains(&gone));
+    });
+}
