@@ -22,6 +22,8 @@ use crate::api::http::{self, Http};
 use crate::config::{LoadOptions, OnStop};
 use crate::error::Error;
 use crate::model::Instance;
+use crate::model::service::BackendChoice;
+use crate::paths::Places;
 use crate::registry::Lock;
 use crate::supervise::changes::Occasion;
 use crate::supervise::{Command, Handle, OfDaemon, Refusal, Selection, Stop};
@@ -135,8 +137,12 @@ impl Daemon {
                 return Err(Error::Act(crate::act::ActError::Failed(why)));
             }
         }
+        let anew = options.lock.file.is_some();
         let lock = Lock::take_over(&options.places, std::mem::take(&mut options.lock));
         let lock = lock.map_err(|error| Error::Act(crate::act::ActError::Failed(error.to_string())))?;
+        if options.backend == BackendChoice::Sim {
+            options.places = own_of_sim(options.places, anew)?;
+        }
         nofile::raise();
         crate::sys::memory::keep_one_pool();
         let notify = Rc::new(Notify::new(options.notify.as_deref()));
@@ -324,10 +330,14 @@ impl Daemon {
         let path = self.options.places.socket();
         // Not where the program is executed anew: the manager would kill it after a while.
         self.notify.say("STOPPING=1");
+        let sim = (self.options.backend == BackendChoice::Sim).then(|| self.options.places.state.clone());
         let ended = self.end(stop).await;
         // Nobody serves it any more, and nobody else does yet: the lock is held.
         let _ = std::fs::remove_file(path.with_file_name(http::SOCKET));
         let _ = std::fs::remove_file(path);
+        if let Some(folder) = sim {
+            let _ = std::fs::remove_dir_all(folder);
+        }
         ended
     }
 
@@ -375,7 +385,7 @@ impl Daemon {
         let load = |answer| Command::Load { config: path.clone(), environment, occasion, answer };
         if let Err(refusal) = self.handle.ask(load).await {
             tracing::error!("{refusal}");
-            if let Refusal::Config(why) = refusal {
+            if let Refusal::Config(why) | Refusal::Failed(why) = refusal {
                 let system = self.options.places.instance == Instance::System;
                 self.handle.shared().note_trouble(&path, &why, system);
             }
@@ -404,6 +414,20 @@ impl Daemon {
             self.load().await;
         }
     }
+}
+
+/// The folders of services in memory: what runs for real is not theirs, and nothing of them is left to the next
+/// daemon. Whoever asks reaches it where the instance's daemon answers. `anew`: its program was executed again.
+fn own_of_sim(places: Places, anew: bool) -> Result<Places, Error> {
+    let state = places.runtime.join("sim");
+    if !anew && let Err(source) = std::fs::remove_dir_all(&state).or_else(gone) {
+        return Err(Error::Io { what: state.display().to_string(), source });
+    }
+    Ok(Places { logs: state.join("logs"), state, ..places })
+}
+
+fn gone(error: std::io::Error) -> std::io::Result<()> {
+    if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
 }
 
 /// The daemon's own config file, by the path by which it is known.

@@ -131,7 +131,7 @@ impl World {
         }
     }
 
-    pub(super) fn processes(&self, id: &ServiceId) -> Vec<u32> {
+    pub(crate) fn processes(&self, id: &ServiceId) -> Vec<u32> {
         let inner = self.0.borrow();
         inner.runs.get(id).map_or(Vec::new(), |run| run.all().map(|one| one.pid).collect())
     }

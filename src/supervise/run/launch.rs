@@ -1,13 +1,21 @@
 //! Executing what was prepared, and writing down where it went before it runs.
 
 use std::rc::Rc;
+use std::time::Duration;
 
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::backends::AnyBackend;
 use super::{Done, Supervisor};
 use crate::backend::{Placed, StartError, systemd};
 use crate::model::service::{BackendKind, EventKind, ServiceState};
-use crate::model::{Identity, ServiceId};
+use crate::model::{Identity, Ladder, ServiceId, Signal};
 use crate::registry::Record;
 use crate::supervise::machine::Event;
+
+/// How soon it is looked again whether what was left has ended.
+const LOOK: Duration = Duration::from_millis(50);
 
 impl Supervisor {
     /// Has the backend execute it. The task is never given up: what it starts must be known.
@@ -28,6 +36,8 @@ impl Supervisor {
         }
         let unsaved = Rc::clone(&service.unsaved);
         let Some(backend) = self.backends.get(prepared.backend) else { return };
+        let stop = service.record().spec.stop.clone();
+        let left = prepared.backend != BackendKind::Systemd && self.left.remove(id);
         let (record, store, tell) = (service.record.clone(), self.store.clone(), self.tell.clone());
         let (instance, boot_id, pid_namespace) = (self.instance_id.clone(), self.boot_id.clone(), self.pid_namespace);
         let id = id.clone();
@@ -50,7 +60,11 @@ impl Supervisor {
                 let _again_by_the_start = write(&Placed::default());
                 backend.release(&id).await;
             }
-            let result = backend.start(&prepared.launch, run, &write).await;
+            let ended = if left { end_left(&*backend, &id, &stop, &tell).await } else { Ok(()) };
+            let result = match ended {
+                Ok(()) => backend.start(&prepared.launch, run, &write).await,
+                Err(why) => Err(StartError::Transient(why)),
+            };
             let _ = tell.send(Done::Started { id, run, result });
         });
     }
@@ -149,6 +163,33 @@ impl Supervisor {
         let mut record = service.record.borrow_mut();
         (record.identity, record.unit, record.containment) = (None, None, None);
     }
+}
+
+/// There are never two of a service: what carries its mark, and is no run that is known, is stopped as it is.
+async fn end_left(
+    backend: &dyn AnyBackend,
+    id: &ServiceId,
+    stop: &Ladder,
+    tell: &mpsc::UnboundedSender<Done>,
+) -> Result<(), String> {
+    let left = backend.processes(id);
+    // This daemon may have been started by it.
+    if left.is_empty() || left.contains(&std::process::id()) {
+        return Ok(());
+    }
+    let pids: Vec<String> = left.iter().map(u32::to_string).collect();
+    let words = format!("pid {} carries its mark, and is in no record: it is stopped first", pids.join(", "));
+    let _ = tell.send(Done::Say(id.clone(), EventKind::Warning, words));
+    for rung in stop.0.iter().take_while(|rung| rung.signal != Signal::KILL) {
+        if let Err(error) = backend.stop(id, rung.signal).await {
+            tracing::warn!("{id}: {}: {error}", rung.signal);
+        }
+        let until = Instant::now() + rung.wait;
+        while Instant::now() < until && !backend.processes(id).is_empty() {
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+    backend.clear(id).await
 }
 
 fn put(record: &mut Record, placed: &Placed) {

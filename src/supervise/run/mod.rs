@@ -121,6 +121,10 @@ pub(crate) struct Supervisor {
     order: Order,
     projects: BTreeMap<PathBuf, project::Project>,
     removed: Removed,
+    /// Whose mark something carried when this daemon started: their first start looks whether it still runs.
+    left: BTreeSet<ServiceId>,
+    /// One is being taken over: what it is by that is not said once more.
+    adopting: bool,
     /// The ports that services name or were given.
     ports: BTreeMap<u16, ServiceId>,
     /// Which the backend is forgetting: the next start waits for that, and so does that of one that was
@@ -224,6 +228,8 @@ impl Supervisor {
             order: Order::default(),
             projects: BTreeMap::new(),
             removed: Removed::default(),
+            left: BTreeSet::new(),
+            adopting: false,
             ports: BTreeMap::new(),
             releasing: HashMap::new(),
             timers: BTreeSet::new(),
@@ -264,9 +270,17 @@ impl Supervisor {
     /// [`Command::Finish`], or until nobody can ask for anything any more and nothing runs. Must run
     /// within a `tokio::task::LocalSet`.
     pub(crate) async fn run(mut self, left: Loaded) {
+        let torn = !left.damaged.is_empty();
         self.recover(left).await;
         self.watch_recovered();
         self.settle().await;
+        if torn {
+            // Configs that other records name may describe those whose records cannot be read.
+            if let Err(refusal) = self.reload_config() {
+                tracing::warn!("{refusal}");
+            }
+            self.settle().await;
+        }
         let mut asked = true;
         loop {
             if self.is_finished() || !asked && self.services.values().all(|service| !service.machine.is_alive()) {

@@ -22,6 +22,7 @@ impl Supervisor {
     pub(super) async fn recover(&mut self, left: Loaded) {
         let now = crate::clock::now();
         self.removed = self.store.removed();
+        self.left = self.left().await;
         let Loaded { mut records, damaged } = left;
         let described = self.unrecorded(&records);
         if !damaged.is_empty() || !described.is_empty() {
@@ -86,12 +87,17 @@ impl Supervisor {
     fn log(&self, decision: &Decision, line: &str) {
         match decision {
             Decision::LeaveAlone => tracing::warn!("{line}"),
+            // The event says it.
+            Decision::Adopt => tracing::debug!("{line}"),
             _ => tracing::info!("{line}"),
         }
     }
 
     fn recovered(&mut self, record: &Record, decision: Decision, found: Option<Adoption>) {
         let id = &record.id;
+        if matches!(decision, Decision::LeaveStopped(None) | Decision::Drop) && self.left.contains(id) {
+            return self.left_behind(id);
+        }
         let event = match decision {
             Decision::Adopt | Decision::AdoptAndStop => {
                 let Some(Adoption::Running(placed)) = found else { return };
@@ -158,7 +164,18 @@ impl Supervisor {
         }
         self.say(id, EventKind::Adopted, format!("it runs{pid}, and was taken over"));
         let age = self.services.get(id).and_then(|service| self.age(service)).unwrap_or_default();
+        self.adopting = true;
         self.handle(id.clone(), Event::Adopted { ready, age });
+        self.adopting = false;
+    }
+
+    /// It does not run, and what it started does: it is kept for a stop, even if nobody wants it any more.
+    fn left_behind(&mut self, id: &ServiceId) {
+        self.rests(id);
+        if let Some(service) = self.services.get_mut(id) {
+            service.choose = false;
+            service.machine.doubt("what it started runs on; a stop, or a start, ends it first");
+        }
     }
 
     /// Whether it runs cannot be told: a start kills first what there may be of it.
@@ -167,6 +184,18 @@ impl Supervisor {
             service.choose = false;
             service.machine.doubt("whether it still runs cannot be told now");
         }
+    }
+
+    /// Whose mark processes carry. What is in a unit is found by its unit.
+    async fn left(&self) -> BTreeSet<ServiceId> {
+        let mut left = BTreeSet::new();
+        for backend in self.backends.all().filter(|backend| backend.kind() != BackendKind::Systemd) {
+            match backend.marked().await {
+                Ok(found) => left.extend(found.into_iter().map(|marked| marked.id)),
+                Err(error) => tracing::warn!("what carries our mark cannot be read: {error}"),
+            }
+        }
+        left
     }
 
     /// What known configs describe and no record is of: it may run all the same, where a record was lost.

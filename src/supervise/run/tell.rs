@@ -16,6 +16,8 @@ impl Supervisor {
             EventKind::Warning => tracing::warn!("{id}: {message}"),
             // What goes without saying is said to those who follow the events.
             EventKind::Added => tracing::debug!("{id}: {message}"),
+            // That it was taken over is said by then.
+            EventKind::State { .. } if self.adopting => tracing::debug!("{id}: {message}"),
             EventKind::Ready if !self.is_checked(id) => tracing::debug!("{id}: {message}"),
             _ => tracing::info!("{id}: {message}"),
         }

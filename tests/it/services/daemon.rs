@@ -18,6 +18,7 @@ pub fn register(trials: &mut Trials) {
     trials.plain("daemon::restart_without_its_file", restart_without_its_file);
     trials.plain("daemon::rest", rest);
     trials.plain("daemon::children", children);
+    trials.plain("daemon::sim", sim);
     trials.plain("daemon::stops_are_true", stops_are_true);
     trials.plain("daemon::says_orphans", says_orphans);
     trials.plain("daemon::long_end", long_end);
@@ -61,17 +62,47 @@ fn stops_are_true() -> Result<()> {
     eventually("it runs", || daemon.service("one").is_ok_and(|one| one["state"] == "running"))?;
     let pid = daemon.service("one")?["pid"].clone();
     daemon.kill()?;
-    daemon.then_with(&["--sim"])?;
+    let path = daemon.registry()?.join("one.json");
+    let backend = |from: &str, to: &str| -> Result<()> {
+        let text = std::fs::read_to_string(&path)?;
+        let [from, to] = [from, to].map(|word| format!("\"backend\": \"{word}\""));
+        expect!(text.contains(&from), "{text}");
+        Ok(std::fs::write(&path, text.replace(&from, &to))?)
+    };
+    // It is in no daemon but one of --sim.
+    backend("direct", "sim")?;
+    daemon.then()?;
     for verb in [&["stop", "one"][..], &["down", "one"], &["down", "--all"], &["up", "--replace", "-d", "one"]] {
         let said = daemon.provost(verb)?;
         let (told, code) = (String::from_utf8_lossy(&said.stderr), said.status.code());
         expect!(code == Some(1) && told.contains("the backend that runs it is not there"), "{verb:?}: {said:?}");
     }
     daemon.kill()?;
-    daemon.then_with(&["--backend", "direct"])?;
+    backend("sim", "direct")?;
+    daemon.then()?;
     daemon.ok(&["stop", "one"])?;
     let gone = || !Path::new(&format!("/proc/{pid}")).exists();
     eventually("it has ended", gone)
+}
+
+/// What runs in memory leaves no record that another daemon would run for real, and takes none of what runs.
+fn sim() -> Result<()> {
+    let mut daemon = Hosted::with_config(&["--backend", "direct"], "")?;
+    daemon.ok(&["run", "--name", "real", "--", "sleep", "1000"])?;
+    let pid = daemon.service("real")?["pid"].clone();
+    daemon.kill()?;
+    daemon.then_with(&["--sim"])?;
+    expect!(daemon.service("real").is_err(), "it is not the sim's");
+    daemon.ok(&["run", "--name", "tried", "--", "sleep", "1000"])?;
+    expect!(daemon.service("tried")?["state"] == "running", "{}", daemon.log());
+    daemon.signal(Signal::TERM)?;
+    expect!(daemon.ends()?.success(), "{}", daemon.log());
+    expect!(!daemon.dir().join("run/provost/sim").exists(), "nothing of it is left");
+    daemon.then_with(&["--backend", "direct"])?;
+    expect!(daemon.service("tried").is_err(), "it was in memory only");
+    expect!(daemon.service("real")?["pid"] == pid, "{}", daemon.log());
+    daemon.ok(&["stop", "real"])?;
+    Ok(())
 }
 
 /// SIGHUP reads the config again; SIGTERM and SIGINT end it, and leave no socket.

@@ -352,3 +352,86 @@ fn what_many_services_leave_is_released_before_the_end() {
         assert_eq!(rig.world.known(), 0);
     });
 }
+
+#[test]
+fn what_carries_the_mark_and_is_no_known_run_is_stopped_before_a_start() {
+    simulated(async |dir| {
+        let rig = Rig::new(dir);
+        rig.define([spec("p", "ignore TERM; on INT exit 0")]).await.unwrap();
+        rig.start("p").await.unwrap();
+        rig.up("p").await;
+        rig.soon().await;
+        rig.task.abort();
+        std::fs::remove_file(rig.places.registry().join("p.json")).unwrap();
+
+        let mut rig = rig.again(dir).await;
+        let mut again = spec("p", "");
+        again.stop = "TERM:2s,INT:60s,KILL".parse().unwrap();
+        rig.define([again]).await.unwrap();
+        let asked = Instant::now();
+        rig.start("p").await.unwrap();
+        rig.event("p", |kind| *kind == EventKind::Warning).await;
+        rig.up("p").await;
+        assert!((2 * SECOND..10 * SECOND).contains(&asked.elapsed()), "it was stopped by the signals of a stop");
+        assert_eq!((rig.world.starts().len(), rig.world.alive()), (2, 1));
+        // Only what was there when the daemon started.
+        rig.restart("p").await.unwrap();
+        rig.ready("p").await;
+    });
+}
+
+#[test]
+fn what_a_stopped_service_left_behind_is_ended_by_a_stop() {
+    // One of a config, and one of a command, whose record would go.
+    for project in [Some("/one.toml".into()), None] {
+        simulated(async |dir| left_behind(dir, project.clone()).await);
+    }
+}
+
+async fn left_behind(dir: &Path, project: Option<std::path::PathBuf>) {
+    let rig = Rig::new(dir);
+    rig.define([ServiceSpec { project, ..spec("e", "children 2") }]).await.unwrap();
+    rig.start("e").await.unwrap();
+    rig.up("e").await;
+    rig.soon().await;
+    rig.task.abort();
+    let store = Store::at(&rig.places);
+    let record = store.one(&id("e")).unwrap();
+    let down = (Desired::Down, ServiceState::Stopped);
+    store.save(&Record { desired: down.0, state: down.1, identity: None, ..record }, false).unwrap();
+    rig.world.kill(&id("e"), Exit::Signal(9));
+    assert_eq!(rig.world.processes(&id("e")).len(), 2);
+
+    let mut rig = rig.again(dir).await;
+    let reason = rig.report("e").await.reason;
+    assert_eq!(reason.as_deref(), Some("what it started runs on; a stop, or a start, ends it first"));
+    assert_eq!(rig.stop("e").await.unwrap(), [(id("e"), true)]);
+    rig.becomes("e", ServiceState::Stopped).await;
+    assert_eq!(rig.world.processes(&id("e")).len(), 0);
+}
+
+#[test]
+fn what_has_lost_its_record_is_found_by_the_config_of_others_at_once() {
+    simulated(async |dir| {
+        let rig = Rig::new(dir);
+        let path = dir.join("one.toml");
+        std::fs::write(&path, "[service.a]\ncommand = 'sh'\n[service.b]\ncommand = 'sh'").unwrap();
+        rig.load(&path).await.unwrap();
+        rig.start("").await.unwrap();
+        rig.up("a b").await;
+        rig.soon().await;
+        rig.task.abort();
+        let store = Store::at(&rig.places);
+        for word in ["a", "b"] {
+            let record = store.one(&id(word)).unwrap();
+            store.save(&Record { boot_id: "another".to_owned(), ..record }, false).unwrap();
+            rig.world.kill(&id(word), Exit::Signal(9));
+        }
+        let torn = rig.places.registry().join("b.json");
+        let text = std::fs::read(&torn).unwrap();
+        std::fs::write(&torn, &text[..text.len() / 2]).unwrap();
+
+        let rig = rig.again(dir).await;
+        rig.up("a b").await;
+    });
+}
