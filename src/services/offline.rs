@@ -123,7 +123,10 @@ pub(crate) fn lost_records(observer: &Observer, ids: &[ServiceId]) -> Vec<String
     let mut lost = own_places(observer).map(|places| Store::at(&places).lost()).unwrap_or_default();
     lost.retain(|(id, _)| ids.is_empty() || ids.iter().any(|word| super::matches(word, id)));
     let one = |(id, path): &(ServiceId, PathBuf)| {
-        format!("the record of {id} could not be read, and is kept as {}; no service is made of it", path.display())
+        format!(
+            "the record of {id} could not be read, and is kept as {}: no service is made of it; it may be removed",
+            path.display()
+        )
     };
     lost.iter().map(one).collect()
 }

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::Search;
 use super::look::{Look, Parent, Seen, ancestors};
 use crate::model::service::ServiceState;
-use crate::model::{ServiceId, UnitKind};
+use crate::model::{ProcState, ServiceId, UnitKind};
 use crate::observe::cgroup::Place;
 use crate::observe::user_name;
 use crate::registry::Record;
@@ -67,7 +67,9 @@ impl<'a> Known<'a> {
         let boot = &search.observer.host().boot_id;
         let alive = |record: &&Record| {
             let same = |id: crate::model::Identity| {
-                look.rows.get(&id.pid).is_some_and(|row| row.start_ticks == id.start_ticks)
+                let zombie = || search.observer.proc().stat(id.pid).is_ok_and(|stat| stat.state == ProcState::Zombie);
+                // One that nobody has waited for has ended.
+                look.rows.get(&id.pid).is_some_and(|row| row.start_ticks == id.start_ticks) && !zombie()
             };
             record.boot_id == *boot && record.identity.is_some_and(same)
         };

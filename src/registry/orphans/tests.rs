@@ -147,6 +147,13 @@ fn without_a_daemon_a_record_answers_for_what_runs_only() {
     assert!(found.orphan && found.reason.ends_with("whose main process has ended, and no daemon runs"), "{found:?}");
     assert_eq!(find(record("a", ServiceState::Starting, None)), None, "it may just have been started");
     assert_eq!(find(record("a", ServiceState::Running, Some(left.identity()))), None);
+    // One that has ended, and that nobody has waited for yet.
+    let mut ended = Command::new("true").spawn().unwrap();
+    let main = crate::observe::ProcFs::host().unwrap().identify(ended.id()).unwrap().0;
+    let held = PidFd::open(ended.id()).unwrap();
+    run(async { held.ended().await }).unwrap();
+    assert!(find(record("a", ServiceState::Running, Some(main))).unwrap().orphan);
+    ended.wait().unwrap();
     let before = Record { boot_id: "another".to_owned(), ..record("a", ServiceState::Running, None) };
     assert!(find(before).unwrap().orphan, "pids of an earlier boot are nobody's");
 }
