@@ -274,7 +274,7 @@ impl Supervisor {
             let up = service.machine.is_already_so(&Event::Start) && service.held != Some(Held::Stop);
             (record.id.clone(), Known { record, alive: service.machine.is_alive(), up })
         });
-        let known = known.collect();
+        let known = known.gather();
         let by_others = by_others(&known, &read.specs).into_keys().gather();
         (changes(&known, &read.path, &read.specs, occasion), by_others)
     }
