@@ -148,9 +148,10 @@ fn without_a_daemon_a_record_answers_for_what_runs_only() {
     assert_eq!(find(record("a", ServiceState::Starting, None)), None, "it may just have been started");
     assert_eq!(find(record("a", ServiceState::Running, Some(left.identity()))), None);
     // One that has ended, and that nobody has waited for yet.
-    let mut ended = Command::new("true").spawn().unwrap();
+    let mut ended = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
     let main = crate::observe::ProcFs::host().unwrap().identify(ended.id()).unwrap().0;
     let held = PidFd::open(ended.id()).unwrap();
+    drop(ended.stdin.take());
     run(async { held.ended().await }).unwrap();
     assert!(find(record("a", ServiceState::Running, Some(main))).unwrap().orphan);
     ended.wait().unwrap();

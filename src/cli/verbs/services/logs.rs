@@ -57,15 +57,17 @@ async fn logs(ctx: &Context<'_>, args: &Logs, form: Form) -> Result<(), Error> {
     Ok(())
 }
 
-/// Says it when the daemon that keeps what its services write has ended; never done.
+/// Says it when the daemon that keeps what services write has ended, or is not there; never done.
 async fn daemon_ends(ctx: &Context<'_>, sources: &[Source]) {
-    let own = sources.iter().any(|source| matches!(source, Source::Service(..)));
-    if own
-        && let Ok(Some(control)) = ctx.connect().await
-        && let Ok(mut events) = control.events().await
-    {
-        while events.next().await.is_some() {}
-        ctx.say.note("provost: the daemon has ended: what services write into its files comes when one runs again");
+    if sources.iter().any(|source| matches!(source, Source::Service(..))) {
+        let mut why = "no daemon runs";
+        if let Ok(Some(control)) = ctx.connect().await
+            && let Ok(mut events) = control.events().await
+        {
+            while events.next().await.is_some() {}
+            why = "the daemon has ended";
+        }
+        ctx.say.note(&format!("provost: {why}: what services write into its files comes when one runs again"));
     }
     std::future::pending().await
 }
