@@ -140,6 +140,7 @@ impl Daemon {
         let anew = options.lock.file.is_some();
         let lock = Lock::take_over(&options.places, std::mem::take(&mut options.lock));
         let lock = lock.map_err(|error| Error::Act(crate::act::ActError::Failed(error.to_string())))?;
+        let of_instance = options.places.clone();
         if options.backend == BackendChoice::Sim {
             options.places = own_of_sim(options.places, anew)?;
         }
@@ -190,7 +191,8 @@ impl Daemon {
             servers.spawn(crate::tasks::one(serve_on(address, Arc::clone(&api))));
         }
         let (http, settings) = watch::channel(http::Settings { path: None, http: std::mem::take(&mut options.http) });
-        servers.spawn(crate::tasks::one(http::serve(Http::new(Arc::clone(&api), options.places.clone(), settings))));
+        let answers = Http::new(Arc::clone(&api), options.places.clone(), &of_instance, settings);
+        servers.spawn(crate::tasks::one(http::serve(answers)));
         servers.spawn(crate::tasks::one(memory::give_back(running.handle.events(), clients.clone())));
         let events = running.handle.events();
         let leaves = match options.exit_when_idle {

@@ -64,6 +64,7 @@ impl Peer {
 pub(crate) struct Http {
     api: Arc<Api>,
     places: Places,
+    tokens: Tokens,
     settings: watch::Receiver<Settings>,
     desk: Desk,
 }
@@ -79,13 +80,14 @@ pub(crate) struct Settings {
 
 impl Http {
     /// Must be made within a `LocalSet`; the settings may change at any time.
-    pub(crate) fn new(api: Arc<Api>, places: Places, settings: watch::Receiver<Settings>) -> Self {
-        Self { api, places, settings, desk: Desk::open() }
+    /// `who`: where `provost token` puts the tokens; services in memory have other places.
+    pub(crate) fn new(api: Arc<Api>, places: Places, who: &Places, settings: watch::Receiver<Settings>) -> Self {
+        Self { api, places, tokens: Tokens::at(who), settings, desk: Desk::open() }
     }
 }
 
 /// Serves for ever, as the settings are at each time and can be followed.
-pub(crate) async fn serve(Http { api, places, mut settings, desk }: Http) {
+pub(crate) async fn serve(Http { api, places, tokens, mut settings, desk }: Http) {
     let path = places.runtime.join(SOCKET);
     let socket = match bind(&path) {
         Ok(socket) => Some(socket),
@@ -99,7 +101,7 @@ pub(crate) async fn serve(Http { api, places, mut settings, desk }: Http) {
         run: api.recent.run().to_owned(),
         api,
         settings: in_force,
-        tokens: Mutex::new(Tokens::at(&places)),
+        tokens: Mutex::new(tokens),
         places,
         rates: Mutex::default(),
         streams: super::stream::Streams::default(),
