@@ -12,7 +12,7 @@ use crate::model::ServiceId;
 use crate::model::service::{Desired, Health, Measured, ServiceReport, ServiceSpec, ServiceState};
 use crate::observe::Observer;
 use crate::paths::Places;
-use crate::registry::orphans::{Search, elsewhere};
+use crate::registry::orphans::of_mark;
 use crate::registry::{Damaged, Loaded, Record, Store};
 use crate::supervise::Orphan;
 
@@ -50,17 +50,7 @@ pub(crate) async fn offline_reports(observer: &Observer) -> Result<Vec<ServiceRe
     let mut reports = verified(observer, &supervised).await;
     let all_run = known.damaged.is_empty() && reports.iter().all(|report| report.state.is_alive());
     let Some(instance) = Store::at(&places).known_instance_id().filter(|_| !all_run) else { return Ok(reports) };
-    let search = Search {
-        observer,
-        instance: Some(&instance),
-        records: &known.records,
-        unread: &known.unread(),
-        elsewhere: &elsewhere(&places),
-        daemon: None,
-        marked: &[],
-        names: &[],
-    };
-    add_found(&mut reports, &known.damaged, &search.find());
+    add_found(&mut reports, &known.damaged, &of_mark(observer, &places, &instance, &known));
     Ok(reports)
 }
 

@@ -13,7 +13,7 @@ use super::{Context, registry};
 use crate::control::Control;
 use crate::error::Error;
 use crate::model::{Instance, Malformed};
-use crate::registry::orphans::{Search, clean, elsewhere, programs, to_clean, would_clean};
+use crate::registry::orphans::{Search, clean, elsewhere, of_mark, programs, to_clean, would_clean};
 use crate::registry::{Lock, Store};
 use crate::supervise::{Orphan, OrphansCleaned};
 use crate::text::{clip_to, shell_quote};
@@ -66,19 +66,18 @@ async fn find(ctx: &Context<'_>, args: &Orphans, daemon: Option<&Control>) -> Re
         return daemon.orphans(&args.names).await;
     }
     let places = registry::places(ctx)?;
-    let mut records = registry::records(ctx, &places)?;
-    crate::services::as_they_run(ctx.client.observer(), &mut records).await;
-    let unread = Store::at(&places).look().unwrap_or_default().unread();
+    let mut known = registry::records(ctx, &places)?;
+    crate::services::as_they_run(ctx.client.observer(), &mut known.records).await;
     let instance = Store::at(&places).known_instance_id();
     let names = match args.names.as_slice() {
-        [] if !args.clean => programs(records.iter().map(|record| &record.spec)),
+        [] if !args.clean => programs(known.records.iter().map(|record| &record.spec)),
         names => names.to_vec(),
     };
     let search = Search {
         observer: ctx.client.observer(),
         instance: instance.as_deref(),
-        records: &records,
-        unread: &unread,
+        records: &known.records,
+        unread: &known.unread(),
         elsewhere: &elsewhere(&places),
         daemon: Lock::holder(&places).map(|holder| holder.pid),
         marked: &[],
@@ -98,17 +97,8 @@ pub(super) async fn known(ctx: &Context<'_>) -> Result<usize, Error> {
     let Some(instance) = store.known_instance_id() else { return Ok(0) };
     let mut known = store.look().unwrap_or_default();
     crate::services::as_they_run(ctx.client.observer(), &mut known.records).await;
-    let search = Search {
-        observer: ctx.client.observer(),
-        instance: Some(&instance),
-        records: &known.records,
-        unread: &known.unread(),
-        elsewhere: &elsewhere(&places),
-        daemon: None,
-        marked: &[],
-        names: &[],
-    };
-    Ok(search.find().iter().filter(|one| one.orphan).count())
+    let found = of_mark(ctx.client.observer(), &places, &instance, &known);
+    Ok(found.iter().filter(|one| one.orphan).count())
 }
 
 /// Ends just those that were shown; those of the system by its daemon, which asks polkit.

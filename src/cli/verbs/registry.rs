@@ -10,7 +10,7 @@ use super::Context;
 use crate::control::Control;
 use crate::error::Error;
 use crate::paths::Places;
-use crate::registry::{Record, Registry, registry};
+use crate::registry::{Loaded, Registry, registry};
 use crate::services;
 use crate::text::{clip_to, shell_quote};
 
@@ -33,8 +33,8 @@ async fn read(ctx: &Context<'_>) -> Result<Registry, Error> {
     if let Some(daemon) = daemon(ctx).await {
         return Ok(registry(&daemon.list(&[], None, false).await?));
     }
-    let records = records(ctx, &places(ctx)?)?;
-    Ok(registry(&services::verified(ctx.client.observer(), &records).await))
+    let known = records(ctx, &places(ctx)?)?;
+    Ok(registry(&services::verified(ctx.client.observer(), &known.records).await))
 }
 
 /// The folders of the instance.
@@ -55,12 +55,12 @@ pub(super) async fn daemon(ctx: &Context<'_>) -> Option<Control> {
 }
 
 /// The records themselves; what of them cannot be read is said.
-pub(super) fn records(ctx: &Context<'_>, places: &Places) -> Result<Vec<Record>, Error> {
+pub(super) fn records(ctx: &Context<'_>, places: &Places) -> Result<Loaded, Error> {
     let loaded = services::records(places)?;
     for damaged in &loaded.damaged {
         ctx.say.note(&format!("provost: {}", crate::text::escape(&damaged.to_string())));
     }
-    Ok(loaded.records)
+    Ok(loaded)
 }
 
 fn table(registry: &Registry) -> String {

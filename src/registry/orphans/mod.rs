@@ -20,7 +20,7 @@ use crate::observe::{Observer, ProcFs, interpreter};
 use crate::paths::Places;
 use crate::supervise::Orphan;
 
-use super::{Record, Store};
+use super::{Loaded, Record, Store};
 
 /// What is looked for, and what is known already.
 #[derive(Debug, Clone, Copy)]
@@ -60,6 +60,21 @@ impl Search<'_> {
         found.arrange_by_key(|one| (!one.orphan, !one.marked, one.identity.pid));
         found
     }
+}
+
+/// What carries the mark of an instance, and what looks like it, where no daemon runs.
+pub(crate) fn of_mark(observer: &Observer, places: &Places, instance: &str, known: &Loaded) -> Vec<Orphan> {
+    let search = Search {
+        observer,
+        instance: Some(instance),
+        records: &known.records,
+        unread: &known.unread(),
+        elsewhere: &elsewhere(places),
+        daemon: None,
+        marked: &[],
+        names: &[],
+    };
+    search.find()
 }
 
 /// How many of these run still.

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use super::Supervisor;
 use super::backends::AnyBackend;
-use super::prepare::find_program;
+use super::program::find_program;
 use crate::backend::{Launch, Use};
 use crate::model::Instance;
 use crate::model::service::{BackendKind, Check, Reload};

@@ -1,22 +1,20 @@
 //! What is to be started: backend, port, variables, program, socket. All of it is found out anew
 //! at each start.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::service::{Checked, Prepared, Service};
+use super::program::{check_script, find_program, is_denied};
+use super::service::{Checked, Prepared};
 use super::{Done, Supervisor};
 use crate::backend::{AwaitRoom, Launch, Room, StartError, stale_socket};
 use crate::config::{Resolved, Surroundings};
-use crate::gather::Gather as _;
-use crate::model::service::{BackendKind, Check, EventKind, PortSpec, Program, ServiceSpec, ServiceState};
+use crate::model::service::{BackendKind, Check, Program, ServiceState};
 use crate::model::{Instance, ServiceId};
 use crate::registry::Record;
-use crate::supervise::machine::{Event, Machine, PORT_WAIT};
-use crate::supervise::{pid_file, ports};
+use crate::supervise::machine::{Event, Machine};
+use crate::supervise::pid_file;
 
 /// What is known of a start before anything is done for it.
 pub(super) struct Sound {
@@ -46,109 +44,6 @@ impl Supervisor {
             Err(error) => Event::NotPrepared { run, error },
         };
         self.queue.push_back((id.clone(), event));
-    }
-
-    /// Chooses the port; of a fixed one that is taken, the number.
-    fn port(&mut self, id: &ServiceId) -> Result<Option<u16>, StartError> {
-        let Some(service) = self.services.get(id) else { return Ok(None) };
-        let (spec, had) = (service.record().spec.port, service.record().port);
-        let failed =
-            |error: io::Error| StartError::Transient(format!("whether its port is free cannot be read: {error}"));
-        let port = match spec {
-            None => None,
-            Some(PortSpec::Fixed(port)) if !ports::is_free(port).map_err(failed)? => return Ok(Some(port)),
-            Some(PortSpec::Fixed(port)) => Some(port),
-            Some(range) => {
-                let had = had.filter(|port| range.has(*port));
-                let wanted = had.or_else(|| self.port_by_number(&service.record().spec, range));
-                let others = |port: u16| self.ports.get(&port).is_some_and(|owner| owner != id);
-                let mut taken = BTreeSet::new();
-                // Asked one by one: what else listens on this host does not matter.
-                loop {
-                    let port = ports::choose(range, wanted, others, &taken).map_err(StartError::Transient)?;
-                    if ports::is_free(port).map_err(failed)? {
-                        break Some(port);
-                    }
-                    taken.insert(port);
-                }
-            }
-        };
-        if port != had {
-            self.has_port(id, had, port);
-        }
-        Ok(None)
-    }
-
-    /// The one of a range that falls to an instance: they are given out in the order of their numbers, and not of
-    /// their starts.
-    fn port_by_number(&self, spec: &ServiceSpec, range: PortSpec) -> Option<u16> {
-        let (group, number) = spec.instance_of.as_ref()?;
-        let PortSpec::Range(first, last) = range else { return None };
-        let of_group =
-            |id: &ServiceId| self.services.get(id).is_some_and(|service| service.record().spec.group() == Some(group));
-        let mut left = (first..=last).filter(|port| self.ports.get(port).is_none_or(of_group));
-        left.nth(usize::try_from(*number).ok()?.saturating_sub(1))
-    }
-
-    /// It has another port than before.
-    fn has_port(&mut self, id: &ServiceId, had: Option<u16>, port: Option<u16>) {
-        if let Some(had) = had.filter(|had| self.ports.get(had) == Some(id)) {
-            self.ports.remove(&had);
-        }
-        if let Some(port) = port {
-            self.ports.insert(port, id.clone());
-        }
-        let Some(service) = self.services.get_mut(id) else { return };
-        service.record_mut().port = port;
-        let described = service.record().spec.port;
-        if let (Some(had), Some(port)) = (had, port) {
-            let why = match (described.is_some_and(|described| described.has(had)), self.ports.get(&had)) {
-                (false, _) => format!(" (it was {had})"),
-                (true, None) => format!(": {had} is taken"),
-                (true, Some(other)) => format!(": {had} is that of {other}"),
-            };
-            self.say(id, EventKind::Port { port }, format!("its port is {port} now{why}"));
-            self.restart_those_by_port(id);
-        }
-    }
-
-    /// Its port is another: who runs by the old one would find somebody else there.
-    fn restart_those_by_port(&mut self, id: &ServiceId) {
-        let group = self.services.get(id).and_then(|service| service.record().spec.group().cloned());
-        let names = [Some(id), group.as_ref()].map(|name| name.map(|name| format!("service.{name}.port")));
-        let runs_by = |service: &Service| {
-            let others = crate::config::of_others(&service.record().spec);
-            service.machine.is_alive() && names.iter().flatten().any(|name| others.contains(name))
-        };
-        let mut named: BTreeSet<ServiceId> =
-            self.services.iter().filter(|(_, service)| runs_by(service)).map(|(id, _)| id.clone()).gather();
-        named.retain(|other| other != id && self.is_wanted(other) && self.can_start_again(other).is_ok());
-        self.restart_each(&named);
-    }
-
-    fn await_port(&mut self, id: &ServiceId, run: u64, port: u16) {
-        let (tell, id) = (self.tell.clone(), id.clone());
-        let Some(service) = self.services.get_mut(&id) else { return };
-        service.cancel();
-        let own = id.clone();
-        let wait = crate::tasks::spawn_local(async move {
-            // It is waited for from now on; who holds it takes longer to find out.
-            let said = |holder: String| Done::Event(own.clone(), Event::PortTaken { run, holder });
-            let _ = tell.send(said(format!("{port} is taken")));
-            let holder = async { tell.send(said(ports::holder(port).await)) };
-            // The machine gives up first.
-            let (_, free) = tokio::join!(holder, ports::wait_free(port, 2 * PORT_WAIT));
-            let done = match free {
-                Ok(true) => Done::PortFree(own, run),
-                Ok(false) => return,
-                Err(error) => {
-                    let error = StartError::Transient(format!("whether {port} is free cannot be read: {error}"));
-                    Done::Event(own, Event::NotPrepared { run, error })
-                }
-            };
-            let _ = tell.send(done);
-        });
-        service.wait = Some(wait.abort_handle());
     }
 
     /// One that says when it is ready needs room for that.
@@ -383,120 +278,5 @@ impl Supervisor {
                 Err(permanent(format!("this daemon has no backend {}: {helps}", kind.as_str())))
             }
         }
-    }
-}
-
-fn is_denied(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::PermissionDenied
-}
-
-/// A file that the daemon may execute.
-fn is_program(path: &Path) -> bool {
-    path.is_file() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok()
-}
-
-/// What may be a program to others: what is denied to the daemon it cannot know.
-fn may_be_program(path: &Path) -> bool {
-    match fs::metadata(path) {
-        Ok(found) => found.is_file() && found.permissions().mode() & 0o111 != 0,
-        Err(error) => is_denied(&error),
-    }
-}
-
-/// The program in the service's own PATH, or from its folder. `by_unit`: a unit executes it, which may be allowed
-/// what is denied to the daemon, and says if it is not.
-pub(super) fn find_program(
-    name: &str,
-    env: &BTreeMap<String, String>,
-    cwd: &Path,
-    by_unit: bool,
-) -> Result<PathBuf, String> {
-    if name.contains('/') {
-        let path = cwd.join(name);
-        if is_program(&path) || by_unit && may_be_program(&path) {
-            return Ok(path);
-        }
-        return Err(format!("{}: {}", path.display(), no_program(&path)));
-    }
-    let dirs = env.get("PATH").map_or("", String::as_str).split(':').filter(|dir| dir.starts_with('/'));
-    let all: Vec<PathBuf> = dirs.map(|dir| Path::new(dir).join(name)).collect();
-    let unseen = || all.iter().find(|path| by_unit && may_be_program(path));
-    let found = all.iter().find(|path| is_program(path)).or_else(unseen).cloned();
-    found.ok_or_else(|| format!("{name}: there is no such program in the PATH of the service"))
-}
-
-/// Interpreters that take a word with an extension for a file, and nothing else; python does so of any word.
-const OF_FILES: [&str; 6] = ["node", "bash", "sh", "perl", "ruby", "php"];
-
-/// A script that is not there, where its interpreter is known to find none either: it would only fail, again and again.
-fn check_script(argv: &[String], cwd: &Path) -> Result<(), String> {
-    let [interpreter, script, ..] = argv else { return Ok(()) };
-    let name = interpreter.rsplit('/').next().unwrap_or_default();
-    let (path, python) = (cwd.join(script), name.starts_with("python"));
-    // Shells look in the PATH too.
-    let of_files = || path.extension().is_some() && (script.contains('/') || !name.ends_with("sh"));
-    if script.starts_with('-') || !(python || OF_FILES.contains(&name) && of_files()) {
-        return Ok(());
-    }
-    let is_missing = match fs::metadata(&path) {
-        Ok(found) => python && found.is_dir() && !path.join("__main__.py").exists(),
-        Err(error) => error.kind() == io::ErrorKind::NotFound,
-    };
-    if is_missing { Err(format!("{}: {}", path.display(), no_program(&path))) } else { Ok(()) }
-}
-
-/// Why a file is none that can be executed.
-fn no_program(path: &Path) -> String {
-    match fs::metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound && path.is_symlink() => {
-            let to = fs::read_link(path).unwrap_or_default();
-            format!("it is a link to {}, which is not there", to.display())
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => "there is no such file".to_owned(),
-        Err(error) => error.to_string(),
-        Ok(found) if found.is_dir() => "it is a folder".to_owned(),
-        Ok(_) => "it may not be executed".to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn programs_are_looked_for_where_the_service_looks() {
-        let env = |path: &str| BTreeMap::from([("PATH".to_owned(), path.to_owned())]);
-        let find = |name: &str, path: &str| find_program(name, &env(path), Path::new("/usr"), false);
-        assert_eq!(find("sh", "/nowhere:/bin"), Ok("/bin/sh".into()));
-        assert_eq!(find("./bin/env", ""), Ok("/usr/./bin/env".into()));
-        assert!(find("sh", "bin").unwrap_err().contains("no such program in the PATH of the service"));
-        let dir = tempfile::tempdir().unwrap();
-        let link = dir.path().join("python");
-        std::os::unix::fs::symlink("/nowhere/python3", &link).unwrap();
-        let why = find(&link.display().to_string(), "").unwrap_err();
-        assert!(why.ends_with("python: it is a link to /nowhere/python3, which is not there"), "{why}");
-        for (name, why) in [("/etc", "it is a folder"), ("/etc/passwd", "not be executed"), ("./x", "no such file")] {
-            assert!(find(name, "/bin").unwrap_err().contains(why), "{name}");
-        }
-    }
-
-    #[test]
-    fn a_script_that_is_not_there_is_not_tried() {
-        let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("there.py"), "").unwrap();
-        fs::create_dir_all(dir.path().join("packed")).unwrap();
-        fs::create_dir_all(dir.path().join("folder")).unwrap();
-        fs::write(dir.path().join("packed/__main__.py"), "").unwrap();
-        let check = |words: &str| check_script(&words.split(' ').map(str::to_owned).collect::<Vec<_>>(), dir.path());
-        let good =
-            "python3 there.py|/v/bin/python packed|python3 -m|node server|bash of-the-path.sh|uv run|deno a:b.ts";
-        for words in good.split('|') {
-            assert_eq!(check(words), Ok(()), "{words}");
-        }
-        for words in ["python3 nosuch.py", "/v/bin/python nosuch", "node x.js", "bash ./x.sh --flag"] {
-            let why = check(words).unwrap_err();
-            assert!(why.starts_with('/') && why.ends_with(": there is no such file"), "{why}");
-        }
-        assert!(check("python3 folder").unwrap_err().ends_with("folder: it is a folder"));
     }
 }
