@@ -23,7 +23,7 @@ pub(super) async fn give_back(mut events: broadcast::Receiver<Event>, mut client
         if much >= MANY {
             while let Ok(true) = timeout(QUIET, one(&mut events, &mut clients)).await.map(|one| one.is_some()) {}
             crate::sys::memory::give_back();
-            crate::sys::memory::unmap_code();
+            crate::sys::memory::unmap_files();
             (much, settled) = (0, false);
         }
         let next = match settled {
@@ -32,7 +32,7 @@ pub(super) async fn give_back(mut events: broadcast::Receiver<Event>, mut client
             false => match timeout(SETTLED, one(&mut events, &mut clients)).await {
                 Ok(next) => next,
                 Err(_) => {
-                    crate::sys::memory::unmap_code();
+                    crate::sys::memory::unmap_files();
                     settled = true;
                     continue;
                 }

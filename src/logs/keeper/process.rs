@@ -51,7 +51,7 @@ pub(super) fn serve(listener: BorrowedFd<'_>, path: &Path) {
             continue;
         }
         if !wait(listener, &clients, !small) && !small {
-            crate::sys::memory::unmap_code();
+            crate::sys::memory::unmap_files();
             small = true;
             continue;
         }
