@@ -10,8 +10,8 @@ use crate::model::service::Event;
 
 /// Work is over when nothing has happened for so long.
 const QUIET: Duration = Duration::from_millis(300);
-/// And its last traces, after so long.
-const SETTLED: Duration = Duration::from_millis(700);
+/// And its last traces, after so long; the search for orphans at the start is over, too.
+const SETTLED: Duration = Duration::from_secs(1);
 /// Fewer events than this are no burst.
 const MANY: u32 = 64;
 
