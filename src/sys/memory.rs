@@ -1,10 +1,12 @@
 //! The memory of this process: what was needed for a moment goes back to the kernel.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader};
 use std::ops::Range;
 
 use nix::libc;
+#[cfg(target_pointer_width = "32")]
+use nix::libc::Elf32_Phdr as Phdr;
+#[cfg(target_pointer_width = "64")]
+use nix::libc::Elf64_Phdr as Phdr;
 
 /// What is kept of the stack below who asks: more than the frames of a system call.
 const FRAMES: usize = 16 << 10;
@@ -33,65 +35,72 @@ pub(crate) fn give_back() {
 /// fifteen more around it, so that after its start nearly all of a program is mapped and counts as
 /// its memory. The pages stay in the page cache; what runs next finds them there.
 pub(crate) fn unmap_files() {
-    if let Ok(smaps) = File::open("/proc/self/smaps") {
-        each_unused(BufReader::new(smaps), discard);
+    // SAFETY: the function keeps to what dl_iterate_phdr(3) gives it, which holds the lock meanwhile that who
+    // takes a library away needs.
+    unsafe {
+        libc::dl_iterate_phdr(Some(unmap_object), std::ptr::null_mut());
+    }
+    if let Some(stack) = std::fs::read_to_string("/proc/self/maps").ok().and_then(|maps| stack_in(&maps)) {
+        unmap_unused(&stack);
     }
 }
 
-/// The mappings that can go, as proc_pid_smaps(5) tells of them: a file's that cannot be written,
-/// and no page of which differs from the file (a relocation's would, or a debugger's); and the
-/// stack of the first thread.
-fn each_unused(mut smaps: impl BufRead, mut act: impl FnMut(Mapping)) {
-    let (mut line, mut last) = (String::new(), None);
-    while smaps.read_line(&mut line).is_ok_and(|read| read > 0) {
-        if let Some(mapping) = Mapping::of(&line) {
-            last = Some(mapping);
-        } else if let Some(changed) = line.strip_prefix("Anonymous:")
-            && let Some(mapping) = last.take()
-            && (mapping.stack || (mapping.read_only && changed.trim() == "0 kB"))
-        {
-            act(mapping);
-        }
-        line.clear();
+unsafe extern "C" fn unmap_object(
+    object: *mut libc::dl_phdr_info,
+    _size: usize,
+    _nothing: *mut libc::c_void,
+) -> libc::c_int {
+    // SAFETY: it is one that was loaded, and as long as this runs it stays so.
+    let Some(object) = (unsafe { object.as_ref() }) else { return 0 };
+    if object.dlpi_phdr.is_null() {
+        return 0;
     }
+    // SAFETY: these are its program headers, and so many are there.
+    let headers = unsafe { std::slice::from_raw_parts(object.dlpi_phdr, object.dlpi_phnum.into()) };
+    for segment in headers.iter().filter_map(|header| read_only(header, object.dlpi_addr as usize)) {
+        // SAFETY: it was mapped from the object's file and never written, so that no page of it differs from the
+        // file, and the kernel reads each one from there at its next use.
+        unsafe { discard(segment) }
+    }
+    0
 }
 
-#[derive(Debug, PartialEq)]
-struct Mapping {
-    range: Range<usize>,
-    read_only: bool,
-    stack: bool,
+/// Where a segment is, if it is loaded and never written: what is relocated belongs to one that is.
+fn read_only(header: &Phdr, base: usize) -> Option<Range<usize>> {
+    let page = rustix::param::page_size();
+    let start = base.checked_add(header.p_vaddr as usize)?;
+    let end = start.checked_add(header.p_filesz as usize)?.checked_next_multiple_of(page)?;
+    let start = start - start % page;
+    (header.p_type == libc::PT_LOAD && header.p_flags & libc::PF_W == 0).then_some(start..end)
 }
 
-impl Mapping {
-    /// What the first line of one says.
-    fn of(line: &str) -> Option<Self> {
-        let mut words = line.split_ascii_whitespace();
-        let (start, end) = words.next()?.split_once('-')?;
-        let range = usize::from_str_radix(start, 16).ok()?..usize::from_str_radix(end, 16).ok()?;
-        let may = words.next()?;
-        let of = words.nth(3)?;
-        Some(Self { range, read_only: matches!(may, "r-xp" | "r--p") && of.starts_with('/'), stack: of == "[stack]" })
-    }
-
-    /// Without what this thread has in use of it, where it has come down to `here` on its stack.
-    fn unused(self, here: usize) -> Option<Range<usize>> {
-        if !self.stack {
-            return Some(self.range);
-        }
-        let depth = here.checked_sub(self.range.start).filter(|_| self.range.contains(&here))?;
-        let unused = depth.checked_sub(FRAMES)?;
-        Some(self.range.start..self.range.start + (unused - unused % rustix::param::page_size()))
-    }
+/// Where the stack of the first thread is.
+fn stack_in(maps: &str) -> Option<Range<usize>> {
+    let line = maps.lines().find(|line| line.ends_with(" [stack]"))?;
+    let (start, end) = line.split_ascii_whitespace().next()?.split_once('-')?;
+    Some(usize::from_str_radix(start, 16).ok()?..usize::from_str_radix(end, 16).ok()?)
 }
 
 #[inline(never)]
-fn discard(mapping: Mapping) {
+fn unmap_unused(stack: &Range<usize>) {
     let here = 0_u8;
-    let Some(range) = mapping.unused((&raw const here).expose_provenance()) else { return };
-    // SAFETY: nothing that is in use is lost. No page of a file's mapping differs from the file, and the
-    // kernel reads each one from there at its next use. Of the stack this takes only what is further
-    // down than this function and the call in it reach; it holds nothing that anybody will read.
+    if let Some(unused) = unused(stack, (&raw const here).expose_provenance()) {
+        // SAFETY: no frame has come so far down: this one is further up, and what it calls is small. What others
+        // have left there nobody reads.
+        unsafe { discard(unused) }
+    }
+}
+
+/// What of a stack is not in use, where it has come down to `here`; `None`: it is another thread's.
+fn unused(stack: &Range<usize>, here: usize) -> Option<Range<usize>> {
+    let deep = here.checked_sub(stack.start).filter(|_| stack.contains(&here))?.checked_sub(FRAMES)?;
+    Some(stack.start..stack.start + (deep - deep % rustix::param::page_size()))
+}
+
+/// # Safety
+/// Whole pages, and nobody needs what is in them now.
+unsafe fn discard(range: Range<usize>) {
+    // SAFETY: as the caller says.
     unsafe {
         libc::madvise(std::ptr::with_exposed_provenance_mut(range.start), range.len(), libc::MADV_DONTNEED);
     }
@@ -102,37 +111,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_only_read_from_files_is_found_and_can_be_unmapped() {
-        let mapping = |range: Range<usize>, stack: bool| Mapping { range, read_only: !stack, stack };
-        let found = |smaps: &str| {
-            let mut found = Vec::new();
-            each_unused(smaps.as_bytes(), |mapping| found.push(mapping));
-            found
-        };
-        let code = "1000-3000 r-xp 00000000 08:01 7  /usr/bin/a b\nRss: 8 kB\nAnonymous:  0 kB\nVmFlags: rd ex\n";
-        assert_eq!(found(code), [mapping(0x1000..0x3000, false)]);
-        assert_eq!(found(&code.replace("  0 kB", "  4 kB")), [], "a debugger's page is in it");
-        for other in [" r-xs ", " rwxp ", " rw-p "] {
-            assert_eq!(found(&code.replace(" r-xp ", other)), []);
-        }
-        assert_eq!(found(&code.replace("/usr/bin/a b", "[vdso]")), []);
-        let stack = "8000-100000 rw-p 00000000 00:00 0  [stack]\nAnonymous:  24 kB\n";
-        assert_eq!(found(&[code, "f-g nonsense\n", stack].concat()).len(), 2);
-        let unused = mapping(0x80000..0x200000, true).unused(0x1f1234).unwrap();
-        assert_eq!((unused.start, unused.end % rustix::param::page_size()), (0x80000, 0));
-        assert!((0x1f1234 - 2 * FRAMES.max(rustix::param::page_size())..=0x1f1234 - FRAMES).contains(&unused.end));
-        assert_eq!(mapping(0x80000..0x200000, true).unused(0x81000), None);
-        assert_eq!(mapping(0x80000..0x200000, true).unused(0x300000), None, "the stack of another thread");
+    fn segments_that_are_never_written_can_go() {
+        let page = rustix::param::page_size();
+        // SAFETY: numbers.
+        let mut header: Phdr = unsafe { std::mem::zeroed() };
+        (header.p_type, header.p_flags) = (libc::PT_LOAD, libc::PF_R | libc::PF_X);
+        (header.p_vaddr, header.p_filesz) = (page as _, (page + 1) as _);
+        assert_eq!(read_only(&header, 16 * page), Some(17 * page..19 * page));
+        header.p_vaddr = (page + 8) as _;
+        assert_eq!(read_only(&header, 16 * page), Some(17 * page..19 * page));
+        header.p_flags = libc::PF_R | libc::PF_W;
+        assert_eq!(read_only(&header, 16 * page), None, "it may have been");
+        (header.p_flags, header.p_type) = (libc::PF_R, libc::PT_NOTE);
+        assert_eq!(read_only(&header, 16 * page), None, "it is part of another");
+    }
+
+    #[test]
+    fn of_the_stack_only_what_no_frame_has_reached() {
+        let stack = stack_in("1000-2000 r-xp 0 8:1 7 /a\n80000-200000 rw-p 0 00:00 0      [stack]\n").unwrap();
+        assert_eq!(stack, 0x80000..0x200000);
+        let page = rustix::param::page_size();
+        let range = unused(&stack, 0x1f1234).unwrap();
+        assert_eq!((range.start, range.end % page), (stack.start, 0));
+        assert!((0x1f1234 - FRAMES - page..=0x1f1234 - FRAMES).contains(&range.end));
+        assert_eq!(unused(&stack, 0x81000), None);
+        assert_eq!(unused(&stack, 0x300000), None, "another thread's");
     }
 
     #[test]
     fn this_process_goes_on_without_its_code() {
-        let mut files = 0;
-        each_unused(BufReader::new(File::open("/proc/self/smaps").unwrap()), |mapping| {
-            files += usize::from(mapping.read_only)
-        });
-        assert!(files > 1, "the program and its libraries");
         unmap_files();
         give_back();
+        assert!(stack_in(&std::fs::read_to_string("/proc/self/maps").unwrap()).is_some());
     }
 }
