@@ -1,10 +1,13 @@
 //! `up --detach`, `down`, `list`, `status`, `enable`, `disable`, `remove`, `events` of a config.
 
-use super::{Body, Stage, sleeper};
+use std::path::{Path, PathBuf};
+
+use super::{Backend, Body, Stage, sleeper};
 use crate::rig::Result;
 
 pub(super) const BODIES: &[(&str, Body)] = &[
     ("up_and_down", up_and_down),
+    ("the_example", the_example),
     ("ids_and_unknown_ones", ids_and_unknown_ones),
     ("first_that_is_not_ready", first_that_is_not_ready),
     ("not_ready_in_time", not_ready_in_time),
@@ -48,6 +51,42 @@ fn up_and_down(stage: &Stage<'_>) -> Result<()> {
     expect!(again.contains("nothing to do"), "{again}");
     let status = stage.provost(&["status"])?;
     expect!(status.code() == 3 && status.stdout.contains("gateway: stopped\n"), "{status:?}");
+    Ok(())
+}
+
+/// The stack of the README, as it lies in the sources: who needs it finds the other by its port, by its socket.
+fn the_example(stage: &Stage<'_>) -> Result<()> {
+    let provost = PathBuf::from(env!("CARGO_BIN_EXE_provost"));
+    let program = provost.with_file_name("examples").join("ocg");
+    expect!(program.exists(), "{} is not there: cargo build --example ocg", program.display());
+    let (example, built) = (format!("{}/examples/ocg", stage.home), format!("{}/target/debug/examples", stage.home));
+    // Both backends share a network; a fixed port is one of them's.
+    let port = if stage.backend == Backend::Systemd { "55003" } else { "55004" };
+    let config = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/ocg/provost.toml"))?;
+    expect!(config.contains("port = 55003"), "{config}");
+    let config = config.replace("port = 55003", &format!("port = {port}"));
+    stage.rig.write_as(&stage.user, &format!("{example}/provost.toml"), config, 0o600)?;
+    stage.rig.write_as(&stage.user, &format!("{built}/ocg"), std::fs::read(program)?, 0o755)?;
+
+    let run = |args: &[&str]| stage.who().folder(&example).run(["provost"].iter().chain(args))?.ok();
+    let said = run(&["up", "-d"])?;
+    let order: Vec<&str> = said.lines().filter_map(|line| line.split_once(": running").map(|(id, _)| id)).collect();
+    expect!(order == ["embedding", "agent", "gateway"], "{said}");
+    let answer = stage.who().run([
+        "provost",
+        "probe",
+        &format!("http://127.0.0.1:{port}/health"),
+        "--match",
+        "gateway: ok, agent: ok, embedding: ok",
+    ])?;
+    expect!(answer.code() == 0, "{answer:?}");
+    let embedding = stage.service("embedding")?;
+    expect!(embedding["port"].as_u64().is_some_and(|port| (50_000..60_000).contains(&port)), "{embedding}");
+    expect!(embedding["meta"]["model_id"] == "demo-7b", "{embedding}");
+    let logs = run(&["logs"])?;
+    expect!(logs.contains("loading the model"), "{logs}");
+    let said = run(&["down"])?;
+    expect!(["gateway", "agent", "embedding"].iter().all(|id| said.contains(&format!("{id}: stopped"))), "{said}");
     Ok(())
 }
 
