@@ -75,7 +75,11 @@ impl Cgroups {
         }
         let mut set = |key: &str, file: &str, value: Option<String>| {
             let Some(value) = value else { return };
-            if let Err(error) = fs::write(cgroup.path.join(file), value) {
+            let path = cgroup.path.join(file);
+            // Nobody can make a file there: one that is missing would be "permission denied".
+            if !path.exists() {
+                warnings.push(format!("limits.{key} is not enforced: control groups here have no {file}"));
+            } else if let Err(error) = fs::write(path, value) {
                 warnings.push(format!("limits.{key} is not enforced: {error} ({file})"));
             }
         };
@@ -160,9 +164,11 @@ fn prefix(instance: &str) -> String {
 }
 
 /// Whether groups may be made there without anybody's harm: what systemd has not delegated is its
-/// own, whoever may write it.
+/// own, whoever may write it. PID 1 marks what it has delegated. A user's manager marks nothing (252
+/// to 257), and all groups below it are the user's: ours is known by the name of our unit, which
+/// has `Delegate=yes`.
 fn delegated(dir: &Path) -> bool {
-    if !crate::observe::is_booted_by_systemd() {
+    if !crate::observe::is_booted_by_systemd() || is_own_unit(dir) {
         return true;
     }
     ["trusted.delegate", "user.delegate"].into_iter().any(|name| {
@@ -171,9 +177,23 @@ fn delegated(dir: &Path) -> bool {
     })
 }
 
+/// Whether it is that of our unit, of a user's manager.
+fn is_own_unit(dir: &Path) -> bool {
+    let manager = |part: &Path| part.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"user@"));
+    dir.ends_with(crate::install::UNIT) && dir.ancestors().skip(1).any(manager)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn in_a_users_manager_only_our_own_unit_is_ours() {
+        let own = |path: &str| is_own_unit(path.as_ref());
+        assert!(own("/sys/fs/cgroup/user.slice/user-1.slice/user@1.service/app.slice/provost.service"));
+        assert!(!own("/sys/fs/cgroup/user.slice/user-1.slice/user@1.service/app.slice/a.service"));
+        assert!(!own("/sys/fs/cgroup/system.slice/provost.service"), "PID 1 would have marked it");
+    }
 
     #[test]
     fn two_instances_share_no_group() {

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use super::{Backend, Body, Stage, sleeper};
 use crate::rig::{Result, eventually, until};
 
@@ -223,11 +225,26 @@ fn slow_reload(stage: &Stage<'_>) -> Result<()> {
 /// A grandchild in a session of its own that lost its parent ends with its service; where a control group holds it, also
 /// one that forgot its environment.
 fn whole_trees_end(stage: &Stage<'_>) -> Result<()> {
+    let held = whole_tree(stage, "")?;
+    if stage.backend == Backend::Systemd {
+        expect!(held == "cgroup", "{held}");
+        // A child of a daemon that is a unit of the user's manager, in a group of its own below that.
+        let held = whole_tree(stage, "backend = \"direct\"")?;
+        expect!(held == "cgroup", "{held}");
+    }
+    Ok(())
+}
+
+/// What it was held together by.
+fn whole_tree(stage: &Stage<'_>, more: &str) -> Result<Value> {
     let lost = |file: &str, before: &str| {
         format!("(setsid {before} sleep 777 & echo \\$! > {0}/{file}) </dev/null &", stage.home)
     };
     let script = format!("{} {} exec sleep 1000", lost("kept", ""), lost("cleared", "env -i"));
-    stage.config(&format!("[service.tree]\ncommand = [\"sh\", \"-c\", \"{}\"]\n", script.replace("\\$", "$$")))?;
+    stage.config(&format!(
+        "[service.tree]\ncommand = [\"sh\", \"-c\", \"{}\"]\n{more}\n",
+        script.replace("\\$", "$$")
+    ))?;
     stage.ok(&["up", "-d"])?;
     let pid = |file: &str| stage.rig.read(&format!("{}/{file}", stage.home)).ok()?.trim().parse::<u32>().ok();
     eventually("both are there", || pid("kept").is_some() && pid("cleared").is_some())?;
@@ -237,12 +254,14 @@ fn whole_trees_end(stage: &Stage<'_>) -> Result<()> {
         name(kept) == "sleep\n" && name(cleared) == "sleep\n"
     })?;
     let held = stage.service("tree")?["containment"].clone();
-    expect!(stage.backend == Backend::Direct || held == "cgroup", "{held}");
-    stage.ok(&["stop", "tree"])?;
+    stage.ok(&["down"])?;
     expect!(!stage.rig.is_running(kept), "it is left, held by {held}");
     expect!(held == "mark" || !stage.rig.is_running(cleared), "it is left, held by {held}");
     stage.who().run(["kill", "-KILL", &cleared.to_string()])?;
-    Ok(())
+    for file in ["kept", "cleared"] {
+        stage.rig.remove(&format!("{}/{file}", stage.home))?;
+    }
+    Ok(held)
 }
 
 /// The socket that an earlier run left is removed; one on which somebody listens is not, and neither is a file.
