@@ -145,7 +145,9 @@ pub(crate) fn lost_records(observer: &Observer, ids: &[ServiceId]) -> Vec<String
 
 /// What these records say, each looked for on the host.
 pub(crate) async fn verified(observer: &Observer, records: &[Record]) -> Vec<ServiceReport> {
-    let reports = records.iter().map(|record| async move { seen(record, running(observer, record).await) });
+    let (boot_id, now) = (observer.host().boot_id.as_str(), crate::clock::now());
+    let one = |record| async move { seen(record, running(observer, record).await, boot_id, now) };
+    let reports = records.iter().map(one);
     crate::join::join_all(reports).await
 }
 
