@@ -85,7 +85,7 @@ pub struct DaemonOptions {
     /// Whether a change of the file is applied by itself.
     #[serde(skip_serializing_if = "is_true")]
     pub watch: bool,
-    /// What becomes of services when the daemon ends; `None`: those of the systemd backend are
+    /// What becomes of services when a signal ends the daemon; `None`: those of the systemd backend are
     /// kept, and others stopped.
     pub on_stop: Option<OnStop>,
 }
@@ -100,7 +100,7 @@ fn is_true(flag: &bool) -> bool {
     *flag
 }
 
-/// What becomes of services when the daemon ends.
+/// What becomes of services when a signal ends the daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnStop {

@@ -21,6 +21,7 @@ use std::path::PathBuf;
 
 pub(crate) use host::{Daemon, Ended};
 pub(crate) use nofile::original_nofile;
+pub(crate) use reexec::try_out;
 
 use crate::error::Error;
 use crate::model::Instance;

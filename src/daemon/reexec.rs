@@ -11,6 +11,7 @@ use rustix::io::{FdFlags, fcntl_setfd};
 
 use super::host::Legacy;
 use crate::error::Error;
+use crate::supervise::Refusal;
 
 /// The words that tell the next program which descriptors the control socket, the connection to the
 /// system bus, the lock, the folder of records and what was told last are.
@@ -21,6 +22,29 @@ const RUNNING: &CStr = c"/proc/self/exe";
 /// How often a file that is being written is tried, and how long it is waited each time.
 const TRIES: u32 = 200;
 const PAUSE: Duration = Duration::from_millis(10);
+/// How long a program may take to say its version.
+const TRIAL: Duration = Duration::from_secs(5);
+
+/// Tries the file that has this program's path now: one that ends at once would leave nobody. One that cannot be
+/// executed at all does not, as [`now`] says.
+///
+/// # Errors
+/// It is not to be executed: it does not say that it is provost.
+pub(crate) async fn try_out() -> Result<(), Refusal> {
+    let Ok(path) = crate::control::own_program() else { return Ok(()) };
+    is_provost(&path).await.map_err(|why| {
+        let words = "the daemon and its services run on as they were; put provost there, and restart it again";
+        Refusal::Failed(format!("the daemon is not restarted: {path} --version: {why}: {words}"))
+    })
+}
+
+async fn is_provost(path: &str) -> Result<(), String> {
+    match crate::probe::try_out(&[path.to_owned(), "--version".to_owned()], TRIAL).await {
+        Some((true, said)) if !said.contains(": provost ") => Err("it is not provost".to_owned()),
+        None | Some((true, _)) => Ok(()),
+        Some((false, why)) => Err(why),
+    }
+}
 
 /// Executes the file that has this program's path now, with the same words; where that cannot be
 /// executed, what runs is: services are not to be without a daemon because of an upgrade that went
@@ -75,6 +99,23 @@ fn words(mut words: Vec<OsString>, left: [Option<i32>; 5]) -> Vec<OsString> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_program_that_fails_is_not_executed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("provost");
+        let tried = async |script: &str| {
+            crate::sys::program::write(script, &path, 0o755).unwrap();
+            is_provost(path.to_str().unwrap()).await
+        };
+        assert_eq!(tried("#!/bin/sh\nexit 3\n").await, Err("exit code 3".to_owned()));
+        assert_eq!(tried("#!/bin/sh\nexit 0\n").await, Err("it is not provost".to_owned()));
+        assert_eq!(tried("#!/bin/sh\necho provost 9.9.9\n").await, Ok(()));
+        // The kernel says so, and what runs is executed once more.
+        assert_eq!(tried("not a program").await, Ok(()));
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(is_provost(path.to_str().unwrap()).await, Ok(()));
+    }
 
     #[test]
     fn there_is_one_descriptor_at_the_end() {

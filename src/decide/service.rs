@@ -13,6 +13,7 @@ pub(super) fn decide(ctx: &Ctx<'_>) -> Plan {
         .or_else(|| part(ctx, facts))
         .or_else(|| not_running(ctx, facts))
         .or_else(|| cannot_reload(ctx, facts))
+        .or_else(|| unrecorded(ctx, facts))
         .or_else(|| holds_provost(ctx))
         .unwrap_or_else(|| ask(ctx, facts))
 }
@@ -69,6 +70,15 @@ fn cannot_reload(ctx: &Ctx<'_>, facts: &ServiceFacts) -> Option<Plan> {
         let reason = format!("the config of {} does not say how it reloads", facts.report.id);
         ctx.refuse(Stopper::Impossible, reason)
             .unlock("reload = { signal = \"HUP\" } in its config, or { restart = true }".to_owned())
+    })
+}
+
+/// Its record is lost: a daemon would not know what to stop.
+fn unrecorded(ctx: &Ctx<'_>, facts: &ServiceFacts) -> Option<Plan> {
+    let lost = ctx.request.action == Action::Stop && facts.said_by == SaidBy::Config && facts.report.has_processes();
+    lost.then(|| {
+        let why = facts.report.reason.clone().unwrap_or_default();
+        ctx.refuse(Stopper::Impossible, why).unlock("provost orphans --clean".to_owned())
     })
 }
 
@@ -253,6 +263,14 @@ mod tests {
         left.owners[0].service.as_mut().unwrap().report.processes = Some(2);
         let told = plan(&left, Action::Stop);
         assert!(matches!(told.steps.as_slice(), [Step::Service { start_daemon: true, .. }]), "{told:?}");
+        // Of what is in no record a daemon would know nothing either.
+        let service = left.owners[0].service.as_mut().unwrap();
+        (service.said_by, service.report.reason) = (SaidBy::Config, Some("it is in no record".to_owned()));
+        let told = plan(&left, Action::Stop);
+        assert_eq!(
+            (told.stopper, told.unlock.as_deref()),
+            (Some(Stopper::Impossible), Some("provost orphans --clean"))
+        );
         let killed = plan(&facts("stopped", SaidBy::Daemon), Action::Kill);
         assert_eq!(killed.stopper, Some(Stopper::Impossible));
         let mut facts = facts("running", SaidBy::Daemon);

@@ -22,8 +22,10 @@ pub(super) async fn matching(observer: &Observer, id: &ServiceId) -> Result<Vec<
     if all.is_empty() || id.is_glob() {
         let described = described(observer);
         let new = described.into_iter().filter(|service| services::means(id, &service.report));
-        let new: Vec<ServiceFacts> =
+        let mut new: Vec<ServiceFacts> =
             new.filter(|service| all.iter().all(|known| known.report.id != service.report.id)).collect();
+        let mut reports: Vec<_> = new.iter_mut().map(|service| &mut service.report).collect();
+        services::add_unrecorded(observer, &mut reports).await;
         all.extend(new);
     }
     // The caller's own come first.

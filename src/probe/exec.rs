@@ -34,6 +34,15 @@ pub(super) async fn run(
     run_reading(argv, &[], within, deadline, limit).await
 }
 
+/// The same with what this process has; `None`: it cannot be started. One that takes too long did not exit with 0.
+pub(crate) async fn try_out(argv: &[String], limit: Duration) -> Option<(bool, String)> {
+    match run_reading(argv, &[], None, Instant::now() + limit, limit).await {
+        Ok(done) => Some(done),
+        Err(Fault::Io { .. }) => None,
+        Err(fault) => Some((false, fault.to_string())),
+    }
+}
+
 /// The same with something on its standard input. The error is one line as well.
 pub(crate) async fn run_with(
     argv: &[String],

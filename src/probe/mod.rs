@@ -33,7 +33,7 @@ use tokio::time::Instant;
 
 pub use address::Endpoint;
 pub use choose::Subject;
-pub(crate) use exec::{Surroundings, run_with};
+pub(crate) use exec::{Surroundings, run_with, try_out};
 pub(crate) use kept::Kept;
 pub use known::{Known, KnownError, Match, Models, Server, Starting};
 pub(crate) use outcome::first_line;

@@ -19,7 +19,7 @@ mod unwanted;
 pub(crate) use environment::{DEV, PID_DIR, sent_along};
 pub(crate) use follow::{Ended, Follow};
 pub(crate) use lines::{Lines, Merged, read_output};
-pub(crate) use offline::{damaged_records, lost_records, measure, records, verified};
+pub(crate) use offline::{add_unrecorded, damaged_records, lost_records, measure, records, verified};
 pub(crate) use others::belongs_elsewhere;
 pub(crate) use output::{Output, Piece, Query, Source, written_since};
 pub(crate) use project::{Choice, choose, load, selected};

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use super::reports::{running, seen};
 use crate::act::ActError;
+use crate::control::Control;
 use crate::error::Error;
 use crate::gather::Arrange as _;
 use crate::model::ServiceId;
@@ -69,6 +70,27 @@ fn add_found(reports: &mut Vec<ServiceReport>, damaged: &[Damaged], found: &[Orp
     reports.arrange_by(|a, b| a.id.cmp(&b.id));
 }
 
+/// Adds what runs of those that are in no record, where no daemon runs: records may be lost.
+pub(crate) async fn add_unrecorded(observer: &Observer, reports: &mut [&mut ServiceReport]) {
+    let Some(places) = own_places(observer).filter(|_| !reports.is_empty()) else { return };
+    let (Some(instance), Ok(None)) = (Store::at(&places).known_instance_id(), Control::connect(places.instance).await)
+    else {
+        return;
+    };
+    let Ok(known) = records(&places) else { return };
+    for one in of_mark(observer, &places, &instance, &known).iter().filter(|one| one.marked && one.orphan) {
+        if let Some(report) = reports.iter_mut().find(|report| one.service.as_ref() == Some(&report.id)) {
+            unrecorded(report, one);
+        }
+    }
+}
+
+fn unrecorded(report: &mut ServiceReport, one: &Orphan) {
+    left_behind(report, one);
+    let pid = one.identity.pid;
+    report.reason.replace(format!("it is in no record, and runs as pid {pid}; provost orphans shows it"));
+}
+
 fn left_behind(report: &mut ServiceReport, one: &Orphan) {
     report.processes = Some(report.processes.unwrap_or_default() + 1);
     report.health = Health::Bad;
@@ -123,7 +145,9 @@ pub(crate) fn lost_records(observer: &Observer, ids: &[ServiceId]) -> Vec<String
 
 /// What these records say, each looked for on the host.
 pub(crate) async fn verified(observer: &Observer, records: &[Record]) -> Vec<ServiceReport> {
-    let reports = records.iter().map(|record| async move { seen(record, running(observer, record).await) });
+    let (boot_id, now) = (observer.host().boot_id.as_str(), crate::clock::now());
+    let one = |record| async move { seen(record, running(observer, record).await, boot_id, now) };
+    let reports = records.iter().map(one);
     crate::join::join_all(reports).await
 }
 
@@ -164,5 +188,9 @@ mod tests {
         let why = "what it started runs on, as pid 8; provost stop e ends it";
         assert_eq!((e.state, e.processes, e.has_processes()), (ServiceState::Stopped, Some(1), true));
         assert_eq!((e.health, e.reason.as_deref()), (Health::Bad, Some(why)));
+        let mut lost = crate::services::of_spec(&spec);
+        unrecorded(&mut lost, &all[2]);
+        let why = "it is in no record, and runs as pid 8; provost orphans shows it";
+        assert_eq!((lost.has_processes(), lost.reason.as_deref()), (true, Some(why)));
     }
 }

@@ -1,9 +1,13 @@
 //! What is said of services where no daemon speaks for them: made from records and descriptions.
 
-use crate::model::service::{Desired, Health, ServiceReport, ServiceSpec, ServiceState};
+use std::time::SystemTime;
+
+use crate::backend::Adoption;
+use crate::model::service::{Desired, Exit, Health, ServiceReport, ServiceSpec, ServiceState};
 use crate::model::{Instance, Manager, ServiceId};
 use crate::observe::Observer;
 use crate::registry::Record;
+use crate::registry::recovery::{self, Decision};
 
 pub(crate) use super::offline::offline_reports;
 
@@ -92,39 +96,53 @@ pub(super) fn of_record(record: &Record) -> ServiceReport {
     }
 }
 
-/// The same with what was seen of it: `Some` pid of its main process if it runs.
-pub(super) fn seen(record: &Record, running: Option<Option<u32>>) -> ServiceReport {
+/// The same with what was seen of it: `Some` pid of its main process if it runs. What does not is said to be
+/// what the next daemon makes of it.
+pub(super) fn seen(record: &Record, running: Option<Option<u32>>, boot_id: &str, now: SystemTime) -> ServiceReport {
     let said = of_record(record);
-    match running {
-        Some(pid) => ServiceReport {
+    if let Some(pid) = running {
+        return ServiceReport {
             state: ServiceState::Running,
             health: if said.ready { Health::Ok } else { Health::Pending },
             pid: pid.or(said.pid),
             ..said
-        },
-        None if said.state == ServiceState::Done => ServiceReport { health: Health::Ok, pid: None, ..said },
-        None => {
-            let failed = said.state == ServiceState::Failed;
-            let was_up = said.desired == Desired::Up && !failed;
-            let reason = match () {
-                () if failed => said.last_error.clone(),
-                () if was_up && matches!(said.state, ServiceState::Running | ServiceState::Stopping) => {
-                    Some(format!("it ended while no daemon ran; provost start {} starts both", said.id))
-                }
-                () if was_up => Some("no daemon runs that would start it again".to_owned()),
-                () => None,
-            };
-            ServiceReport {
-                state: if failed { ServiceState::Failed } else { ServiceState::Stopped },
-                health: if failed || was_up { Health::Bad } else { Health::Ok },
-                ready: false,
-                reason,
-                containment: None,
-                pid: None,
-                ..said
-            }
-        }
+        };
     }
+    let ended = recovery::may_run(record, boot_id) && said.state.is_alive();
+    let ended = ended.then_some(Adoption::Ended(Exit::Unknown));
+    let (decision, _) = recovery::decide(record, ended.as_ref(), boot_id, now);
+    let anew = !record.boot_id.is_empty() && record.boot_id != boot_id;
+    let comes = matches!(decision, Decision::Restart(_) | Decision::StartBecauseEnabled);
+    // What it was in another boot is over.
+    let state = match said.state {
+        state @ (ServiceState::Done | ServiceState::Failed) if !anew => state,
+        _ => ServiceState::Stopped,
+    };
+    let desired = match anew {
+        _ if comes => Desired::Up,
+        true => Desired::Down,
+        false => said.desired,
+    };
+    let id = &said.id;
+    let reason = match (&decision, record.state) {
+        _ if state == ServiceState::Failed => said.last_error.clone(),
+        (Decision::Drop, _) => Some("it was started by a command and is over: the next daemon forgets it".to_owned()),
+        _ if desired == Desired::Down || state == ServiceState::Done => None,
+        (_, ServiceState::Running | ServiceState::Stopping) if said.desired == Desired::Up => {
+            Some(format!("it ended while no daemon ran; provost start {id} starts both"))
+        }
+        (Decision::StartBecauseEnabled, _) => {
+            Some(format!("the next daemon starts it, as it is enabled; provost start {id} starts both"))
+        }
+        _ if comes => Some("no daemon runs that would start it again".to_owned()),
+        _ => None,
+    };
+    // One that ended and is not started again by its policy has failed for all that is known.
+    let lost = desired == Desired::Up && matches!(decision, Decision::LeaveStopped(Some(_)) | Decision::LeaveAlone);
+    let bad = state == ServiceState::Failed || comes || lost;
+    let health = if bad { Health::Bad } else { Health::Ok };
+    let ready = state == ServiceState::Done && said.ready;
+    ServiceReport { state, desired, health, ready, reason, containment: None, pid: None, ..said }
 }
 
 /// What a record speaks of is looked for as the process or the unit that it names.
@@ -168,9 +186,25 @@ pub(crate) async fn as_they_run(observer: &Observer, records: &mut [Record]) {
 mod tests {
     use super::*;
 
+    const BOOT: &str = "b1";
+
     fn record(state: ServiceState, desired: Desired) -> Record {
+        let project = Some("/p/provost.toml".into());
         let spec = ServiceSpec::new("llm".parse().unwrap(), vec!["llama-server".to_owned()], "/".into());
-        Record { state, desired, last_error: Some("exit code 1".to_owned()), ready: true, ..Record::new(spec, 1000) }
+        let spec = ServiceSpec { project, ..spec };
+        Record {
+            instance: Some("i".to_owned()),
+            boot_id: BOOT.to_owned(),
+            state,
+            desired,
+            last_error: Some("exit code 1".to_owned()),
+            ready: true,
+            ..Record::new(spec, 1000)
+        }
+    }
+
+    fn seen(record: &Record, running: Option<Option<u32>>) -> ServiceReport {
+        super::seen(record, running, BOOT, crate::clock::now())
     }
 
     #[test]
@@ -188,5 +222,29 @@ mod tests {
         assert_eq!((down.state, down.health, down.reason), (ServiceState::Stopped, Health::Ok, None));
         let failed = seen(&record(ServiceState::Failed, Desired::Up), None);
         assert_eq!((failed.state, failed.reason.as_deref()), (ServiceState::Failed, Some("exit code 1")));
+    }
+
+    #[test]
+    fn after_a_boot_it_is_what_the_next_daemon_makes_of_it() {
+        let boots = |state, desired, enabled| {
+            let mut record = record(state, desired);
+            (record.boot_id, record.spec.enabled) = ("b0".to_owned(), enabled);
+            record
+        };
+        for state in [ServiceState::Running, ServiceState::Stopped, ServiceState::Failed, ServiceState::Done] {
+            for desired in [Desired::Up, Desired::Down] {
+                let off = seen(&boots(state, desired, false), None);
+                let is = (off.state, off.desired, off.health, off.reason);
+                assert_eq!(is, (ServiceState::Stopped, Desired::Down, Health::Ok, None), "{state} {desired:?}");
+                let on = seen(&boots(state, desired, true), None);
+                let is = (on.state, on.desired, on.health);
+                assert_eq!(is, (ServiceState::Stopped, Desired::Up, Health::Bad), "{state} {desired:?}");
+                assert!(on.reason.unwrap().ends_with("provost start llm starts both"));
+                let mut by_hand = boots(state, desired, true);
+                by_hand.spec.project = None;
+                let reason = seen(&by_hand, None).reason.unwrap();
+                assert_eq!(reason, "it was started by a command and is over: the next daemon forgets it");
+            }
+        }
     }
 }

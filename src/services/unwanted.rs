@@ -3,7 +3,7 @@
 
 use crate::act::ActError;
 use crate::error::Error;
-use crate::model::service::{Desired, ServiceReport};
+use crate::model::service::{Desired, ServiceReport, ServiceState};
 use crate::model::{Instance, ServiceId};
 use crate::paths::Places;
 use crate::registry::{Lock, Store};
@@ -20,10 +20,15 @@ pub(crate) fn unwanted(instance: Instance, reports: &[ServiceReport]) -> Result<
     let Some(places) = places.filter(|_| !wanted.is_empty()) else { return Ok(Vec::new()) };
     let _lock = Lock::take(&places).map_err(|held| failed(held.to_string()))?;
     let store = Store::at(&places);
-    let mut done = Vec::new();
+    let (mut done, boot_id) = (Vec::new(), crate::observe::boot_id());
     for report in wanted {
         let Some(mut record) = store.one(&report.id).filter(|record| record.instance.is_some()) else { continue };
         record.desired = Desired::Down;
+        if record.boot_id != boot_id {
+            // This boot's word on it is given: being enabled in it starts it with the next one.
+            record.boot_id.clone_from(&boot_id);
+            (record.state, record.identity) = (ServiceState::Stopped, None);
+        }
         store.save(&record, true).map_err(|error| failed(error.to_string()))?;
         done.push(report.id.clone());
     }

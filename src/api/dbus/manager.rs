@@ -117,6 +117,7 @@ pub(super) async fn call(
         "ReloadConfig" => ids(call, handle.ask(|answer| Command::ReloadConfig { answer }).await?),
         "RecentEvents" => reply(call, &api.recent.all().iter().map(to_dict).collect::<Vec<Dict>>()),
         "Reexecute" => {
+            crate::daemon::try_out().await?;
             api.request(Request::Reexecute)?;
             reply(call, &())
         }

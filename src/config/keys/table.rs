@@ -31,7 +31,8 @@ static DAEMON: &[Key] = &[
         "on_stop",
         Kind::Choice(&["keep", "stop"]),
         "",
-        "what becomes of services when the daemon ends; else those of the systemd backend are kept and others stopped",
+        "what becomes of services when SIGTERM or SIGINT ends the daemon; else those of the systemd backend are kept \
+         and others stopped. provost daemon stop does not go by it: it has --services",
     ),
     key("watch", Kind::Flag, "true", "whether a change of this file, or of an env_file, is applied by itself"),
 ];

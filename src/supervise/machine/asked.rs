@@ -94,9 +94,6 @@ impl Machine {
             if let Phase::Running(running) = &mut self.phase {
                 running.before = age;
             }
-            if self.counts.desired == Desired::Down {
-                self.down(now, Why::Asked, false, out);
-            }
         }
     }
 

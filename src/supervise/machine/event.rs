@@ -20,7 +20,8 @@ pub(crate) enum Event {
     Stop { force: bool },
     /// A daemon that starts wants it as it was: up, with its failures, after its delay.
     Resume,
-    /// A daemon that starts has taken it over while it ran, for this long already.
+    /// A daemon that starts has taken it over while it ran, for this long already. A stop that goes on comes
+    /// by itself: it may be others' turn.
     Adopted { ready: bool, age: Duration },
     /// A daemon that starts has found that it ended.
     Ended { exit: Exit },

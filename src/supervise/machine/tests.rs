@@ -375,10 +375,12 @@ fn a_daemon_that_starts_takes_over() {
     life.machine.next_run();
     life.tell(Event::Ended { exit: Exit::Unknown }).is(ServiceState::Restarting).cleared().due_in(4 * SECOND);
 
-    // It was being stopped.
+    // It was being stopped: that goes on when it is its turn.
     life.machine = Machine::new((&spec()).into(), counts(Desired::Down, 0), false, 1);
     life.machine.next_run();
-    life.tell(Event::Adopted { ready: true, age: SECOND }).is(ServiceState::Stopping);
+    life.tell(Event::Adopted { ready: true, age: SECOND }).is(ServiceState::Running);
+    assert_eq!(life.machine.counts().desired, Desired::Down);
+    life.tell(Event::Stop { force: false }).is(ServiceState::Stopping);
 
     life.machine = Machine::new((&spec()).into(), counts(Desired::Up, 1), false, 1);
     life.tell(Event::Resume).is(ServiceState::Restarting).due_in(SECOND).launched();

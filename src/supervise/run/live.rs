@@ -187,9 +187,12 @@ impl Supervisor {
         let paths: BTreeSet<PathBuf> =
             self.services.values().filter_map(|service| service.record().spec.project.clone()).gather();
         for path in paths {
-            let options = self.load_options();
-            // One that is wrong now is watched: it may be put right.
-            let watch = config::load(&path, &options).map_or(true, |project| project.daemon.watch);
+            let read = self.read_again(&path).map(|read| read.project.watch);
+            // One that is wrong now is watched: it may be put right. Who asks this daemon is to learn of it too.
+            let watch = *read.as_ref().unwrap_or(&true);
+            if let Err(refusal) = read {
+                self.config_is_wrong(&path, &refusal.to_string());
+            }
             if watch {
                 self.watch_config(&path);
             }

@@ -29,12 +29,12 @@ pub(super) struct Project {
 }
 
 /// A file that was read, and is not taken over yet.
-struct Read {
+pub(super) struct Read {
     path: PathBuf,
     specs: Vec<ServiceSpec>,
     /// What it describes as well, and was removed by hand.
     removed: BTreeSet<ServiceId>,
-    project: Project,
+    pub(super) project: Project,
     on_stop: Option<OnStop>,
     http: HttpOptions,
 }
@@ -121,7 +121,7 @@ impl Supervisor {
         self.apply(read, &sent.unwrap_or_default(), Occasion::Changed)
     }
 
-    fn read_again(&self, path: &Path) -> Result<Read, Refusal> {
+    pub(super) fn read_again(&self, path: &Path) -> Result<Read, Refusal> {
         let mut all = self.services.values();
         let known = all.find(|service| service.record().spec.project.as_deref() == Some(path));
         let pid_dir = known.and_then(|service| pid_dir(&service.record().environment));

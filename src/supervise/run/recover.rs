@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use super::Supervisor;
 use super::backends::AnyBackend;
-use super::service::{Checked, Service};
+use super::service::{Checked, Held, Service};
 use crate::backend::{Adoption, Marked, Placed};
 use crate::config;
 use crate::gather::Gather as _;
@@ -102,6 +102,11 @@ impl Supervisor {
             Decision::Adopt | Decision::AdoptAndStop => {
                 let Some(Adoption::Running(placed)) = found else { return };
                 self.adopted(id, placed, record.ready);
+                if let Some(service) = self.services.get_mut(id).filter(|_| decision == Decision::AdoptAndStop) {
+                    // In order, as it began: what comes after it may be on its way down too.
+                    service.held = Some(Held::Stop);
+                    self.look.insert(id.clone());
+                }
                 return;
             }
             Decision::Restart(Some(exit)) | Decision::LeaveStopped(Some(exit)) => Event::Ended { exit },

@@ -209,6 +209,13 @@ fn restart_without_its_file() -> Result<()> {
     put(daemon.dir())?;
     daemon.ok(&["daemon", "restart"])?;
     expect!(runs()? == own(daemon.dir()), "{:?}", runs());
+    // What would leave nobody is tried first.
+    let script = format!("#!/bin/sh\n[ \"$1\" = --version ] && exit 3\nexec {PROVOST} \"$@\"\n");
+    program::write(script, &own(daemon.dir()), 0o755)?;
+    let refused = daemon.provost(&["daemon", "restart"])?;
+    let said = String::from_utf8_lossy(&refused.stderr);
+    expect!(!refused.status.success() && said.contains("--version: exit code 3"), "{said}");
+    daemon.ok(&["daemon", "status"])?;
     Ok(())
 }
 

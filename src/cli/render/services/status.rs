@@ -2,7 +2,7 @@
 
 use super::super::{BAD, GOOD, WARN, columns, wrap};
 use super::words;
-use crate::model::service::{Health, ServiceReport, ServiceState};
+use crate::model::service::{Desired, Health, ServiceReport, ServiceState};
 use crate::text::escape;
 
 /// A line each, and `Health: ok` or the culprits; `named`: these were asked for.
@@ -48,6 +48,8 @@ pub(in crate::cli) fn health(reports: &[ServiceReport], named: bool) -> String {
 fn health_within(reports: &[ServiceReport], named: bool, room: Option<usize>) -> String {
     let of = |health: Health| reports.iter().filter(|report| report.health == health).collect::<Vec<_>>();
     let one = |report: &&ServiceReport| match report.state {
+        // It is well, and waits for its turn.
+        ServiceState::Running if report.desired == Desired::Down => format!("{} is to stop", report.id),
         ServiceState::Running if report.ready && report.health == Health::Pending => {
             format!("{} is not healthy", report.id)
         }
@@ -120,7 +122,9 @@ pub(super) mod tests {
         assert!(text.ends_with("Health: gateway has failed\n"), "{text}");
         assert!(plain(&health(&all[..1], false)).contains("not yet: agent is starting"));
         let begun = ServiceReport { ready: true, ..report("llm", "running", "pending") };
-        assert_eq!(plain(&health(&[begun], false)), "Health: not yet: llm is not healthy\n");
+        assert_eq!(plain(&health(std::slice::from_ref(&begun), false)), "Health: not yet: llm is not healthy\n");
+        let waits = ServiceReport { desired: Desired::Down, ..begun };
+        assert_eq!(plain(&health(&[waits], false)), "Health: not yet: llm is to stop\n");
         assert!(!is_good(&all, false) && !is_good(&all[2..], false) && !is_good(&all[2..], true));
         assert!(!is_good(&[], false));
     }

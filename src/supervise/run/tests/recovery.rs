@@ -116,6 +116,34 @@ fn a_stop_goes_on_and_a_backoff_too() {
 }
 
 #[test]
+fn a_stop_goes_on_in_its_order() {
+    simulated(async |dir| {
+        let mut rig = Rig::new(dir);
+        // Of a file: what was started by a command is forgotten with its end.
+        let of_file = |spec| ServiceSpec { project: Some("/one.toml".into()), ..spec };
+        let later = of_file(after(spec("later", "ignore TERM"), &["first"]));
+        for removes in [false, true] {
+            rig.define([of_file(spec("first", "on TERM exit 0")), later.clone()]).await.unwrap();
+            rig.start("").await.unwrap();
+            rig.up("first later").await;
+            if removes {
+                rig.remove("first").await.unwrap()
+            } else {
+                rig.stop("first").await.unwrap()
+            };
+            rig.becomes("later", ServiceState::Stopping).await;
+            rig.soon().await;
+            rig = rig.again(dir).await;
+            rig.becomes("later", ServiceState::Stopping).await;
+            tokio::time::sleep(10 * SECOND).await;
+            assert_eq!(rig.state("first").await, ServiceState::Running, "its turn has not come");
+            rig.becomes("later", ServiceState::Stopped).await;
+            rig.becomes("first", ServiceState::Stopped).await;
+        }
+    });
+}
+
+#[test]
 fn a_new_boot_starts_what_is_enabled() {
     simulated(async |dir| {
         let rig = Rig::new(dir);
