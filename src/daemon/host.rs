@@ -184,7 +184,7 @@ impl Daemon {
         let socket = socket.map_err(failed)?;
         let listening = socket.duplicate().map_err(failed)?;
         let served = Arc::clone(&api);
-        servers.spawn(crate::tasks::one(async move { socket.serve(served).await }));
+        let door = servers.spawn(crate::tasks::one(async move { socket.serve(served).await }));
         if options.places.instance == Instance::System {
             servers.spawn(crate::tasks::one(serve_system(Arc::clone(&api), leave, Arc::clone(&handover))));
         } else if let Some(address) = session_address(options.places.uid) {
@@ -202,7 +202,7 @@ impl Daemon {
             }
             true => Leave::AfterLast,
         };
-        let wanted = told::Wanted { clients, calls };
+        let wanted = told::Wanted { clients, calls, door };
         let told = told::follow(running.handle.clone(), events, Rc::clone(&notify), leaves, wanted);
         let daemon = Self {
             handle: running.handle,
@@ -287,6 +287,8 @@ impl Daemon {
                 }
                 Reason::Idle => {
                     tracing::info!("nothing runs and nothing is asked for: ending");
+                    // Nobody is taken in any more.
+                    let _ = std::fs::remove_file(self.options.places.socket());
                     self.leave_the_bus().await;
                     return self.finish(Stop::None).await.map(|()| Ended::Done);
                 }

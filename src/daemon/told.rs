@@ -8,6 +8,7 @@ use tokio::sync::broadcast::{
     error::{RecvError, TryRecvError},
 };
 use tokio::sync::watch;
+use tokio::task::AbortHandle;
 
 use super::notify::Notify;
 use super::tally::Tally;
@@ -38,6 +39,8 @@ pub(super) struct Wanted {
     pub(super) clients: watch::Receiver<usize>,
     /// The calls over the system bus that are under way.
     pub(super) calls: watch::Receiver<usize>,
+    /// What takes clients in. It ends before the daemon leaves: who comes later finds none, and starts the next.
+    pub(super) door: AbortHandle,
 }
 
 impl Wanted {
@@ -88,7 +91,11 @@ pub(super) async fn follow(
         let event = if idle {
             let nobody = wanted.is_nobody();
             tokio::select! {
-                () = tokio::time::sleep(quiet), if nobody => return,
+                () = tokio::time::sleep(quiet), if nobody => match wanted.is_nobody() {
+                    true => return wanted.door.abort(),
+                    // They came in the same moment.
+                    false => continue,
+                },
                 // Those that are connected may want to know how it ended.
                 changed = wanted.changed() => if changed.is_err() { return } else { continue },
                 event = events.recv() => event,
@@ -167,6 +174,46 @@ mod tests {
         ServiceReport { state, ..crate::services::of_spec(&spec) }
     }
 
+    fn door() -> AbortHandle {
+        crate::tasks::spawn_local(std::future::pending()).abort_handle()
+    }
+
+    #[test]
+    fn it_stays_for_who_comes_in_the_last_moment_and_takes_nobody_in_after_it() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        LocalSet::new().block_on(&runtime, async {
+            // Which of two things of one moment is seen first is left to chance.
+            for _ in 0..20 {
+                let (sender, mut commands) = mpsc::channel(1);
+                let (events, all) = broadcast::channel(KEPT);
+                let handle = Handle::new(sender, events.clone());
+                let (come, clients) = watch::channel(0);
+                let (_calls, calls) = watch::channel(0);
+                crate::tasks::spawn_local(async move {
+                    while let Some(Command::Report { answer, .. }) = commands.recv().await {
+                        let _ = answer.send(Ok(Vec::new()));
+                    }
+                });
+                let coming = crate::tasks::spawn_local(async move {
+                    tokio::time::sleep(MOMENT).await;
+                    come.send_replace(1);
+                    tokio::time::sleep(MOMENT).await;
+                    come.send_replace(0);
+                    std::future::pending::<()>().await;
+                });
+                let _coming = crate::tasks::AbortOnDrop(coming);
+                let open = door();
+                let wanted = Wanted { clients, calls, door: open.clone() };
+                let begun = tokio::time::Instant::now();
+                let left = follow(handle, all, Rc::new(Notify::default()), Leave::Unused(MOMENT), wanted);
+                crate::tasks::spawn_local(left).await.unwrap();
+                assert_eq!(begun.elapsed(), 3 * MOMENT);
+                tokio::task::yield_now().await;
+                assert!(open.is_finished(), "it would let somebody in, and go");
+            }
+        });
+    }
+
     #[test]
     fn what_was_missed_while_it_rested_is_asked_for() {
         let dir = tempfile::tempdir().unwrap();
@@ -193,7 +240,7 @@ mod tests {
                 }
             });
             let notify = Rc::new(Notify::new(Some(&path)));
-            let wanted = Wanted { clients, calls };
+            let wanted = Wanted { clients, calls, door: door() };
             let followed = crate::tasks::spawn_local(follow(handle, all, notify, Leave::AfterLast, wanted));
             tokio::time::sleep(MOMENT).await;
             assert_eq!(heard(), "STATUS=1 service: 1 running");
@@ -229,7 +276,7 @@ mod tests {
                     let _ = answer.send(Ok(vec![report(ServiceState::Running)]));
                 }
             });
-            let wanted = Wanted { clients, calls };
+            let wanted = Wanted { clients, calls, door: door() };
             let followed = follow(handle, all, Rc::new(Notify::default()), Leave::Never, wanted);
             let _followed = crate::tasks::AbortOnDrop(crate::tasks::spawn_local(followed));
             for _ in 0..1000 {

@@ -27,6 +27,8 @@ fn already(ctx: &Ctx<'_>, facts: &ServiceFacts) -> Option<Plan> {
         (Action::Start, ServiceState::Running | ServiceState::Starting) if alone => None,
         (Action::Start, ServiceState::Running) => same(format!("{id} is running already")),
         (Action::Start, ServiceState::Done) => same(format!("{id} has run, and is done already")),
+        // What it waits for may have failed, and is to be started again.
+        (Action::Start, ServiceState::Starting) if facts.report.pid.is_none() => None,
         (Action::Start, ServiceState::Starting) => same(format!("{id} is starting already")),
         // The next daemon would start it, or has to end what it left behind.
         (Action::Stop, ServiceState::Stopped) if is_to_come(facts) || facts.report.has_processes() => None,
@@ -251,6 +253,7 @@ mod tests {
             ("failed", Action::Start, false),
             ("restarting", Action::Stop, false),
             ("restarting", Action::Start, false),
+            ("starting", Action::Start, false),
             ("stopped", Action::Restart, false),
         ] {
             assert_eq!(plan(&facts(state, SaidBy::Daemon), action).already.is_some(), already, "{state} {action}");

@@ -59,13 +59,18 @@ impl Follow {
                 if !stale.is_empty() {
                     let asked: Vec<ServiceId> = stale.iter().cloned().collect();
                     let fresh = match self.control.list(&asked, None, false).await {
-                        // One that is removed does not run; others of these may.
-                        Err(Error::NotFound { .. }) if matches!(goal, Goal::Down | Goal::Ended | Goal::Lost) => {
+                        // One that is removed does not run; others of these may. What is come after need not be there.
+                        Err(error @ Error::NotFound { .. }) => {
+                            let down = matches!(goal, Goal::Down | Goal::Ended | Goal::Lost);
                             let mut there = self.control.list(&[], None, false).await?;
-                            there.retain(|report| asked.iter().any(|id| super::matches(id, &report.id)));
-                            for id in asked.iter().filter(|id| there.iter().all(|report| report.id != **id)) {
-                                if let Some(removed) = known.get_mut(id) {
-                                    (removed.state, removed.desired) = (ServiceState::Stopped, Desired::Down);
+                            there.retain(|report| asked.iter().any(|id| super::means(id, report)));
+                            for id in asked.iter().filter(|id| !there.iter().any(|report| super::means(id, report))) {
+                                match known.get_mut(id) {
+                                    Some(gone) if down => {
+                                        (gone.state, gone.desired) = (ServiceState::Stopped, Desired::Down)
+                                    }
+                                    _ if !down && ids.contains(id) => return Err(error),
+                                    _ => drop(known.remove(id)),
                                 }
                             }
                             there

@@ -236,6 +236,12 @@ pub(crate) fn enabled(old: &Record, spec: &ServiceSpec) -> bool {
     if old.enabled_in_config == Some(spec.enabled) { old.spec.enabled } else { spec.enabled }
 }
 
+/// What is to be said where it is described with another backend than it runs in: that stays until it is stopped.
+pub(crate) fn later_backend(old: &Record, spec: &ServiceSpec) -> Option<String> {
+    let kind = spec.backend.kind().filter(|kind| old.backend.is_some_and(|is| is != *kind))?;
+    Some(format!("backend: {} from its next stop and start on", kind.as_str()))
+}
+
 /// The keys that differ, as the config has them.
 fn keys(old: &ServiceSpec, new: &ServiceSpec) -> Vec<String> {
     let (old, new) = (written(old), written(new));
@@ -343,6 +349,18 @@ mod tests {
         // Once it was taken over so, what runs by the old one is known by that.
         old[4].stale = true;
         assert_eq!(said(&old, new, Occasion::Changed)[4], "e: restarted: it runs by an older description");
+    }
+
+    #[test]
+    fn another_backend_than_it_runs_in_is_said() {
+        let old = &mut records("[service.a]\ncommand = 'a'\nbackend = 'systemd'\n")[0];
+        let later = |old: &Record, backend| {
+            later_backend(old, &specs(&format!("[service.a]\ncommand = 'a'\nbackend = '{backend}'\n"))[0])
+        };
+        assert_eq!(later(old, "direct"), None, "it never ran");
+        old.backend = Some(crate::model::service::BackendKind::Systemd);
+        assert_eq!(later(old, "direct").as_deref(), Some("backend: direct from its next stop and start on"));
+        assert_eq!((later(old, "systemd"), later(old, "auto")), (None, None));
     }
 
     #[test]

@@ -141,7 +141,12 @@ fn why(launch: &Launch, fault: Fault) -> StartError {
         (Stage::Cwd, Errno::NOENT) => format!("{cwd}: there is no such folder to run in"),
         (Stage::Cwd, _) => format!("{cwd}: it cannot be run in: {error}"),
         (Stage::User, _) => format!("it cannot run as user {}: {error}", launch.user.as_deref().unwrap_or("?")),
-        (Stage::Nofile, _) => format!("limits.nofile is as much as is allowed, and less than asked: {error}"),
+        // Its own hard limit is the daemon's.
+        (Stage::Nofile, _) => {
+            let most = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
+            let (is, asked) = (most.unwrap_or_default(), launch.limits.nofile.unwrap_or_default());
+            format!("limits.nofile is {is} instead of {asked}: more was not allowed")
+        }
         (Stage::Nice, _) => format!("limits.nice cannot be set: {error}"),
         (Stage::OomScore, _) => format!("limits.oom_score_adjust cannot be set: {error}"),
         (Stage::Cgroup, _) => format!("it cannot enter its control group: {error}"),

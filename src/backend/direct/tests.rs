@@ -129,8 +129,14 @@ async fn another_goes_on((direct, happened): &mut (Direct, Happenings), instance
     for run in 1..3 {
         let mut launch = conformance::of_instance(instance, "forks", "/bin/sh", &["sh", "-c", text]);
         launch.cwd = dir.path().to_owned();
-        let launch = Launch { notify: true, systemd: [("PrivateTmp".to_owned(), true.into())].into(), ..launch };
+        let mut launch = Launch { notify: true, systemd: [("PrivateTmp".to_owned(), true.into())].into(), ..launch };
+        launch.limits.nofile = Some(u64::MAX - 1);
         let placed = direct.start(&launch, run, &|_| Ok(())).await.unwrap();
+        let limits = std::fs::read_to_string(format!("/proc/{}/limits", placed.identity.unwrap().pid)).unwrap();
+        let files = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+        let is = files.split_whitespace().next().unwrap();
+        let said = format!("limits.nofile is {is} instead of {}: more was not allowed", u64::MAX - 1);
+        assert!(placed.warnings.contains(&said), "{placed:?}");
         assert!(placed.warnings.iter().any(|warning| warning.contains("systemd.PrivateTmp")), "{placed:?}");
         while !dir.path().join("child").exists() {
             tokio::time::sleep(Duration::from_millis(5)).await;

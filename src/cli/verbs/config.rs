@@ -3,7 +3,7 @@
 mod diff;
 mod edit;
 
-pub(super) use diff::of_project;
+pub(super) use diff::{Changed, of_project};
 
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};

@@ -89,6 +89,11 @@ impl Supervisor {
                 outcomes.push((id, new));
             }
         }
+        // What waited for one that failed gets it started again by this.
+        let begun = outcomes.iter().any(|(_, new)| *new);
+        for (id, new) in &mut outcomes {
+            *new |= begun && self.services.get(id).is_some_and(|service| service.machine.awaits_dependencies());
+        }
         Ok(outcomes)
     }
 

@@ -5,6 +5,7 @@ use super::service::{Held, Service};
 use crate::model::ServiceId;
 use crate::model::service::{BackendKind, Check, Desired, Health, Measured, ServiceReport, ServiceState};
 use crate::registry::Record;
+use crate::supervise::changes::later_backend;
 use crate::supervise::{Refusal, Selection, readiness, resources};
 
 /// Further apart than a start takes, by two clocks: one of them was set.
@@ -31,6 +32,8 @@ impl Supervisor {
             let said = self.can_start_again(id).err().map_or("restart it".to_owned(), |why| format!("it {why}"));
             warnings.push(format!("its description changed since it was started: {said}"));
         }
+        // One that rests chooses anew.
+        warnings.extend(later_backend(&record, &record.spec).filter(|_| !service.choose));
         let outdated = self.outdated(&record, &service.started_with);
         if !outdated.is_empty() && machine.is_alive() {
             warnings.push(format!("{} is not what it was when it was started: restart it", outdated.join(", ")));

@@ -11,6 +11,7 @@ use super::{Dict, PATH, Request, introspect};
 use crate::control::Control;
 use crate::model::service::ServiceSpec;
 use crate::model::{Signal, Whom};
+use crate::services::{Ended, Follow, Goal};
 use crate::supervise::Stop;
 use stand_in::{StandIn, event, id, report};
 
@@ -65,6 +66,23 @@ fn every_method_travels_there_and_back() {
         let exit = tokio::spawn(async move { control.exit(Stop::All).await });
         assert_eq!(daemon.requests.recv().await, Some(Request::Exit(Stop::All)));
         exit.abort();
+    });
+}
+
+#[test]
+fn what_is_come_after_need_not_be_there() {
+    run(async {
+        let daemon = StandIn::start(&["a"]);
+        let control = control(&daemon).await;
+        let spec = ServiceSpec::new(id("c"), vec!["sleep".to_owned()], "/".into());
+        let spec = ServiceSpec { after: vec![id("a"), id("removed")], ..spec };
+        control.define(&[spec], &BTreeMap::new()).await.unwrap();
+        let mut follow = Follow::begin(&control).await.unwrap();
+        let limit = Some(std::time::Duration::from_millis(100));
+        let ended = follow.until(&[id("c")], Goal::Ready, limit, |_| ()).await.unwrap();
+        assert!(matches!(ended, Ended::TimedOut(late) if late.id == id("c")));
+        let gone = follow.until(&[id("c"), id("removed")], Goal::Ready, limit, |_| ()).await;
+        assert_eq!(gone.unwrap_err().exit_code(), 5, "it was to be ready itself");
     });
 }
 

@@ -87,8 +87,12 @@ fn answer(all: &mut BTreeMap<ServiceId, ServiceReport>, events: &broadcast::Send
             let _ = answer.send(Err(Refusal::Config(format!("{}:1:1: wrong", config.display()))));
         }
         Command::Define { specs, answer, .. } => {
-            let ids: Vec<ServiceId> = specs.into_iter().map(|spec| spec.id).collect();
-            all.extend(ids.iter().map(|id| (id.clone(), report(id))));
+            let ids: Vec<ServiceId> = specs.iter().map(|spec| spec.id.clone()).collect();
+            let reports = specs.into_iter().map(|spec| {
+                let report = ServiceReport { after: spec.after, ..report(&spec.id) };
+                (spec.id, report)
+            });
+            all.extend(reports);
             let _ = answer.send(Ok(ids));
         }
         Command::Start { which, answer, .. } => {

@@ -14,14 +14,14 @@ use crate::gather::Gather as _;
 use crate::model::{Instance, ServiceId};
 use crate::paths::Places;
 use crate::registry::Store;
-use crate::supervise::changes::{Change, Known, Occasion, changes};
+use crate::supervise::changes::{Change, Known, Occasion, changes, later_backend};
 use crate::supervise::run::{pid_dir, put_pid_file};
 
 pub(super) fn run(ctx: &Context<'_>, path: &Path, options: &LoadOptions) -> Result<ExitCode, Error> {
     let project = config::load(path, options)?;
     let instance = if options.system { Instance::System } else { Instance::User };
     let path = project.path.clone();
-    let (all, any) = of_project(instance, project, Occasion::Changed)?;
+    let Changed { all, any, notes } = of_project(instance, project, Occasion::Changed)?;
     if ctx.say.json {
         ctx.say.json(&json!({"path": path, "changes": all}));
     } else if !any {
@@ -32,15 +32,26 @@ pub(super) fn run(ctx: &Context<'_>, path: &Path, options: &LoadOptions) -> Resu
     } else {
         all.iter().for_each(|(id, change)| ctx.say.text(&format!("{id}: {change}\n")));
     }
+    notes.iter().for_each(|note| ctx.say.note(&format!("provost: {note}")));
     Ok(Exit::Done.into())
 }
 
-/// What would become of the services of a project, and whether any of it is known.
+/// What would become of the services of a project.
+pub(in crate::cli::verbs) struct Changed {
+    /// What is done to each.
+    pub(in crate::cli::verbs) all: BTreeMap<ServiceId, Change>,
+    /// Whether any of it is known.
+    any: bool,
+    /// What holds later.
+    pub(in crate::cli::verbs) notes: Vec<String>,
+}
+
+/// The same, by the records and this description.
 pub(in crate::cli::verbs) fn of_project(
     instance: Instance,
     project: Project,
     occasion: Occasion,
-) -> Result<(BTreeMap<ServiceId, Change>, bool), Error> {
+) -> Result<Changed, Error> {
     let places = Places::of(instance, rustix::process::geteuid().as_raw());
     let (records, removed) = match places {
         None => Default::default(),
@@ -62,5 +73,12 @@ pub(in crate::cli::verbs) fn of_project(
     }
     let known: BTreeMap<ServiceId, Known<'_>> =
         ours.iter().map(|record| (record.id.clone(), Known::from(record))).gather();
-    Ok((changes(&known, &project.path, &new, occasion), any))
+    let mut notes = Vec::new();
+    for spec in &new {
+        let runs = known.get(&spec.id).filter(|known| known.alive);
+        notes.extend(
+            runs.and_then(|known| later_backend(known.record, spec)).map(|note| format!("{}: {note}", spec.id)),
+        );
+    }
+    Ok(Changed { all: changes(&known, &project.path, &new, occasion), any, notes })
 }

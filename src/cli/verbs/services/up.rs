@@ -11,7 +11,7 @@ use super::super::super::exit::Exit;
 use super::super::super::progress::Line;
 use super::super::super::render;
 use super::super::Context;
-use super::super::config::of_project;
+use super::super::config::{Changed, of_project};
 use super::watch::{self, Hosted, Interrupt};
 use super::{fail, hosted};
 use crate::config::Project;
@@ -78,8 +78,8 @@ async fn planned(ctx: &Context<'_>, args: &Up, wanted: Wanted) -> Result<ExitCod
     let known = ctx.known(&[], false).await?;
     let runs = |id: &ServiceId| known.iter().any(|report| report.id == *id && report.state.is_alive());
     let (watched, path) = (wanted.watched(), wanted.path);
-    let (reloaded, _) = of_project(ctx.instance(), wanted.project.clone(), Occasion::Changed)?;
-    let (mut all, _) = of_project(ctx.instance(), wanted.project, Occasion::Asked)?;
+    let reloaded = of_project(ctx.instance(), wanted.project.clone(), Occasion::Changed)?.all;
+    let Changed { mut all, notes, .. } = of_project(ctx.instance(), wanted.project, Occasion::Asked)?;
     // What is named and runs by an older description is restarted, as by a reload.
     let restarted = |(id, change): &(_, Change)| matches!(change, Change::Restarted { .. }) && wanted.ids.contains(id);
     all.extend(reloaded.into_iter().filter(restarted));
@@ -106,6 +106,7 @@ async fn planned(ctx: &Context<'_>, args: &Up, wanted: Wanted) -> Result<ExitCod
         };
         ctx.say.text(&format!("{id}: would be {words}\n"));
     }
+    notes.iter().filter(|_| !args.replace).for_each(|note| ctx.say.note(&format!("provost: {note}")));
     Ok(Exit::Done.into())
 }
 

@@ -523,3 +523,25 @@ fn a_daemon_that_starts_says_which_config_is_not_applied() {
         assert_eq!(rig.handle.config_errors().len(), 1, "it is gone");
     });
 }
+
+#[test]
+fn another_backend_is_said_until_it_is_stopped() {
+    simulated(async |dir| {
+        let mut rig = Rig::new(dir);
+        let files = Files(dir);
+        let path = files.write("one.toml", "[service.a]\ncommand = 'sh'");
+        rig.load(&path).await.unwrap();
+        rig.start("a").await.unwrap();
+        rig.ready("a").await;
+        files.write("one.toml", "[service.a]\ncommand = 'sh'\nbackend = 'direct'");
+        rig.load(&path).await.unwrap();
+        let said = ["backend: direct from its next stop and start on"];
+        assert_eq!(rig.report("a").await.warnings, said);
+        rig.restart("a").await.unwrap();
+        rig.ready("a").await;
+        assert_eq!(rig.report("a").await.warnings, said, "a restart keeps it");
+        rig.stop("a").await.unwrap();
+        rig.becomes("a", ServiceState::Stopped).await;
+        assert!(rig.report("a").await.warnings.is_empty());
+    });
+}

@@ -88,7 +88,7 @@ fn who_waits_for_a_failed_one_says_so_and_goes_on_when_it_comes() {
         let report = rig.report("api").await;
         assert_eq!((report.state, report.health), (ServiceState::Starting, Health::Bad));
         assert_eq!(report.reason.unwrap(), "waits for db, which failed");
-        rig.start("db").await.unwrap();
+        assert_eq!(rig.start("api").await.unwrap(), [(id("api"), true), (id("db"), true)], "both are tried again");
         rig.ready("api").await;
         // What did its work is not waited for.
         let mut job = spec("job", "exit 0");
