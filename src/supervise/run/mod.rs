@@ -433,6 +433,9 @@ impl Supervisor {
         let was_alive = service.machine.is_alive();
         let effects = service.machine.on_event(now, event);
         service.run.set(service.machine.run());
+        if service.machine.counts().desired == crate::model::service::Desired::Down {
+            service.stops.notify_waiters();
+        }
         let deadline = service.machine.next_deadline();
         if deadline != service.deadline {
             if let Some(old) = service.deadline {
