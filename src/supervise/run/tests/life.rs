@@ -458,3 +458,19 @@ fn a_variable_that_is_another_one_now_is_said() {
         assert_eq!((report.warnings.len(), report.command_line[1].as_str()), (0, "2"));
     });
 }
+
+#[test]
+fn a_stop_that_a_daemon_took_over_is_one_for_who_asks_again() {
+    simulated(async |dir| {
+        let mut rig = Rig::new(dir);
+        rig.define([spec("a", "ignore TERM")]).await.unwrap();
+        rig.start("a").await.unwrap();
+        rig.ready("a").await;
+        rig.stop("a").await.unwrap();
+        rig.becomes("a", ServiceState::Stopping).await;
+        let rig = rig.again(dir).await;
+        assert_eq!(rig.stop("a").await.unwrap(), [(id("a"), true)], "it runs still");
+        rig.until("a", |report| report.state == ServiceState::Stopped).await;
+        assert_eq!(rig.stop("a").await.unwrap(), [(id("a"), false)]);
+    });
+}
