@@ -474,3 +474,25 @@ fn a_stop_that_a_daemon_took_over_is_one_for_who_asks_again() {
         assert_eq!(rig.stop("a").await.unwrap(), [(id("a"), false)]);
     });
 }
+
+#[test]
+fn a_port_that_a_connection_holds_is_not_taken_of_a_range_and_named_of_a_fixed_one() {
+    real(async |dir| {
+        let mut rig = Rig::new(dir);
+        let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = std::net::TcpStream::connect(server.local_addr().unwrap()).unwrap();
+        let near = client.local_addr().unwrap().port();
+        let range = ServiceSpec { port: Some(PortSpec::Range(near, near + 20)), ..spec("range", "") };
+        let fixed = ServiceSpec { port: Some(PortSpec::Fixed(near)), ..spec("fixed", "exit 1") };
+        rig.define([range]).await.unwrap();
+        rig.start("range").await.unwrap();
+        rig.up("range").await;
+        let port = rig.report("range").await.port.unwrap();
+        assert!(port > near && port <= near + 20, "{port} of {near} on");
+        rig.define([fixed]).await.unwrap();
+        rig.start("fixed").await.unwrap();
+        rig.becomes("fixed", ServiceState::Restarting).await;
+        let why = rig.report("fixed").await.reason.unwrap();
+        assert!(why.contains(&format!("; its port {near} is held by a socket that does not listen")), "{why}");
+    });
+}
