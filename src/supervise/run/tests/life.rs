@@ -496,3 +496,23 @@ fn a_port_that_a_connection_holds_is_not_taken_of_a_range_and_named_of_a_fixed_o
         assert!(why.contains(&format!("; its port {near} is held by a socket that does not listen")), "{why}");
     });
 }
+
+#[test]
+fn one_that_waits_for_its_new_port_is_not_told_with_its_old_one() {
+    real(async |dir| {
+        let rig = Rig::new(dir);
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let with = |port| ServiceSpec { port: Some(PortSpec::Fixed(port)), ..spec("a", "") };
+        rig.define([with(free)]).await.unwrap();
+        rig.start("a").await.unwrap();
+        rig.up("a").await;
+        let new = held.local_addr().unwrap().port();
+        rig.stop("a").await.unwrap();
+        rig.until("a", |report| report.state == ServiceState::Stopped).await;
+        rig.define([with(new)]).await.unwrap();
+        rig.start("a").await.unwrap();
+        let report = rig.until("a", |report| report.reason.as_ref().is_some_and(|why| why.contains("its port"))).await;
+        assert_eq!(report.port, Some(new), "{:?}", report.reason);
+    });
+}
