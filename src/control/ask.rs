@@ -8,6 +8,7 @@ use zbus::wire::DynamicDeserialize;
 
 use super::Control;
 use super::again::{Proxy, TRIES, soon};
+use super::connect::TIMEOUT;
 use crate::act::ActError;
 use crate::api::dbus::from_call;
 use crate::error::Error;
@@ -48,6 +49,12 @@ impl Control {
         };
         let wants_password = CallError::from(error.clone()).needs_interaction();
         let Some(asks) = self.asks.filter(|_| wants_password) else {
+            // The daemon is there, and waits for a command.
+            if method == "Reload" && matches!(CallError::from(error.clone()), CallError::Timeout) {
+                let limit = humantime::format_duration(TIMEOUT);
+                let why = format!("{doing} was not done after {limit}; the daemon ends a command that takes longer");
+                return Err(ActError::TimedOut(why).into());
+            }
             let error = from_call(doing, error);
             return Err(if wants_password { nobody_to_ask(error) } else { error });
         };

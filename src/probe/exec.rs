@@ -13,6 +13,7 @@ use tokio::process::{Child, Command};
 use tokio::time::{Instant, timeout_at};
 
 use super::fault::Fault;
+use crate::sys::pidfd::PidFd;
 use crate::text::clip_to;
 
 /// As much of each stream as is kept; the rest is read and thrown away.
@@ -22,7 +23,7 @@ const OUTPUT_MAX: usize = 16 * 1024;
 pub(crate) type Surroundings<'a> = (&'a BTreeMap<String, String>, &'a Path);
 
 /// Runs a command without a shell, with an empty standard input and in a process group of its own,
-/// which is killed when the time is over or the caller stops waiting.
+/// which is killed when the command has ended, the time is over or the caller stops waiting.
 ///
 /// Returns whether it exited with 0, and one line: the first of its output, or how it ended.
 pub(super) async fn run(
@@ -81,7 +82,7 @@ async fn run_reading(
         .kill_on_drop(true)
         .spawn();
     let mut group = match child {
-        Ok(child) => Group(child),
+        Ok(child) => Group::of(child),
         Err(error) => {
             return Err(Fault::Io { doing: "starting the command", why: clip_to(&error.to_string(), 120) });
         }
@@ -97,7 +98,7 @@ async fn run_reading(
     };
     let watched = async {
         tokio::select! {
-            done = watch(&mut group.0, &mut out, &mut err) => done,
+            done = watch(&mut group, &mut out, &mut err) => done,
             never = give => match never {},
         }
     };
@@ -108,12 +109,27 @@ async fn run_reading(
     }
 }
 
-/// Kills what is left of the group when it goes away before the child was waited for: until then
-/// the number cannot belong to anybody else.
-struct Group(Child);
+/// A child that leads a group of its own. What is left of the group is killed when the child has ended, or this
+/// goes away before that; always before it was waited for: until then the number cannot belong to anybody else.
+struct Group(Child, Option<PidFd>);
 
-impl Drop for Group {
-    fn drop(&mut self) {
+impl Group {
+    fn of(child: Child) -> Self {
+        // Without it the child is waited for at once, and the rest of the group left alone.
+        let pidfd = child.id().and_then(|pid| PidFd::open(pid).ok());
+        Self(child, pidfd)
+    }
+
+    async fn wait(&mut self) -> std::io::Result<ExitStatus> {
+        if let Some(pidfd) = &self.1
+            && pidfd.ended().await.is_ok()
+        {
+            self.kill();
+        }
+        self.0.wait().await
+    }
+
+    fn kill(&self) {
         let pid = self.0.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         if let Some(pid) = pid {
             let _gone_already = kill_process_group(pid, Signal::KILL);
@@ -121,12 +137,18 @@ impl Drop for Group {
     }
 }
 
-/// Waits for the child and not for the end of its output: a grandchild may hold the pipes open.
-async fn watch(child: &mut Child, out: &mut Vec<u8>, err: &mut Vec<u8>) -> std::io::Result<ExitStatus> {
-    let (mut stdout, mut stderr) = (child.stdout.take(), child.stderr.take());
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Waits for the child and not for the end of its output: who left the group may hold the pipes open.
+async fn watch(group: &mut Group, out: &mut Vec<u8>, err: &mut Vec<u8>) -> std::io::Result<ExitStatus> {
+    let (mut stdout, mut stderr) = (group.0.stdout.take(), group.0.stderr.take());
     let status = tokio::select! {
-        status = child.wait() => status?,
-        _ = async { tokio::join!(drain(stdout.as_mut(), out), drain(stderr.as_mut(), err)) } => child.wait().await?,
+        status = group.wait() => status?,
+        _ = async { tokio::join!(drain(stdout.as_mut(), out), drain(stderr.as_mut(), err)) } => group.wait().await?,
     };
     // What the child wrote is in the pipes now, whether or not the reactor has noticed.
     rest(stdout.as_ref(), out);

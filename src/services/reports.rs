@@ -101,10 +101,16 @@ pub(super) fn of_record(record: &Record) -> ServiceReport {
 pub(super) fn seen(record: &Record, running: Option<Option<u32>>, boot_id: &str, now: SystemTime) -> ServiceReport {
     let said = of_record(record);
     if let Some(pid) = running {
+        let pid = pid.or(said.pid);
+        if said.state == ServiceState::Stopping {
+            // Whether it was ready is not known any more.
+            let reason = format!("its stop had begun when its daemon ended; provost stop {} goes on with it", said.id);
+            return ServiceReport { health: Health::Pending, reason: Some(reason), pid, ..said };
+        }
         return ServiceReport {
             state: ServiceState::Running,
             health: if said.ready { Health::Ok } else { Health::Pending },
-            pid: pid.or(said.pid),
+            pid,
             ..said
         };
     }
@@ -216,6 +222,13 @@ mod tests {
         let there = seen(&up, Some(Some(7)));
         assert_eq!((there.state, there.health, there.pid), (ServiceState::Running, Health::Ok, Some(7)));
         assert_eq!(there.warnings, warnings);
+        let ending = Record { ready: false, ..record(ServiceState::Stopping, Desired::Down) };
+        let ending = seen(&ending, Some(Some(7)));
+        assert_eq!(
+            (ending.state, ending.health, ending.has_processes()),
+            (ServiceState::Stopping, Health::Pending, true)
+        );
+        assert!(ending.reason.unwrap().starts_with("its stop had begun"));
         let gone = seen(&up, None);
         assert_eq!((gone.state, gone.health, gone.pid), (ServiceState::Stopped, Health::Bad, None));
         let down = seen(&record(ServiceState::Running, Desired::Down), None);

@@ -1,12 +1,15 @@
 //! The port of a service: which one it gets, the wait until that is free, and who holds it.
 //!
-//! What listens is asked of the kernel (both address families, every user); nothing is bound to
-//! find out, because that could take the port from somebody who is about to.
+//! What listens is asked of the kernel (both address families, every user). What holds a port without listening,
+//! as the near end of a connection, the kernel does not list in all its forms: for that alone the port is bound,
+//! for a moment, and so that who binds with SO_REUSEADDR at the same time can.
 
 use std::collections::BTreeSet;
 use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use rustix::io::Errno;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::error::Error;
@@ -31,6 +34,27 @@ pub(crate) fn taken() -> io::Result<BTreeSet<u16>> {
 /// Whether nobody listens on the port.
 pub(crate) fn is_free(port: u16) -> io::Result<bool> {
     Ok(sockets::listeners(Some(port))?.is_empty())
+}
+
+/// Of a port on which nobody listens: that a socket holds it all the same, in words that follow another reason. What a
+/// server has left in TIME_WAIT is in the way of nobody who binds as most servers do, with SO_REUSEADDR.
+pub(crate) fn held(port: u16) -> Option<String> {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with, sockopt};
+    let is_bound = |address: IpAddr| {
+        let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+        let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+        sockopt::set_socket_reuseaddr(&socket, true)?;
+        if address.is_ipv6() {
+            sockopt::set_ipv6_v6only(&socket, true)?;
+        }
+        bind(&socket, &SocketAddr::new(address, port))
+    };
+    // What cannot be bound for another reason, as a port of root's, is not held by anybody.
+    let any = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
+    let is_held = any.into_iter().any(|address| is_bound(address) == Err(Errno::ADDRINUSE));
+    (is_held && is_free(port).unwrap_or(false)).then(|| {
+        format!("its port {port} is held by a socket that does not listen (an end of a connection, or only bound)")
+    })
 }
 
 /// Chooses: the fixed one, taken or not; of a range the one that it had, while that is free, else
@@ -178,6 +202,34 @@ mod tests {
             });
             assert!(is_free(port).unwrap());
         }
+    }
+
+    #[test]
+    fn what_holds_a_port_without_listening_is_seen() {
+        use std::net::TcpStream;
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = server.local_addr().unwrap().port();
+        assert_eq!(held(port), None, "it listens");
+        let client = TcpStream::connect(server.local_addr().unwrap()).unwrap();
+        let near = client.local_addr().unwrap().port();
+        let said = held(near).unwrap();
+        assert!(
+            is_free(near).unwrap() && said.contains(&format!("{near} is held by a socket that does not")),
+            "{said}"
+        );
+        // The server hangs up first: its end stays in TIME_WAIT, and its port can be taken all the same.
+        let (accepted, _) = server.accept().unwrap();
+        drop(server);
+        drop(accepted);
+        assert_eq!(std::io::Read::read(&mut &client, &mut [0]).unwrap(), 0);
+        drop(client);
+        for _ in 0..200 {
+            if held(port).is_none() {
+                return drop(TcpListener::bind(("127.0.0.1", port)).unwrap());
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("{:?}", held(port));
     }
 
     #[test]

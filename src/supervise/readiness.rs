@@ -18,6 +18,8 @@ use crate::text::clip;
 
 /// The longest time for one question over the network: one that hangs is asked again.
 const ANSWER: Duration = Duration::from_secs(5);
+/// So long without an answer says something, and half of the time that it has to get ready.
+const WHILE: Duration = Duration::from_secs(1);
 
 /// How the commands of a service are run.
 pub(crate) enum Commands {
@@ -63,8 +65,8 @@ pub(crate) async fn wait_ready(
         let left = end.saturating_duration_since(asked);
         let limit = if matches!(spec, ProbeSpec::Exec(_)) { left } else { left.min(ANSWER) };
         let Err(detail) = ask(&spec, limit, commands).await else { return Ok(()) };
-        // A question that the end cut short says less than the one before it.
-        if Instant::now() < end || last == "no answer" {
+        // A question that the end cut short says less than the one before it, unless it was given a good while.
+        if Instant::now() < end || last == "no answer" || asked.elapsed() >= WHILE.min(timeout / 2) {
             last = said(&detail, shown);
         }
         let next = (asked + interval).max(Instant::now());
@@ -217,6 +219,22 @@ mod tests {
         });
         assert_eq!(wait(&Check::Http(url), LONG, &[]), Ok(()));
         answers.join().unwrap();
+    }
+
+    #[test]
+    fn a_server_that_accepts_and_says_nothing_is_told_from_one_that_is_not_there() {
+        let place = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = place.local_addr().unwrap();
+        drop(place);
+        let late = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(100));
+            let server = TcpListener::bind(address).unwrap();
+            std::thread::sleep(LONG / 10);
+            drop(server);
+        });
+        let error = wait(&Check::Http(format!("http://{address}/")), Duration::from_secs(1), &[]).unwrap_err();
+        assert!(error.contains("no answer within"), "{error}");
+        late.join().unwrap();
     }
 
     #[test]

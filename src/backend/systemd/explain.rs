@@ -61,7 +61,7 @@ pub(super) fn not_executed(launch: &Launch, unit: &UnitName, status: &Status) ->
         return Some(StartError::Transient(why));
     }
     let (code, what, again) = BEFORE_EXEC.iter().find(|(code, ..)| status.code == 1 && *code == status.status)?;
-    if *code == 203 && is_being_written(&launch.program) {
+    if *code == 203 && is_being_written(launch) {
         let why = format!("{} is being written: it cannot be executed before that is done", launch.program.display());
         return Some(StartError::Transient(why));
     }
@@ -75,18 +75,25 @@ pub(super) fn not_executed(launch: &Launch, unit: &UnitName, status: &Status) ->
     Some(if *again { StartError::Permanent(why) } else { StartError::Transient(why) })
 }
 
-/// Whether the program is, or was just now, open for writing: its file is not executed then.
-fn is_being_written(program: &Path) -> bool {
-    let Some((file, found)) = crate::files::open_regular(program) else { return false };
+/// Whether the program is open for writing, and is not executed for that; or was just now, and nothing else is
+/// wrong with it.
+fn is_being_written(launch: &Launch) -> bool {
+    let Some((file, found)) = crate::files::open_regular(&launch.program) else { return false };
     let changed = UNIX_EPOCH + Duration::from_secs(found.ctime().unsigned_abs());
     let just_now = crate::clock::now().duration_since(changed).is_ok_and(|age| age <= JUST_NOW);
-    crate::sys::is_written_to(&file) || just_now
+    crate::sys::is_written_to(&file) || just_now && wrong_with(launch).is_none()
 }
 
 /// What is wrong with the program, as far as can be seen from here.
 fn program(launch: &Launch) -> String {
+    let shown = launch.program.display();
+    wrong_with(launch)
+        .unwrap_or_else(|| format!("{shown} cannot be executed: it may be for another machine, or its user may not"))
+}
+
+fn wrong_with(launch: &Launch) -> Option<String> {
     let (path, shown) = (&launch.program, launch.program.display());
-    match std::fs::metadata(path) {
+    Some(match std::fs::metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => format!("{shown} is not there"),
         Err(error) if is_theirs(launch, &error) => {
             format!("{shown} is not there, or its user may not execute it: provost may not look there")
@@ -95,11 +102,18 @@ fn program(launch: &Launch) -> String {
         Ok(found) if found.is_dir() => format!("{shown} is a folder"),
         Ok(found) if !found.is_file() => format!("{shown} is no regular file"),
         Ok(found) if found.permissions().mode() & 0o111 == 0 => format!("{shown} is not executable"),
-        Ok(_) => match wrong_in(path) {
-            Some(wrong) => format!("{shown}{wrong}"),
-            None => format!("{shown} cannot be executed: it may be for another machine, or its user may not"),
-        },
-    }
+        Ok(found) if is_of_others(launch, &found) => format!("{shown} may not be executed by its user"),
+        Ok(_) => format!("{shown}{}", wrong_in(path)?),
+    })
+}
+
+/// Whether only its owner may execute it, who is not the user of the service.
+fn is_of_others(launch: &Launch, found: &Metadata) -> bool {
+    let Some(user) = &launch.user else {
+        return rustix::fs::access(&launch.program, rustix::fs::Access::EXEC_OK).is_err();
+    };
+    let uid = crate::sys::spawn::user(user).ok().map(|user| user.uid);
+    found.permissions().mode() & 0o11 == 0 && uid.is_some_and(|uid| uid != 0 && uid != found.uid())
 }
 
 /// What is wrong with what is in it: a script whose interpreter is missing, or is not named.
@@ -112,8 +126,10 @@ fn wrong_in(path: &Path) -> Option<String> {
         return (!head.starts_with(b"\x7fELF")).then(|| format!(": {NO_PROGRAM}"));
     }
     let line = head[2..n].split(|b| *b == b'\n').next()?;
-    let named = String::from_utf8_lossy(line).split_whitespace().next()?.to_owned();
-    (!Path::new(&named).exists()).then(|| format!(" is run by {named}, which is not there"))
+    // A carriage return before the end of the line is a part of the name.
+    let named = line.split(|b| b" \t".contains(b)).find(|word| !word.is_empty())?;
+    let named = String::from_utf8_lossy(named).into_owned();
+    (!Path::new(&named).exists()).then(|| format!(" is run by {}, which is not there", crate::text::escape(&named)))
 }
 
 /// What is wrong with the folder.
@@ -188,6 +204,7 @@ mod tests {
             ("echo hello\n", ": this is no program; a script needs a first line that names its interpreter"),
             ("", ": this is no program; a script needs a first line that names its interpreter"),
             ("#!/none/such -x\n", " is run by /none/such, which is not there"),
+            ("#! /bin/sh\r\necho\r\n", " is run by /bin/sh\\r, which is not there"),
             ("#!/bin/sh\n", " cannot be executed: it may be for another machine, or its user may not"),
             ("\x7fELF", " cannot be executed: it may be for another machine, or its user may not"),
         ] {
@@ -195,6 +212,37 @@ mod tests {
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
             assert_eq!(program(&launch), format!("{}{said}", path.display()));
         }
+    }
+
+    #[test]
+    fn what_explains_itself_is_not_taken_for_being_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("program");
+        let mut launch = of_instance("test", "program", path.to_str().unwrap(), &["program"]);
+        let unit: UnitName = "provost-program.service".parse().unwrap();
+        let status = Status { code: 1, status: 203, ..Status::default() };
+        let mut said = |text: &str, mode, user: Option<&str>| {
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            launch.user = user.map(str::to_owned);
+            not_executed(&launch, &unit, &status)
+        };
+        for (text, mode, user) in [
+            ("#!/none/such\n", 0o755, None),
+            ("#!/bin/sh\r\n", 0o755, None),
+            ("echo\n", 0o755, None),
+            ("#!/bin/sh\n", 0o744, Some("nobody")),
+        ] {
+            let why = said(text, mode, user);
+            assert!(matches!(why, Some(StartError::Permanent(_))), "{text:?}: {why:?}");
+        }
+        for user in [None, Some("nobody")] {
+            let why = said("#!/bin/sh\n", 0o755, user);
+            assert!(matches!(why, Some(StartError::Transient(_))), "nothing else is wrong with it: {why:?}");
+        }
+        let _writer = std::fs::File::options().append(true).open(&path).unwrap();
+        let why = not_executed(&launch, &unit, &status);
+        assert!(matches!(why, Some(StartError::Transient(_))), "{why:?}");
     }
 
     /// Whoever may change the program must not have the daemon wait.

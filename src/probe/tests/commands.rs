@@ -50,10 +50,25 @@ fn a_command_that_hangs_is_killed_with_all_it_started() {
 #[test]
 fn a_grandchild_that_keeps_the_output_open_is_not_waited_for() {
     let started = tokio::time::Instant::now();
-    let found = sh("sleep 30 & echo \"$!\"");
+    let found = sh("setsid sleep 30 & echo \"$!\"; sleep 0.5");
     assert_eq!(found.state, Available);
     assert!(started.elapsed() < Duration::from_secs(15));
     let pid: i32 = found.detail.rsplit(' ').next().unwrap().parse().unwrap();
     let pid = rustix::process::Pid::from_raw(pid).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+}
+
+#[test]
+fn what_a_command_leaves_of_its_group_is_killed() {
+    for end in ["exit 0", "exit 1"] {
+        let found = sh(&format!("sleep 989 & echo \"$!\"; {end}"));
+        let pid: u32 = found.detail.rsplit(' ').next().unwrap().parse().unwrap();
+        // Whoever inherited it may take a while to wait for it: one that was killed is not alive then.
+        let killed = || crate::sys::pidfd::PidFd::open(pid).map_or(true, |left| !left.is_alive());
+        let end = std::time::Instant::now() + Duration::from_secs(20);
+        while !killed() {
+            assert!(std::time::Instant::now() < end, "{pid} lives on");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
 }

@@ -234,6 +234,16 @@ impl Machine {
         }
     }
 
+    /// What else is known of why it ended.
+    pub(crate) fn add_reason(&mut self, why: &str) {
+        if let (Phase::Clearing { why: Why::Ended { .. }, .. }, Some(error)) =
+            (&self.phase, &mut self.counts.last_error)
+        {
+            error.push_str("; ");
+            error.push_str(why);
+        }
+    }
+
     /// How long it is still to run before others count on it, of one whose being executed is all that says that
     /// it is ready.
     pub(crate) fn settles_in(&self, now: Duration) -> Option<Duration> {

@@ -130,13 +130,15 @@ impl Supervisor {
             let event = if force { Event::Stop { force } } else { Event::StopLater };
             let so =
                 service.machine.is_already_so(&Event::Stop { force }) || service.held == Some(Held::Stop) && !force;
+            // What is ending still, as by a stop that the daemon before had begun, is awaited by who asks now.
+            let did = !so || service.machine.is_alive();
             service.held = (!force && service.machine.is_alive()).then_some(Held::Stop);
             if !so {
                 self.handle(id.clone(), event);
             }
             self.look.insert(id.clone());
             if !so || named.contains(&id) {
-                outcomes.push((id, !so));
+                outcomes.push((id, did));
             }
         }
         outcomes

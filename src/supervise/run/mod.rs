@@ -431,8 +431,21 @@ impl Supervisor {
         };
         let Some(service) = self.services.get_mut(&id) else { return };
         let was_alive = service.machine.is_alive();
+        let was_over = service.machine.is_over();
         let effects = service.machine.on_event(now, event);
         service.run.set(service.machine.run());
+        if service.machine.counts().desired == crate::model::service::Desired::Down {
+            service.stops.notify_waiters();
+        }
+        let failed = || service.machine.counts().last_exit.is_some_and(|exit| !exit.is_success());
+        let port = service.record().spec.fixed_port();
+        if !was_over
+            && service.machine.is_over()
+            && failed()
+            && let Some(why) = port.and_then(super::ports::held)
+        {
+            service.machine.add_reason(&why);
+        }
         let deadline = service.machine.next_deadline();
         if deadline != service.deadline {
             if let Some(old) = service.deadline {

@@ -31,7 +31,7 @@ impl Supervisor {
                 // Asked one by one: what else listens on this host does not matter.
                 loop {
                     let port = ports::choose(range, wanted, others, &taken).map_err(StartError::Transient)?;
-                    if ports::is_free(port).map_err(failed)? {
+                    if ports::is_free(port).map_err(failed)? && ports::held(port).is_none() {
                         break Some(port);
                     }
                     taken.insert(port);

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
+use tokio::sync::Notify;
+
 use super::backends::AnyBackend;
 use super::commands::{Outcomes, reply};
 use super::{Done, Supervisor};
@@ -26,6 +28,7 @@ struct Reloading {
     run: u64,
     /// Of which run that service is now; it may be forgotten.
     now: Weak<Cell<u64>>,
+    stops: Rc<Notify>,
     backend: Rc<dyn AnyBackend>,
     check: Option<Beside>,
     how: How,
@@ -124,7 +127,8 @@ impl Supervisor {
             }
         };
         let (run, now) = (service.machine.run(), Rc::downgrade(&service.run));
-        Ok(Some(Reloading { id: id.clone(), run, now, backend, check, how }))
+        let stops = Rc::clone(&service.stops);
+        Ok(Some(Reloading { id: id.clone(), run, now, stops, backend, check, how }))
     }
 
     /// The check of a service's configuration, were that in this file; `None`: it has none.
@@ -155,7 +159,17 @@ impl Check {
 }
 
 impl Reloading {
+    /// A command that is under way is ended when the service is stopped.
     async fn carry_out(self, tell: &tokio::sync::mpsc::UnboundedSender<Done>) -> Result<(), String> {
+        let stops = Rc::clone(&self.stops);
+        tokio::select! {
+            biased;
+            () = stops.notified() => Err("it was stopped meanwhile".to_owned()),
+            done = self.all_of_it(tell) => done,
+        }
+    }
+
+    async fn all_of_it(self, tell: &tokio::sync::mpsc::UnboundedSender<Done>) -> Result<(), String> {
         if let Some(check) = self.check {
             let checked = Check(check).run().await;
             checked.map_err(|why| format!("its configuration is not good: {why}"))?;

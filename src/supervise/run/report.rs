@@ -54,7 +54,8 @@ impl Supervisor {
             containment: record.containment.filter(|_| machine.is_alive()),
             unit: record.unit.clone(),
             pid: service.main,
-            port: record.port.or(spec.fixed_port()),
+            // The one that it had is over for what is to get another.
+            port: spec.fixed_port().filter(|_| !machine.is_alive()).or(record.port).or(spec.fixed_port()),
             socket: record.socket.clone().or(spec.fixed_socket()),
             command_line: match record.command_line.as_slice() {
                 [] => spec.command_as_written(),

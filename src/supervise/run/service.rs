@@ -48,6 +48,8 @@ pub(super) struct Service {
     pub(super) machine: Machine,
     /// The number of its run, for what takes time and is meant for that one alone.
     pub(super) run: Rc<Cell<u64>>,
+    /// Told when it is stopped, or has been: a reload that is under way ends by it.
+    pub(super) stops: Rc<tokio::sync::Notify>,
     /// The wait that may be given up: for the port, readiness, the end of its tree.
     pub(super) wait: Option<AbortHandle>,
     pub(super) held: Option<Held>,
@@ -96,6 +98,7 @@ impl Service {
             record: Rc::new(RefCell::new(record)),
             machine,
             run: Rc::default(),
+            stops: Rc::default(),
             wait: None,
             held: None,
             removing: false,

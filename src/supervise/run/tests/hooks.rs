@@ -91,3 +91,29 @@ fn commands_of_events_are_bounded_in_number() {
         });
     });
 }
+
+#[test]
+fn a_command_that_reloads_a_service_ends_with_its_stop() {
+    real(async |dir| {
+        let rig = Rig::new(dir);
+        let pid = dir.join("pid");
+        let mut spec = spec("a", "");
+        spec.cwd = dir.to_owned();
+        let words = ["sh", "-c", "echo $$$$ > new; mv new pid; exec sleep 985"].map(str::to_owned).to_vec();
+        spec.reload = Some(crate::model::service::Reload::Exec(words));
+        rig.define([spec]).await.unwrap();
+        rig.start("a").await.unwrap();
+        rig.up("a").await;
+        let reload = rig.handle.ask(|answer| Command::Reload { which: which("a"), answer });
+        let stop = async {
+            until("the command runs", || pid.exists()).await;
+            rig.stop("a").await.unwrap();
+        };
+        let both = async { tokio::join!(reload, stop) };
+        let (reloaded, ()) = tokio::time::timeout(20 * SECOND, both).await.expect("it ends with the stop");
+        assert!(format!("{reloaded:?}").contains("it was stopped meanwhile"), "{reloaded:?}");
+        let pid: u32 = std::fs::read_to_string(&pid).unwrap().trim().parse().unwrap();
+        let gone = || crate::sys::pidfd::PidFd::open(pid).map_or(true, |left| !left.is_alive());
+        until("the command is gone", gone).await;
+    });
+}

@@ -458,3 +458,61 @@ fn a_variable_that_is_another_one_now_is_said() {
         assert_eq!((report.warnings.len(), report.command_line[1].as_str()), (0, "2"));
     });
 }
+
+#[test]
+fn a_stop_that_a_daemon_took_over_is_one_for_who_asks_again() {
+    simulated(async |dir| {
+        let mut rig = Rig::new(dir);
+        rig.define([spec("a", "ignore TERM")]).await.unwrap();
+        rig.start("a").await.unwrap();
+        rig.ready("a").await;
+        rig.stop("a").await.unwrap();
+        rig.becomes("a", ServiceState::Stopping).await;
+        let rig = rig.again(dir).await;
+        assert_eq!(rig.stop("a").await.unwrap(), [(id("a"), true)], "it runs still");
+        rig.until("a", |report| report.state == ServiceState::Stopped).await;
+        assert_eq!(rig.stop("a").await.unwrap(), [(id("a"), false)]);
+    });
+}
+
+#[test]
+fn a_port_that_a_connection_holds_is_not_taken_of_a_range_and_named_of_a_fixed_one() {
+    real(async |dir| {
+        let mut rig = Rig::new(dir);
+        let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = std::net::TcpStream::connect(server.local_addr().unwrap()).unwrap();
+        let near = client.local_addr().unwrap().port();
+        let range = ServiceSpec { port: Some(PortSpec::Range(near, near + 20)), ..spec("range", "") };
+        let fixed = ServiceSpec { port: Some(PortSpec::Fixed(near)), ..spec("fixed", "exit 1") };
+        rig.define([range]).await.unwrap();
+        rig.start("range").await.unwrap();
+        rig.up("range").await;
+        let port = rig.report("range").await.port.unwrap();
+        assert!(port > near && port <= near + 20, "{port} of {near} on");
+        rig.define([fixed]).await.unwrap();
+        rig.start("fixed").await.unwrap();
+        rig.becomes("fixed", ServiceState::Restarting).await;
+        let why = rig.report("fixed").await.reason.unwrap();
+        assert!(why.contains(&format!("; its port {near} is held by a socket that does not listen")), "{why}");
+    });
+}
+
+#[test]
+fn one_that_waits_for_its_new_port_is_not_told_with_its_old_one() {
+    real(async |dir| {
+        let rig = Rig::new(dir);
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let with = |port| ServiceSpec { port: Some(PortSpec::Fixed(port)), ..spec("a", "") };
+        rig.define([with(free)]).await.unwrap();
+        rig.start("a").await.unwrap();
+        rig.up("a").await;
+        let new = held.local_addr().unwrap().port();
+        rig.stop("a").await.unwrap();
+        rig.until("a", |report| report.state == ServiceState::Stopped).await;
+        rig.define([with(new)]).await.unwrap();
+        rig.start("a").await.unwrap();
+        let report = rig.until("a", |report| report.reason.as_ref().is_some_and(|why| why.contains("its port"))).await;
+        assert_eq!(report.port, Some(new), "{:?}", report.reason);
+    });
+}
