@@ -13,7 +13,7 @@ use crate::act::ActError;
 use crate::control::{Control, Touched};
 use crate::error::Error;
 use crate::model::ServiceId;
-use crate::model::service::{ServiceReport, ServiceState};
+use crate::model::service::{Desired, ServiceReport, ServiceState};
 use crate::services::{self, Ended, Follow, Goal};
 
 pub(in crate::cli) async fn run(ctx: &Context<'_>, args: &Down) -> ExitCode {
@@ -79,10 +79,20 @@ async fn down(ctx: &Context<'_>, args: &Down) -> Result<Touched, Error> {
             let why = format!("{} is still {} after {limit}; it goes on, or --force kills it", report.id, report.state);
             Err(ActError::TimedOut(why).into())
         }
-        // One that was started for this leaves with the last service.
-        Err(Error::Unreachable(_)) if control.list(&[], None, false).await.is_err() => Ok(touched),
+        // One that was started for this leaves with the last service; one that died says nothing of them.
+        Err(Error::Unreachable(_)) if are_down(ctx, &ids).await => Ok(touched),
         Err(error) => Err(error),
     }
+}
+
+/// Whether the records say of all of these that they are stopped, and nothing of them runs.
+async fn are_down(ctx: &Context<'_>, ids: &[ServiceId]) -> bool {
+    let is_over = |report: &ServiceReport| {
+        let is_wanted = report.desired == Desired::Up && report.state == ServiceState::Stopped;
+        !is_wanted && !report.has_processes()
+    };
+    let known = services::offline_reports(ctx.client.observer()).await;
+    known.is_ok_and(|known| known.iter().filter(|report| ids.contains(&report.id)).all(is_over))
 }
 
 fn project(ctx: &Context<'_>, args: &Down) -> Result<std::path::PathBuf, Error> {
