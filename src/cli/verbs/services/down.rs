@@ -47,6 +47,7 @@ async fn down(ctx: &Context<'_>, args: &Down) -> Result<Touched, Error> {
     };
     if args.dry_run {
         let known = of_project(ctx, project.as_deref(), &args.ids).await?;
+        expect_file(ctx, project.as_deref(), &known)?;
         let stops = |state: ServiceState| state.is_alive() || state == ServiceState::Restarting;
         return Ok(known.into_iter().map(|report| (report.id, stops(report.state))).collect());
     }
@@ -54,15 +55,19 @@ async fn down(ctx: &Context<'_>, args: &Down) -> Result<Touched, Error> {
         Ok(control) => control,
         // The next daemon would start what was to run.
         Err(idle) => {
+            expect_file(ctx, project.as_deref(), &idle)?;
             let done = services::unwanted(ctx.instance(), &idle)?;
             return Ok(done.into_iter().map(|id| (id, true)).collect());
         }
     };
     let known = match control.list(&args.ids, project.as_deref(), false).await {
         // A config of which nothing was ever started.
-        Err(Error::NotFound { .. }) if args.ids.is_empty() => return Ok(Vec::new()),
+        Err(Error::NotFound { .. }) if args.ids.is_empty() => {
+            return expect_file(ctx, project.as_deref(), &[]).map(|()| Vec::new());
+        }
         other => other?,
     };
+    expect_file(ctx, project.as_deref(), &known)?;
     let mut follow = Follow::begin(&control).await?;
     let touched = control.stop(&args.ids, project.as_deref(), args.force).await?;
     let ids: Vec<ServiceId> = known.into_iter().map(|report| report.id).collect();
@@ -105,6 +110,14 @@ fn project(ctx: &Context<'_>, args: &Down) -> Result<std::path::PathBuf, Error> 
         _ => "there is no provost.toml here: name services, or --all for all of them",
     };
     found.ok_or_else(|| Error::Malformed(crate::model::Malformed::new(why)))
+}
+
+/// A config of which nothing is known has to be there, lest a name that was mistyped looks like one that is down.
+fn expect_file(ctx: &Context<'_>, project: Option<&Path>, known: &[ServiceReport]) -> Result<(), Error> {
+    match project.filter(|path| known.is_empty() && !path.try_exists().unwrap_or(true)) {
+        Some(path) => services::load(path, ctx.choice(None)).map(drop),
+        None => Ok(()),
+    }
 }
 
 /// The daemon; one is started if something runs that the last one left, because only it knows how

@@ -24,6 +24,7 @@ pub(super) const BODIES: &[(&str, Body)] = &[
     ("stopped_without_a_daemon", stopped_without_a_daemon),
     ("removed_together", removed_together),
     ("waits_for_a_daemon_that_dies", waits_for_a_daemon_that_dies),
+    ("a_daemon_that_does_not_answer", a_daemon_that_does_not_answer),
 ];
 
 fn port_of(stage: &Stage<'_>, more: u32) -> Result<u32> {
@@ -475,6 +476,34 @@ fn waits_for_a_daemon_that_dies(stage: &Stage<'_>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// It is said by every verb, whatever the records say; and a time that was given is kept.
+fn a_daemon_that_does_not_answer(stage: &Stage<'_>) -> Result<()> {
+    stage.config(&sleeper("one", ""))?;
+    // A name that was mistyped is nothing that is down.
+    for running in [false, true] {
+        let typo = stage.provost(&["down", "-c", "nosuch.toml"])?;
+        expect!(typo.code() == 6 && typo.stderr.contains("nosuch.toml"), "{running}: {typo:?}");
+        stage.ok(&["up", "-d"])?;
+    }
+    let daemon = daemon_pid(stage)?;
+    stage.who().run(["kill", "-STOP", &daemon])?.ok()?;
+    let said = || -> Result<()> {
+        for (verb, code) in [(&["status", "one"][..], 8), (&["stop", "one"], 8), (&["logs", "one"], 0)] {
+            let said = stage.provost(verb)?;
+            expect!(said.code() == code && said.stderr.contains("does not answer"), "{verb:?}: {said:?}");
+        }
+        let shown = stage.ok(&["inspect", "one"])?;
+        expect!(shown.contains("does not answer") && !shown.contains("no daemon runs"), "{shown}");
+        let since = Instant::now();
+        let late = stage.provost(&["stop", "one", "--timeout", "1s"])?;
+        expect!(late.code() == 7 && since.elapsed() < Duration::from_secs(4), "{late:?}");
+        Ok(())
+    };
+    let said = said();
+    stage.who().run(["kill", "-CONT", &daemon])?.ok()?;
+    said
 }
 
 fn daemon_pid(stage: &Stage<'_>) -> Result<String> {
