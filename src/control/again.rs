@@ -2,10 +2,12 @@
 //! closes all connections, and is there again a moment later.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::connect;
+use super::events::{LOOK, NEXT};
 use crate::api::dbus::{ManagerProxy, from_call, is_ending};
 use crate::error::Error;
 use crate::systemd::CallError;
@@ -24,11 +26,17 @@ pub(super) struct Line {
     proxy: Arc<Mutex<Proxy>>,
     /// `None`: it is reached over a bus.
     socket: Option<PathBuf>,
+    /// The daemon that follows was waited for once, and did not come.
+    left: Arc<AtomicBool>,
 }
 
 impl Line {
     pub(super) async fn over(connection: zbus::Connection, socket: Option<PathBuf>) -> Result<Self, Error> {
-        Ok(Self { proxy: Arc::new(Mutex::new(proxy(&connection).await?)), socket })
+        Ok(Self { proxy: Arc::new(Mutex::new(proxy(&connection).await?)), socket, left: Arc::default() })
+    }
+
+    fn is_left(&self) -> bool {
+        self.left.load(Ordering::Relaxed)
     }
 
     /// Whether a bus is between.
@@ -67,7 +75,7 @@ impl Line {
 
     /// Connects to the daemon that follows; whether there is one.
     async fn again(&self, before: &Proxy) -> bool {
-        self.next_daemon(before, Duration::ZERO, Duration::ZERO).await.is_some()
+        self.next_daemon(before, NEXT, LOOK).await.is_some()
     }
 
     /// Connects to the daemon that follows this one, which need not be there yet: one that ended
@@ -84,10 +92,16 @@ impl Line {
         let connection = loop {
             match connect::connect_socket(socket).await.ok()? {
                 Some(connection) => break connection,
-                None if socket.exists() && begin.elapsed() < limit => tokio::time::sleep(look).await,
-                None => return None,
+                None if socket.exists() && begin.elapsed() < limit && !self.is_left() => {
+                    tokio::time::sleep(look).await;
+                }
+                None => {
+                    self.left.store(true, Ordering::Relaxed);
+                    return None;
+                }
             }
         };
+        self.left.store(false, Ordering::Relaxed);
         self.begin(&connection).await
     }
 

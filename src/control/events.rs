@@ -14,8 +14,11 @@ use crate::model::service::Event;
 use crate::systemd::next;
 
 /// How long whoever follows a daemon that went without a word may take, and how often it is looked for.
-const NEXT: Duration = Duration::from_secs(5);
-const LOOK: Duration = Duration::from_millis(50);
+pub(super) const NEXT: Duration = Duration::from_secs(5);
+pub(super) const LOOK: Duration = Duration::from_millis(50);
+
+/// How soon after a call that failed it is known that the connection is cut.
+const CUT: Duration = Duration::from_secs(1);
 
 /// Events as they come. A daemon that executes its program anew, or is started anew after it died, is
 /// followed further.
@@ -99,6 +102,12 @@ impl Events {
                 None => {}
             }
         }
+    }
+
+    /// Whether the daemon has gone, where it did not answer a call: its events end a moment later.
+    pub(crate) async fn is_cut(&mut self) -> bool {
+        let reader = &mut self.heard.reader;
+        reader.is_finished() || tokio::time::timeout(CUT, reader).await.is_ok()
     }
 
     /// How many were missed since this was last asked: thousands at once are more than the daemon

@@ -9,13 +9,20 @@ pub(super) fn decide(ctx: &Ctx<'_>) -> Plan {
     let (Some(facts), Owner::OwnService { .. }) = (&ctx.owner.service, &ctx.owner.owner) else {
         return process::decide(ctx);
     };
-    already(ctx, facts)
+    silent(ctx, facts)
+        .or_else(|| already(ctx, facts))
         .or_else(|| part(ctx, facts))
         .or_else(|| not_running(ctx, facts))
         .or_else(|| cannot_reload(ctx, facts))
         .or_else(|| unrecorded(ctx, facts))
         .or_else(|| holds_provost(ctx))
         .unwrap_or_else(|| ask(ctx, facts))
+}
+
+/// Nobody else may start or stop what a daemon supervises, and that one cannot be told.
+fn silent(ctx: &Ctx<'_>, facts: &ServiceFacts) -> Option<Plan> {
+    let why = "provost supervises it, and its daemon runs and does not answer; is it stopped?";
+    (facts.said_by == SaidBy::Silent).then(|| ctx.refuse(Stopper::Unreachable, why))
 }
 
 fn already(ctx: &Ctx<'_>, facts: &ServiceFacts) -> Option<Plan> {
@@ -130,7 +137,9 @@ fn ask(ctx: &Ctx<'_>, facts: &ServiceFacts) -> Plan {
         (SaidBy::Registry, _) if only_written => {
             "it does not run, and its record is to say that it stays so".to_owned()
         }
-        (SaidBy::Registry, _) => "provost started it; no daemon runs, so that one is started for this".to_owned(),
+        (SaidBy::Registry | SaidBy::Silent, _) => {
+            "provost started it; no daemon runs, so that one is started for this".to_owned()
+        }
         (SaidBy::Config, _) => "it is described in the config, and is started under supervision".to_owned(),
     };
     let plan = ctx.go(Means::OwnService, verdict, why, vec![step]);
@@ -225,6 +234,17 @@ mod tests {
             assert_eq!(plan.warnings, ["db starts before it, where it does not run"]);
             let [Step::Service { start_daemon, load: config, .. }] = plan.steps.as_slice() else { panic!("{plan:?}") };
             assert_eq!((*start_daemon, config.is_some()), (daemon, load));
+        }
+    }
+
+    #[test]
+    fn a_daemon_that_does_not_answer_is_told_nothing() {
+        for state in ["running", "stopped"] {
+            for action in [Action::Start, Action::Stop, Action::Restart, Action::Kill] {
+                let plan = plan(&facts(state, SaidBy::Silent), action);
+                assert_eq!((plan.stopper, plan.verdict), (Some(Stopper::Unreachable), Verdict::Denied), "{action}");
+                assert!(plan.steps.is_empty() && plan.reason.contains("does not answer"), "{plan:?}");
+            }
         }
     }
 

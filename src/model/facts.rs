@@ -111,6 +111,8 @@ pub enum SaidBy {
     Daemon,
     /// Its record: no daemon runs.
     Registry,
+    /// Its record: a daemon runs, and does not answer.
+    Silent,
     /// A config: it has never been started.
     Config,
 }

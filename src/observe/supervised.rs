@@ -91,6 +91,7 @@ async fn of_instance(observer: &Observer, instance: Instance, ids: &[ServiceId])
     let system = instance == Instance::System;
     let with =
         |said_by| move |report| ServiceFacts { report, said_by, system, verdicts: BTreeMap::new(), later: Vec::new() };
+    let mut said_by = SaidBy::Registry;
     match Control::connect(instance).await {
         Ok(Some(control)) => match control.list(ids, None, false).await {
             Ok(reports) => return Ok(reports.into_iter().map(with(SaidBy::Daemon)).collect()),
@@ -98,13 +99,16 @@ async fn of_instance(observer: &Observer, instance: Instance, ids: &[ServiceId])
             Err(error) => tracing::info!("the daemon: {error}"),
         },
         Ok(None) => {}
-        Err(error) => tracing::info!("the daemon: {error}"),
+        Err(error) => {
+            tracing::info!("the daemon: {error}");
+            said_by = SaidBy::Silent;
+        }
     }
     // The registry of the system is not for others to read.
     if system && !caller.is_root() {
         return Ok(Vec::new());
     }
-    Ok(services::offline_reports(observer).await?.into_iter().map(with(SaidBy::Registry)).collect())
+    Ok(services::offline_reports(observer).await?.into_iter().map(with(said_by)).collect())
 }
 
 /// What the config that counts here describes. One that is invalid describes nothing here: the

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::seen::{Goal, Seen, blocks};
+use crate::api::dbus::ENDED;
 use crate::control::{Control, Events, Next};
 use crate::error::Error;
 use crate::gather::Gather as _;
@@ -53,10 +54,10 @@ impl Follow {
         let mut known: BTreeMap<ServiceId, ServiceReport> = BTreeMap::new();
         let mut stale: BTreeSet<ServiceId> = ids.iter().cloned().gather();
         let mut asked_for = stale.clone();
-        let mut settled = None;
+        let (mut settled, mut cut) = (None, false);
         let work = async {
             loop {
-                if !stale.is_empty() {
+                if !stale.is_empty() && !cut {
                     let asked: Vec<ServiceId> = stale.iter().cloned().collect();
                     let fresh = match self.control.list(&asked, None, false).await {
                         // One that is removed does not run; others of these may. What is come after need not be there.
@@ -74,6 +75,11 @@ impl Follow {
                                 }
                             }
                             there
+                        }
+                        // Whoever follows it is asked.
+                        Err(Error::Unreachable(_)) if self.events.is_cut().await => {
+                            (settled, cut) = (None, true);
+                            continue;
                         }
                         other => other?,
                     };
@@ -99,8 +105,12 @@ impl Follow {
                     if let Some(report) = earlier.iter().find(blocks).or(lost.map(|(report, _)| report)) {
                         return Ok(Ended::Failed(Box::new((*report).clone())));
                     }
-                    if wanted.iter().any(|report| self.seen.is_left(report, goal)) {
-                        return Err(Error::Unreachable("the daemon ended before it was started again".to_owned()));
+                    let left = wanted.iter().filter(|report| self.seen.is_left(report, goal));
+                    let left: Vec<ServiceId> = left.map(|report| report.id.clone()).collect();
+                    if !left.is_empty() {
+                        // Its end may have begun, or not: a second word ends it once in either case.
+                        self.control.restart(&left, None).await?;
+                        left.iter().for_each(|id| self.seen.told(id));
                     }
                     let reports: Vec<&ServiceReport> = started.iter().map(|(report, _)| *report).collect();
                     for report in &reports {
@@ -126,6 +136,7 @@ impl Follow {
                         }
                     },
                 };
+                cut = false;
                 let mut next = match next {
                     Some(Next::Event(event)) => Some(event),
                     Some(Next::Another) => {
@@ -133,10 +144,7 @@ impl Follow {
                         stale.extend(asked_for.iter().cloned());
                         None
                     }
-                    None => {
-                        let why = "the daemon ended while it was waited for";
-                        return Err(Error::Unreachable(why.to_owned()));
-                    }
+                    None => return Err(Error::Unreachable(ENDED.to_owned())),
                 };
                 while let Some(event) = next {
                     self.seen.note(&event);

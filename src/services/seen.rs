@@ -38,15 +38,16 @@ pub(crate) struct Seen {
     since: BTreeMap<ServiceId, Instant>,
     /// Events came too fast: not all of them were seen.
     missed: bool,
-    /// Another daemon runs than the one that was told.
+    /// Another daemon runs than the one that was told; what it was told again.
     another: bool,
+    told: BTreeSet<ServiceId>,
 }
 
 impl Seen {
     /// From now on: before a command is given, so that nothing is missed.
     pub(crate) fn begin() -> Self {
         let (down, up, since) = (BTreeSet::new(), BTreeSet::new(), BTreeMap::new());
-        Self { down, up, begun: crate::clock::now(), since, missed: false, another: false }
+        Self { down, up, begun: crate::clock::now(), since, missed: false, another: false, told: BTreeSet::new() }
     }
 
     /// That not all events were seen. The command was given by then: a service that does not run came to
@@ -58,12 +59,18 @@ impl Seen {
     /// That another daemon runs: the one that was given the command has ended.
     pub(crate) fn another(&mut self) {
         (self.missed, self.another) = (true, true);
+        self.told.clear();
     }
 
     /// Whether nobody knows any more that it was to be started again: the daemon that was told has ended before that.
     pub(crate) fn is_left(&self, report: &ServiceReport, goal: Goal) -> bool {
         let as_it_was = report.state == ServiceState::Running && !was_started(report, self.begun);
-        self.another && goal == Goal::Again && as_it_was
+        self.another && goal == Goal::Again && as_it_was && !self.told.contains(&report.id)
+    }
+
+    /// That the daemon that runs now was told the same of this one.
+    pub(crate) fn told(&mut self, id: &ServiceId) {
+        self.told.insert(id.clone());
     }
 
     /// Takes a report into account: events may be on their way still.
@@ -256,5 +263,9 @@ mod tests {
         for report in [&new, &unready, &was_done] {
             assert!(!seen.is_left(report, Goal::Again), "{report:?}");
         }
+        seen.told(&was_running.id);
+        assert!(!seen.is_left(&was_running, Goal::Again), "this one knows");
+        seen.another();
+        assert!(seen.is_left(&was_running, Goal::Again), "and has ended");
     }
 }

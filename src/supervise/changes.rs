@@ -61,6 +61,12 @@ impl std::fmt::Display for Change {
     }
 }
 
+/// Why a config is not taken over that describes what another does.
+pub(crate) fn in_two(id: &ServiceId, own: &Path, theirs: &Path) -> String {
+    let (own, theirs) = (own.display(), theirs.display());
+    format!("{id} is in {own} and in {theirs}: rename one, or have the other forgotten: provost remove {id}")
+}
+
 /// On what occasion descriptions are taken over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Occasion {

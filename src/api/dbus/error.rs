@@ -11,6 +11,9 @@ use crate::supervise::Refusal;
 /// What all names begin with.
 const PREFIX: &str = "org.provost.Provost1.Error.";
 
+/// What is said where a daemon went before it had answered, or done what it was told.
+pub(crate) const ENDED: &str = "the daemon ended while it was waited for";
+
 /// The name of a refusal.
 fn name_of(refusal: &Refusal) -> String {
     let short = match refusal {
@@ -84,6 +87,18 @@ pub(crate) fn is_ending(error: &zbus::Error) -> bool {
     matches!(error, zbus::Error::MethodError(name, ..) if name.as_str().strip_prefix(PREFIX) == Some("Ending"))
 }
 
+/// Whether the daemon went before it answered.
+fn is_gone(error: &zbus::Error) -> bool {
+    match error {
+        zbus::Error::InputOutput(error) => error.kind() != std::io::ErrorKind::TimedOut,
+        // What a bus says of one that has left it.
+        zbus::Error::MethodError(name, Some(message), _) => {
+            name.ends_with(".NoReply") && message.contains("disconnected")
+        }
+        _ => false,
+    }
+}
+
 /// What a failed call means for the caller. `doing` is the call in words: "the daemon's list".
 pub(crate) fn from_call(doing: &str, error: zbus::Error) -> Error {
     if let zbus::Error::MethodError(name, message, reply) = &error
@@ -100,6 +115,9 @@ pub(crate) fn from_call(doing: &str, error: zbus::Error) -> Error {
             "NotAuthorized" | "NotPermitted" | "AuthCancelled" => Error::Act(ActError::NotPermitted(what)),
             _ => Error::Act(ActError::Failed(what)),
         };
+    }
+    if is_gone(&error) {
+        return Error::Unreachable(ENDED.to_owned());
     }
     let error = crate::systemd::CallError::from(error);
     if error.is_denied() {

@@ -86,7 +86,7 @@ mod tests;
 
 pub(crate) use bus::{serve_on, session_address};
 pub(crate) use dict::{from_dict, to_dict};
-pub(crate) use error::{from_call, is_ending};
+pub(crate) use error::{ENDED, from_call, is_ending};
 pub(crate) use peer::ControlSocket;
 pub(crate) use proxy::{Dict, ManagerProxy};
 pub(crate) use recent::Recent;

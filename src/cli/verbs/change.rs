@@ -1,6 +1,7 @@
 //! start, stop, restart, reload, kill: plan each target, then carry out or print.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -9,7 +10,7 @@ use super::super::exit::Exit;
 use super::super::say::error_json;
 use super::super::{progress, render};
 use super::{Context, candidates, targets};
-use crate::act::{Done, Options, Outcome};
+use crate::act::{ActError, Done, Options, Outcome};
 use crate::error::Error;
 use crate::model::{Action, Plan, Request, ServiceId, Step, Target};
 
@@ -63,7 +64,7 @@ async fn run(ctx: &Context<'_>, args: &Changing, no_block: bool, mut request: Re
     let options = Options { no_block, timeout: args.timeout };
     let (mut results, mut together, mut of_daemon) = (Vec::new(), Vec::new(), None);
     for target in &targets {
-        match ctx.client.plan(target, &request, args.all).await {
+        match planned(ctx, args, target, &request).await {
             Err(error) => {
                 let error = elsewhere(ctx, target, error).await;
                 results.push(Result1 { target: target.to_string(), plan: None, done: Err(error) });
@@ -90,6 +91,29 @@ async fn run(ctx: &Context<'_>, args: &Changing, no_block: bool, mut request: Re
     do_together(ctx, options, &mut results, &mut together).await;
     let several = args.all || targets.len() > 1 || targets.iter().any(Target::is_pattern);
     report(ctx, args, request.action, &results, several)
+}
+
+/// How long it may take to find out what a target is, however short the time for what is done to it.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The plans for a target, as long as the time that is given suffices to make them.
+async fn planned(
+    ctx: &Context<'_>,
+    args: &Changing,
+    target: &Target,
+    request: &Request,
+) -> Result<Vec<(String, Plan)>, Error> {
+    let plans = ctx.client.plan(target, request, args.all);
+    let Some(limit) = args.timeout.map(|limit| limit.max(LOOK)) else { return plans.await };
+    tokio::time::timeout(limit, plans).await.unwrap_or_else(|_| {
+        let limit = humantime::format_duration(limit);
+        let why = format!(
+            "{} was not done: who has {target} could not be found out in {limit}; the daemon, or a manager, does not \
+             answer",
+            request.action
+        );
+        Err(ActError::TimedOut(why).into())
+    })
 }
 
 /// Nothing here is called so: perhaps somebody else's service is, or the config is invalid.

@@ -11,7 +11,7 @@ use crate::model::ServiceId;
 use crate::model::service::ServiceSpec;
 use crate::registry::Removed;
 use crate::supervise::Refusal;
-use crate::supervise::changes::{Change, Known, Occasion, by_others, changes};
+use crate::supervise::changes::{Change, Known, Occasion, by_others, changes, in_two};
 use crate::supervise::machine::Event;
 use crate::supervise::watch::Subject;
 
@@ -148,11 +148,7 @@ impl Supervisor {
             let theirs = |id| self.project_of(id).filter(other).or_else(|| named(id));
             let mut names = [Some(&spec.id), spec.group()].into_iter().flatten();
             if let Some((id, theirs)) = names.find_map(|id| Some((id, theirs(id)?))) {
-                let own = found.path.display();
-                return Err(Refusal::Config(format!(
-                    "{id} is in {own} and in {}: rename one, or have the other forgotten: provost remove {id}",
-                    theirs.display()
-                )));
+                return Err(Refusal::Config(in_two(id, &found.path, &theirs)));
             }
             let service = self.services.get(&spec.id).filter(|service| service.record().spec.project.is_none());
             if service.is_some_and(|service| service.machine.is_alive() && !service.record().rebuilt) {

@@ -197,7 +197,7 @@ impl Asking {
             Ok(Answer::NeedsPassword) => {
                 let asked = match self.interactive {
                     true => "nobody was there who could have been asked for it",
-                    false => "nobody may be asked for it here: run it on a terminal, or as root",
+                    false => "nobody may be asked for it here",
                 };
                 let why = format!("a password is needed to {what} ({action}), and {asked}");
                 Err(Fault::standard("InteractiveAuthorizationRequired", why))

@@ -13,7 +13,7 @@ use crate::act::ActError;
 use crate::control::{Control, Touched};
 use crate::error::Error;
 use crate::model::ServiceId;
-use crate::model::service::{ServiceReport, ServiceState};
+use crate::model::service::{Desired, ServiceReport, ServiceState};
 use crate::services::{self, Ended, Follow, Goal};
 
 pub(in crate::cli) async fn run(ctx: &Context<'_>, args: &Down) -> ExitCode {
@@ -47,6 +47,7 @@ async fn down(ctx: &Context<'_>, args: &Down) -> Result<Touched, Error> {
     };
     if args.dry_run {
         let known = of_project(ctx, project.as_deref(), &args.ids).await?;
+        expect_file(ctx, project.as_deref(), &known)?;
         let stops = |state: ServiceState| state.is_alive() || state == ServiceState::Restarting;
         return Ok(known.into_iter().map(|report| (report.id, stops(report.state))).collect());
     }
@@ -54,15 +55,19 @@ async fn down(ctx: &Context<'_>, args: &Down) -> Result<Touched, Error> {
         Ok(control) => control,
         // The next daemon would start what was to run.
         Err(idle) => {
+            expect_file(ctx, project.as_deref(), &idle)?;
             let done = services::unwanted(ctx.instance(), &idle)?;
             return Ok(done.into_iter().map(|id| (id, true)).collect());
         }
     };
     let known = match control.list(&args.ids, project.as_deref(), false).await {
         // A config of which nothing was ever started.
-        Err(Error::NotFound { .. }) if args.ids.is_empty() => return Ok(Vec::new()),
+        Err(Error::NotFound { .. }) if args.ids.is_empty() => {
+            return expect_file(ctx, project.as_deref(), &[]).map(|()| Vec::new());
+        }
         other => other?,
     };
+    expect_file(ctx, project.as_deref(), &known)?;
     let mut follow = Follow::begin(&control).await?;
     let touched = control.stop(&args.ids, project.as_deref(), args.force).await?;
     let ids: Vec<ServiceId> = known.into_iter().map(|report| report.id).collect();
@@ -79,10 +84,20 @@ async fn down(ctx: &Context<'_>, args: &Down) -> Result<Touched, Error> {
             let why = format!("{} is still {} after {limit}; it goes on, or --force kills it", report.id, report.state);
             Err(ActError::TimedOut(why).into())
         }
-        // One that was started for this leaves with the last service.
-        Err(Error::Unreachable(_)) if control.list(&[], None, false).await.is_err() => Ok(touched),
+        // One that was started for this leaves with the last service; one that died says nothing of them.
+        Err(Error::Unreachable(_)) if are_down(ctx, &ids).await => Ok(touched),
         Err(error) => Err(error),
     }
+}
+
+/// Whether the records say of all of these that they are stopped, and nothing of them runs.
+async fn are_down(ctx: &Context<'_>, ids: &[ServiceId]) -> bool {
+    let is_over = |report: &ServiceReport| {
+        let is_wanted = report.desired == Desired::Up && report.state == ServiceState::Stopped;
+        !is_wanted && !report.has_processes()
+    };
+    let known = services::offline_reports(ctx.client.observer()).await;
+    known.is_ok_and(|known| known.iter().filter(|report| ids.contains(&report.id)).all(is_over))
 }
 
 fn project(ctx: &Context<'_>, args: &Down) -> Result<std::path::PathBuf, Error> {
@@ -95,6 +110,14 @@ fn project(ctx: &Context<'_>, args: &Down) -> Result<std::path::PathBuf, Error> 
         _ => "there is no provost.toml here: name services, or --all for all of them",
     };
     found.ok_or_else(|| Error::Malformed(crate::model::Malformed::new(why)))
+}
+
+/// A config of which nothing is known has to be there, lest a name that was mistyped looks like one that is down.
+fn expect_file(ctx: &Context<'_>, project: Option<&Path>, known: &[ServiceReport]) -> Result<(), Error> {
+    match project.filter(|path| known.is_empty() && !path.try_exists().unwrap_or(true)) {
+        Some(path) => services::load(path, ctx.choice(None)).map(drop),
+        None => Ok(()),
+    }
 }
 
 /// The daemon; one is started if something runs that the last one left, because only it knows how

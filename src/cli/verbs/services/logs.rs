@@ -9,7 +9,7 @@ use super::super::{Context, targets};
 use super::look::{Look, write};
 use crate::error::Error;
 use crate::logs::Pattern;
-use crate::model::{Malformed, OwnerFacts, ServiceId, Target};
+use crate::model::{Malformed, OwnerFacts, SaidBy, ServiceId, Target};
 use crate::observe::Want;
 use crate::services::{Merged, Output, Query, Source};
 
@@ -61,11 +61,16 @@ async fn logs(ctx: &Context<'_>, args: &Logs, form: Form) -> Result<(), Error> {
 async fn daemon_ends(ctx: &Context<'_>, sources: &[Source]) {
     if sources.iter().any(|source| matches!(source, Source::Service(..))) {
         let mut why = "no daemon runs";
-        if let Ok(Some(control)) = ctx.connect().await
-            && let Ok(mut events) = control.events().await
-        {
-            while events.next().await.is_some() {}
-            why = "the daemon has ended";
+        match ctx.connect().await {
+            Ok(Some(control)) => {
+                if let Ok(mut events) = control.events().await {
+                    while events.next().await.is_some() {}
+                    why = "the daemon has ended";
+                }
+            }
+            Ok(None) => {}
+            // That was said when its services were looked for.
+            Err(_) => return std::future::pending().await,
         }
         ctx.say.note(&format!("provost: {why}: what services write into its files comes when one runs again"));
     }
@@ -138,6 +143,9 @@ async fn of_target(ctx: &Context<'_>, target: &Target) -> Result<Vec<Source>, Er
         Ok(facts) => facts,
         Err(error) => return Err(ctx.whose(error, id.as_slice()).await),
     };
+    if facts.owners.iter().flat_map(|owner| &owner.service).any(|service| service.said_by == SaidBy::Silent) {
+        ctx.say.note("provost: the daemon does not answer: what services write into its files comes when it goes on");
+    }
     let all: Vec<Source> = facts.owners.iter().filter_map(|owner| of_owner(ctx, owner)).collect();
     if all.is_empty() {
         let target = crate::text::clip(&facts.target);

@@ -12,7 +12,7 @@ use super::super::{Context, targets};
 use super::list::nothing;
 use crate::error::Error;
 use crate::model::service::ServiceReport;
-use crate::model::{Facts, OwnerFacts, ServiceId, Target};
+use crate::model::{Facts, OwnerFacts, SaidBy, ServiceId, Target};
 use crate::observe::Want;
 use crate::wait::runs;
 
@@ -120,6 +120,12 @@ fn others(ctx: &Context<'_>, facts: &Facts, found: &mut Found) {
         // One that the config describes and nobody ever started.
         if let Some(service) = &owner.service {
             found.services.push(service.report.clone());
+            if service.said_by == SaidBy::Silent {
+                let why = "the daemon does not answer; this is what the records say, verified just now";
+                let error = Error::Unreachable(why.to_owned());
+                ctx.say.complain(&error);
+                found.code.get_or_insert(error.exit_code());
+            }
             continue;
         }
         if !runs(owner) {

@@ -22,7 +22,7 @@ use crate::model::ServiceId;
 use crate::model::service::{Event, EventKind, ServiceReport, ServiceState};
 use crate::paths::Places;
 use crate::services::{self, Ended, Follow, Goal};
-use crate::supervise::changes::{Change, Occasion};
+use crate::supervise::changes::{Change, Occasion, in_two};
 
 pub(in crate::cli) async fn run(ctx: &Context<'_>, args: &Up) -> ExitCode {
     match up(ctx, args).await {
@@ -76,6 +76,9 @@ async fn up(ctx: &Context<'_>, args: &Up) -> Result<ExitCode, Error> {
 /// `--dry-run`.
 async fn planned(ctx: &Context<'_>, args: &Up, wanted: Wanted) -> Result<ExitCode, Error> {
     let known = ctx.known(&[], false).await?;
+    if let Some(why) = wanted.is_in_two(&known) {
+        return Err(Error::Config(why));
+    }
     let runs = |id: &ServiceId| known.iter().any(|report| report.id == *id && report.state.is_alive());
     let (watched, path) = (wanted.watched(), wanted.path);
     let reloaded = of_project(ctx.instance(), wanted.project.clone(), Occasion::Changed)?.all;
@@ -161,6 +164,21 @@ fn wanted(ctx: &Context<'_>, args: &Up) -> Result<Wanted, Error> {
 }
 
 impl Wanted {
+    /// Whether another config that is there has one of these, too: the daemon refuses that.
+    fn is_in_two(&self, known: &[ServiceReport]) -> Option<String> {
+        for report in known {
+            let project = report.project.as_ref().filter(|path| **path != self.project.path);
+            let Some(theirs) = project.filter(|path| path.try_exists().unwrap_or(true)) else { continue };
+            for spec in &self.project.services {
+                let mut names = [Some(&spec.id), spec.group()].into_iter().flatten();
+                if let Some(id) = names.find(|id| report.id == **id || report.instance_of.as_ref() == Some(*id)) {
+                    return Some(in_two(id, &self.project.path, theirs));
+                }
+            }
+        }
+        None
+    }
+
     /// Those that are started, with those that start before them.
     fn watched(&self) -> Vec<ServiceId> {
         let mut all = self.ids.clone();
@@ -320,6 +338,32 @@ mod tests {
         let wanted = Wanted { path: path.to_owned(), project, ids: vec!["top".parse().unwrap()] };
         let ids: Vec<String> = wanted.watched().iter().map(ToString::to_string).collect();
         assert_eq!(ids, ["top", "web", "db-1", "db-2"]);
+    }
+
+    #[test]
+    fn what_another_config_has_is_not_promised() {
+        let text = "[service.both]\ncommand = ['x']\n[service.web]\ncommand = ['x']\ninstances = 2\n";
+        let path = Path::new("/b/provost.toml");
+        let project = config::parse(path, path, text, &LoadOptions::default()).unwrap();
+        let other = tempfile::NamedTempFile::new().unwrap();
+        let known = |id: &str, project: &Path| {
+            let mut spec =
+                crate::model::service::ServiceSpec::new(id.parse().unwrap(), vec!["x".to_owned()], "/".into());
+            spec.project = Some(project.to_owned());
+            services::of_spec(&spec)
+        };
+        let wanted = Wanted { path: path.to_owned(), project, ids: Vec::new() };
+        for (id, project, refused) in [
+            ("both", other.path(), Some("both is in /b/provost.toml and in ")),
+            ("web", other.path(), Some("web is in ")),
+            ("both", path, None),
+            ("both", Path::new("/gone/provost.toml"), None),
+            ("other", other.path(), None),
+        ] {
+            let why = wanted.is_in_two(&[known(id, project)]);
+            assert!(why.is_some() == refused.is_some(), "{id}: {why:?}");
+            assert!(why.is_none_or(|why| why.starts_with(refused.unwrap_or_default())), "{id}");
+        }
     }
 
     #[test]

@@ -131,6 +131,7 @@ fn every_method(rig: &Rig) -> Result<()> {
         }
         let said = eve.run(["provost", "--system", "remove", "llm"])?;
         expect!(said.code() == 4 && said.stderr.contains("do it on a terminal, where it can be asked for"), "{said:?}");
+        expect!(said.stderr.matches("on a terminal").count() == 1, "the same advice twice: {said:?}");
         expect!(pid_of(rig, "llm")? == before, "it was touched");
         expect!(rig.is_running(orphan.pid), "it was ended");
         // No service at all is not every service.
