@@ -150,6 +150,14 @@ fn stop_escalates(stage: &Stage<'_>) -> Result<()> {
     stage.ok(&["stop", "--force", "deaf"])?;
     expect!(stage.rig.read(&heard)?.ends_with("INT\nup\n"), "it was asked first");
     expect!(since.elapsed() < Duration::from_secs(5), "{:?}", since.elapsed());
+    // One whose stop is under way is stopped, too.
+    let slow = "command = [\"sh\", \"-c\", \"trap 'sleep 4; exit 0' TERM; touch up; while :; do sleep 0.05; done\"]\n";
+    stage.config(&format!("[service.slow]\n{slow}"))?;
+    stage.ok(&["up", "-d"])?;
+    eventually("it listens", || stage.rig.exists(&format!("{}/up", stage.home)))?;
+    stage.ok(&["stop", "--no-block", "slow"])?;
+    let said = stage.ok(&["stop", "slow"])?;
+    expect!(said.starts_with("slow: stopped, its main process ended"), "{said}");
     Ok(())
 }
 
