@@ -48,6 +48,17 @@ impl Follow {
         timeout: Option<Duration>,
         mut see: impl FnMut(&Event),
     ) -> Result<Ended, Error> {
+        self.wait(ids, goal, timeout, &mut see).await
+    }
+
+    /// The same, once in the program and not for each of those who see.
+    async fn wait(
+        &mut self,
+        ids: &[ServiceId],
+        goal: Goal,
+        timeout: Option<Duration>,
+        see: &mut dyn FnMut(&Event),
+    ) -> Result<Ended, Error> {
         if ids.is_empty() {
             return Ok(Ended::Reached(Vec::new()));
         }
