@@ -185,3 +185,26 @@ fn one_is_restarted_while_what_came_after_it_is_removed() {
         assert!(["b", "c"].iter().all(|id| now[*id].0 != 0 && now[*id].0 != before[*id].0), "{before:?} {now:?}");
     });
 }
+
+#[test]
+fn another_backend_is_said_until_it_is_stopped() {
+    simulated(async |dir| {
+        let mut rig = Rig::new(dir);
+        let path = dir.join("one.toml");
+        let write = |more: &str| std::fs::write(&path, format!("[service.a]\ncommand = 'sh'\n{more}")).unwrap();
+        write("");
+        rig.load(&path).await.unwrap();
+        rig.start("a").await.unwrap();
+        rig.ready("a").await;
+        write("backend = 'direct'");
+        rig.load(&path).await.unwrap();
+        let said = ["backend: direct from its next stop and start on"];
+        assert_eq!(rig.report("a").await.warnings, said);
+        rig.restart("a").await.unwrap();
+        rig.ready("a").await;
+        assert_eq!(rig.report("a").await.warnings, said, "a restart keeps it");
+        rig.stop("a").await.unwrap();
+        rig.becomes("a", ServiceState::Stopped).await;
+        assert!(rig.report("a").await.warnings.is_empty());
+    });
+}

@@ -8,6 +8,7 @@ mod life;
 mod meanwhile;
 mod order;
 mod own_config;
+mod ports;
 mod random;
 mod recovery;
 

@@ -463,3 +463,31 @@ fn what_has_lost_its_record_is_found_by_the_config_of_others_at_once() {
         rig.up("a b").await;
     });
 }
+
+#[test]
+fn a_daemon_that_starts_says_which_config_is_not_applied() {
+    simulated(async |dir| {
+        let rig = Rig::new(dir);
+        let path = dir.join("provost.toml");
+        let right = "[service.a]\ncommand = ['sh']\n";
+        std::fs::write(&path, right).unwrap();
+        rig.load(&path).await.unwrap();
+        rig.start("a").await.unwrap();
+        rig.up("a").await;
+        std::fs::write(&path, "[service.a]\ncomand = ['sh']\n").unwrap();
+        let mut rig = rig.again(dir).await;
+        let said = rig.event("a", |kind| *kind == EventKind::Warning).await.message;
+        assert!(said.starts_with("the config is not applied: "), "{said}");
+        let errors = rig.handle.config_errors();
+        assert!(errors.iter().any(|error| error.contains("comand")), "{errors:?}");
+        assert_eq!(rig.state("a").await, ServiceState::Running);
+        std::fs::write(&path, right).unwrap();
+        let rig = rig.again(dir).await;
+        rig.up("a").await;
+        assert_eq!(rig.handle.config_errors(), [""; 0]);
+        std::fs::remove_file(&path).unwrap();
+        let rig = rig.again(dir).await;
+        rig.up("a").await;
+        assert_eq!(rig.handle.config_errors().len(), 1, "it is gone");
+    });
+}

@@ -8,6 +8,7 @@ mod imports;
 mod life;
 mod live;
 mod logs;
+mod lost;
 mod once;
 mod project;
 mod starts;
@@ -45,6 +46,7 @@ pub fn register(trials: &mut Trials) {
         imports::BODIES,
         once::BODIES,
         starts::BODIES,
+        lost::BODIES,
     ]
     .concat();
     for (number, (name, body)) in bodies.into_iter().enumerate() {
