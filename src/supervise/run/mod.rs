@@ -70,7 +70,7 @@ use super::order::Order;
 use super::{Command, Handle};
 use crate::backend::{Happened, Placed, Room, StartError, What};
 use crate::model::ServiceId;
-use crate::model::service::BackendKind;
+use crate::model::service::{BackendKind, Desired};
 use crate::paths::Places;
 use crate::registry::{Loaded, Record, Removed, Store};
 
@@ -434,17 +434,11 @@ impl Supervisor {
         let was_over = service.machine.is_over();
         let effects = service.machine.on_event(now, event);
         service.run.set(service.machine.run());
-        if service.machine.counts().desired == crate::model::service::Desired::Down {
+        if service.machine.counts().desired == Desired::Down {
             service.stops.notify_waiters();
         }
-        let failed = || service.machine.counts().last_exit.is_some_and(|exit| !exit.is_success());
-        let port = service.record().spec.fixed_port();
-        if !was_over
-            && service.machine.is_over()
-            && failed()
-            && let Some(why) = port.and_then(super::ports::held)
-        {
-            service.machine.add_reason(&why);
+        if !was_over && service.machine.is_over() {
+            service.say_who_holds_its_port();
         }
         let deadline = service.machine.next_deadline();
         if deadline != service.deadline {

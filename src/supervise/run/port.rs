@@ -12,6 +12,17 @@ use crate::model::service::{EventKind, PortSpec, ServiceSpec};
 use crate::supervise::machine::{Event, PORT_WAIT};
 use crate::supervise::ports;
 
+impl Service {
+    /// Of one that failed, and names a port that a socket holds without listening: that may be why.
+    pub(super) fn say_who_holds_its_port(&mut self) {
+        let port = self.record().spec.fixed_port();
+        let failed = self.machine.counts().last_exit.is_some_and(|exit| !exit.is_success());
+        if let Some(why) = port.filter(|_| failed).and_then(ports::held) {
+            self.machine.add_reason(&why);
+        }
+    }
+}
+
 impl Supervisor {
     /// Chooses the port; of a fixed one that is taken, the number.
     pub(super) fn port(&mut self, id: &ServiceId) -> Result<Option<u16>, StartError> {
